@@ -1,0 +1,13 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Options that several modules share, written once; ``plugins/doc_fragments/s3.py`` documents them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+S3_OPTIONS: dict[str, dict[str, Any]] = {
+    "profile": {"type": "str"},
+    "endpoint_url": {"type": "str"},
+    "config_file": {"type": "path"},
+}

@@ -1,0 +1,94 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""AWS profiles as botocore reads them: keys, region, endpoint and certificate authority under one name."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .endpoint import s3_endpoint
+from .errors import ProfileError
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One profile, complete enough to sign a request. The keys stay out of ``repr``, and so out of any log."""
+
+    name: str
+    endpoint_url: str
+    region: str
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+    ca_bundle: str | None = None
+
+    @property
+    def label(self) -> str:
+        """How errors name the pair: the profile and the end of the access key."""
+        return f"profile '{self.name}' (access key …{self.access_key[-4:]})"
+
+
+def config_path(config_file: str | None) -> Path:
+    """The configuration file that AWS tools would read: the option, ``AWS_CONFIG_FILE``, or ``~/.aws/config``."""
+    return Path(config_file or os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config").expanduser()
+
+
+def read_profile(name: str | None, config_file: str | None = None, endpoint_url: str | None = None) -> Profile:
+    """The profile ``name``; ``endpoint_url`` overrules the profile's own.
+
+    Raises ProfileError where the profile, a key or an endpoint is missing: without an endpoint, AWS tools would
+    silently turn to Amazon with the keys of another cloud.
+    """
+    from botocore.exceptions import BotoCoreError, ProfileNotFound
+    from botocore.session import Session
+
+    path = config_path(config_file)
+    wanted = name or os.environ.get("AWS_PROFILE") or "default"
+    session = Session(profile=wanted)
+    session.set_config_variable("config_file", str(path))
+    try:
+        scoped = session.get_scoped_config()
+        credentials = session.get_credentials()
+    except ProfileNotFound:
+        raise ProfileError(
+            f"profile '{wanted}' is not in {path} ({_known_profiles(session)}). "
+            "Set 'profile' to one that is there, or make it with aws_profile.",
+            profile=wanted,
+            config_file=str(path),
+        ) from None
+    except BotoCoreError as error:
+        raise ProfileError(f"{path}: {error}. Mend the file, or name another with 'config_file'.", config_file=str(path)) from None
+    if credentials is None:
+        raise ProfileError(
+            f"profile '{wanted}' in {path} has no keys: run the role ec2_credentials, "
+            "or set aws_access_key_id and aws_secret_access_key there.",
+            profile=wanted,
+            config_file=str(path),
+        )
+    endpoint = endpoint_url or _profile_endpoint(scoped, session.full_config)
+    if not endpoint:
+        raise ProfileError(
+            f"profile '{wanted}' in {path} has no endpoint_url, and none was given: AWS tools would turn to Amazon. Set 'endpoint_url'.",
+            profile=wanted,
+            config_file=str(path),
+        )
+    frozen = credentials.get_frozen_credentials()
+    return Profile(
+        name=wanted,
+        endpoint_url=s3_endpoint(endpoint),
+        region=scoped.get("region") or "RegionOne",
+        access_key=frozen.access_key,
+        secret_key=frozen.secret_key,
+        ca_bundle=scoped.get("ca_bundle"),
+    )
+
+
+def _profile_endpoint(scoped: dict, full: dict) -> str | None:
+    services = full.get("services", {}).get(scoped.get("services", ""), {})
+    return services.get("s3", {}).get("endpoint_url") or scoped.get("endpoint_url")
+
+
+def _known_profiles(session: object) -> str:
+    names = session.available_profiles  # type: ignore[attr-defined]
+    return f"it has: {', '.join(names)}" if names else "it has none"
