@@ -21,4 +21,9 @@ options:
       - The AWS configuration file that holds O(profile).
       - Where this is not set, E(AWS_CONFIG_FILE) or V(~/.aws/config) is used, as any AWS tool does.
     type: path
+  ca_bundle:
+    description:
+      - The CA of the endpoint, a PEM file on the host, where the system does not know it.
+      - Taken from the profile where this is not set.
+    type: path
 """

@@ -10,4 +10,5 @@ S3_OPTIONS: dict[str, dict[str, Any]] = {
     "profile": {"type": "str"},
     "endpoint_url": {"type": "str"},
     "config_file": {"type": "path"},
+    "ca_bundle": {"type": "path"},
 }
