@@ -5,9 +5,11 @@ MAKEFLAGS += --no-print-directory
 
 VENV := build/venv
 TEST_VENV := build/venv-test
+# Handed to ansible-playbook, such as ARGS="--check --diff".
+ARGS ?=
 COLLECTION := build/collections/ansible_collections/zarrstream/platform
 DEMO_DATA := build/demo-data
-PLAYBOOK := $(VENV)/bin/ansible-playbook -i inventory/embedded
+PLAYBOOK := $(VENV)/bin/ansible-playbook -i inventory/embedded $(ARGS)
 
 export LC_ALL := C.UTF-8
 unexport PYTHONDONTWRITEBYTECODE

@@ -1,0 +1,72 @@
+"""`make demo` does the main job, a second time changes nothing, and goes away without a trace."""
+
+from __future__ import annotations
+
+import re
+import socket
+
+import pytest
+
+from .conftest import Demo, copy_checkout, files_below, recap
+
+
+def test_the_first_run_ends_with_a_summary(demo: Demo) -> None:
+    recapped = recap(demo.first)
+    assert recapped["failed"] == 0
+    assert recapped["changed"] > 0
+    for wanted in (
+        "air-temperature: written",
+        "bucket   zarr-demo, public",
+        "store    s3://zarr-demo/air-temperature.zarr",
+        "store    s3://zarr-demo/sea-surface-temperature.zarr",
+        "values passed",
+        "anonymous passed",
+        "manifest passed",
+    ):
+        assert wanted in demo.first, demo.first
+    assert re.search(r"objects  \d+, \d[\d.]* [KM]B, [\d.]+ MiB/s", demo.first), demo.first
+    assert "Nothing was changed" not in demo.first
+
+
+def test_the_second_run_changes_nothing_and_says_so(demo: Demo) -> None:
+    assert recap(demo.second)["changed"] == 0
+    assert "air-temperature: unchanged" in demo.second
+    assert "values passed" in demo.second
+    assert demo.second.rstrip().endswith("Nothing was changed: everything was already as declared.")
+
+
+def test_check_mode_after_the_demo_predicts_no_change(demo: Demo) -> None:
+    playbook = demo.checkout / "build/venv/bin/ansible-playbook"
+    output = demo.run(playbook, "-i", "inventory/embedded", *demo.environment["ARGS"].split(), "--check", "--diff", "playbooks/site.yml")
+    assert recap(output)["changed"] == 0
+    assert recap(output)["failed"] == 0
+
+
+def test_the_lines_of_the_summary_open_the_store_without_credentials(demo: Demo, tmp_path) -> None:
+    lines = re.search(r"open it  (import xarray)\n\s+(options = .*)\n\s+(xarray\.open_zarr\(.*\))", demo.first)
+    assert lines, demo.first
+    shown = demo.python(f"{lines[1]}\n{lines[2]}\nprint({lines[3]}['air_temperature'].mean().item())", home=tmp_path)
+    assert 260 < float(shown) < 300, "a mean air temperature over North America, in kelvin"
+
+
+def test_nothing_is_left_in_the_users_home(demo: Demo) -> None:
+    left = {path for path in files_below(demo.checkout.parent / demo.environment["HOME"]) if not path.startswith((".ansible/", ".cache/"))}
+    assert left == set()
+
+
+def test_demo_down_stops_the_servers_and_clean_leaves_the_checkout_as_cloned(demo: Demo, tmp_path) -> None:
+    demo.make("demo-down")
+    for port in demo.ports.values():
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=2)
+    again = demo.make("demo")
+    assert "air-temperature: unchanged" in again, "the data outlive a stop"
+    demo.make("clean")
+    copy_checkout(tmp_path)
+    assert files_below(demo.checkout) == files_below(tmp_path)
+
+
+def test_make_alone_shows_the_targets(demo: Demo) -> None:
+    shown = demo.make()
+    for target in ("demo", "demo-down", "test", "clean"):
+        assert re.search(rf"^{target}\s+\w", shown, re.MULTILINE)
