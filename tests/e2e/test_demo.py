@@ -1,13 +1,10 @@
-"""`make demo` does the main job, a second time changes nothing, and goes away without a trace."""
+"""`make demo` does the main job, and a second time changes nothing."""
 
 from __future__ import annotations
 
 import re
-import socket
 
-import pytest
-
-from .conftest import Demo, copy_checkout, files_below, recap
+from .conftest import Demo, files_below, recap
 
 
 def test_the_first_run_ends_with_a_summary(demo: Demo) -> None:
@@ -52,18 +49,6 @@ def test_the_lines_of_the_summary_open_the_store_without_credentials(demo: Demo,
 def test_nothing_is_left_in_the_users_home(demo: Demo) -> None:
     left = {path for path in files_below(demo.checkout.parent / demo.environment["HOME"]) if not path.startswith((".ansible/", ".cache/"))}
     assert left == set()
-
-
-def test_demo_down_stops_the_servers_and_clean_leaves_the_checkout_as_cloned(demo: Demo, tmp_path) -> None:
-    demo.make("demo-down")
-    for port in demo.ports.values():
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", port), timeout=2)
-    again = demo.make("demo")
-    assert "air-temperature: unchanged" in again, "the data outlive a stop"
-    demo.make("clean")
-    copy_checkout(tmp_path)
-    assert files_below(demo.checkout) == files_below(tmp_path)
 
 
 def test_make_alone_shows_the_targets(demo: Demo) -> None:

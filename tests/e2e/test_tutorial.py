@@ -1,7 +1,4 @@
-"""The tutorial's own acceptance: each of its steps, as a person would take it, against what the playbook set up.
-
-Named to run before test_demo.py, which takes the demo down at its end.
-"""
+"""The tutorial's own acceptance: each of its steps, as a person would take it, against what the playbook set up."""
 
 from __future__ import annotations
 
@@ -78,9 +75,7 @@ if __name__ == "__main__":
 """
 
 
-def test_write_locally_then_to_the_bucket_with_the_distributed_scheduler(
-    demo: Demo, person: dict[str, str], tmp_path: Path
-) -> None:
+def test_write_locally_then_to_the_bucket_with_the_distributed_scheduler(demo: Demo, person: dict[str, str], tmp_path: Path) -> None:
     script = tmp_path / "write.py"
     script.write_text(WRITE)
     source = next((demo.checkout / "build/demo-data").rglob("E1_north_america.nc"))
