@@ -7,9 +7,15 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from .endpoint import s3_endpoint
 from .errors import ProfileError
+
+if TYPE_CHECKING:
+    from botocore.session import Session
+
+DEFAULT_REGION = "RegionOne"  # what OpenStack calls the region of a cloud that has one
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,25 @@ def config_path(config_file: str | None) -> Path:
     return Path(config_file or os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config").expanduser()
 
 
+def credentials_path(config_file: str | None) -> Path:
+    """The file that overrules the configuration file: ``AWS_SHARED_CREDENTIALS_FILE``, or ``credentials`` beside it."""
+    named = os.environ.get("AWS_SHARED_CREDENTIALS_FILE")
+    return Path(named).expanduser() if named else config_path(config_file).parent / "credentials"
+
+
+def aws_session(session: Session, config_file: str | None) -> Session:
+    """Bind a botocore session to these files, without a question to a metadata service.
+
+    OpenStack's answers at the same address as Amazon's: a profile without keys would cost seconds there.
+    """
+    session.set_config_variable("config_file", str(config_path(config_file)))
+    session.set_config_variable("credentials_file", str(credentials_path(config_file)))
+    resolver: Any = session.get_component("credential_provider")
+    for remote in ("container-role", "iam-role"):
+        resolver.remove(remote)
+    return session
+
+
 def read_profile(name: str | None, config_file: str | None = None, endpoint_url: str | None = None) -> Profile:
     """The profile ``name``; ``endpoint_url`` overrules the profile's own.
 
@@ -45,14 +70,13 @@ def read_profile(name: str | None, config_file: str | None = None, endpoint_url:
 
     path = config_path(config_file)
     wanted = name or os.environ.get("AWS_PROFILE") or "default"
-    session = Session(profile=wanted)
-    session.set_config_variable("config_file", str(path))
     try:
+        session = aws_session(Session(profile=wanted), config_file)
         scoped = session.get_scoped_config()
         credentials = session.get_credentials()
     except ProfileNotFound:
         raise ProfileError(
-            f"profile '{wanted}' is not in {path} ({_known_profiles(session)}). "
+            f"profile '{wanted}' is not in {path} ({_known_profiles(path)}). "
             "Set 'profile' to one that is there, or make it with aws_profile.",
             profile=wanted,
             config_file=str(path),
@@ -76,8 +100,8 @@ def read_profile(name: str | None, config_file: str | None = None, endpoint_url:
     frozen = credentials.get_frozen_credentials()
     return Profile(
         name=wanted,
-        endpoint_url=s3_endpoint(endpoint),
-        region=scoped.get("region") or "RegionOne",
+        endpoint_url=s3_endpoint(endpoint, "endpoint_url" if endpoint_url else f"endpoint_url of profile '{wanted}' in {path}"),
+        region=scoped.get("region") or DEFAULT_REGION,
         access_key=frozen.access_key,
         secret_key=frozen.secret_key,
         ca_bundle=scoped.get("ca_bundle"),
@@ -89,6 +113,10 @@ def _profile_endpoint(scoped: dict, full: dict) -> str | None:
     return services.get("s3", {}).get("endpoint_url") or scoped.get("endpoint_url")
 
 
-def _known_profiles(session: object) -> str:
-    names = session.available_profiles  # type: ignore[attr-defined]
+def _known_profiles(path: Path) -> str:
+    from botocore.configloader import multi_file_load_config
+
+    if not path.exists():
+        return "there is no such file"
+    names = list(multi_file_load_config(str(path))["profiles"])
     return f"it has: {', '.join(names)}" if names else "it has none"

@@ -21,6 +21,7 @@ class S3Failure:
     bucket: str = ""
     key: str = ""
     who: str = "this user"
+    evidence: str = ""  # what the answer itself says about the cause: the server's clock, the region it expects
 
 
 _REFUSED = {
@@ -30,9 +31,12 @@ _REFUSED = {
     "QuotaExceeded": "the quota of the project is used up. Delete data or ask the cloud for more",
     "EntityTooLarge": "the quota of the bucket or project is used up. Delete data or ask the cloud for more",
     "AuthorizationHeaderMalformed": "the region is wrong for this server. Set 'region' of the profile to what the server names",
+    "InvalidURI": "Swift answers so when its Keystone does not answer. Try again; if it stays, ask the cloud",
+    "UserSuspended": "the cloud has suspended the project. Ask the cloud",
 }
 _DENIED = "the key has no right to do this, or the bucket belongs to another project. Check the bucket's name and owner"
 _DENIED_ANONYMOUS = "it is not public. Set 'public: true' for the bucket, or read with a profile"
+_PLAIN_HTTP = ("wrong_version_number", "wrong version number", "record_layer_failure", "record layer failure")
 
 
 def s3_error(failure: S3Failure) -> ZarrstreamError:
@@ -54,7 +58,8 @@ def s3_error(failure: S3Failure) -> ZarrstreamError:
     if failure.code == "PreconditionFailed" or failure.status in (409, 412):
         return Conflict(f"{what}: it exists already.", **details)
     if failure.code in _REFUSED:
-        return AccessRefused(f"{what} with {failure.who}: {failure.code}: {_REFUSED[failure.code]}.", **details)
+        seen = f" ({failure.evidence})" if failure.evidence else ""
+        return AccessRefused(f"{what} with {failure.who}: {failure.code}{seen}: {_REFUSED[failure.code]}.", **details)
     if failure.status in (401, 403) or failure.code == "AccessDenied":
         why = _DENIED_ANONYMOUS if failure.who == "no credentials" else _DENIED
         return AccessRefused(f"{what} with {failure.who}: {failure.code or failure.status}: {why}.", **details)
@@ -67,6 +72,9 @@ def _no_answer(failure: S3Failure, what: str, details: dict) -> ZarrstreamError:
     if not failure.endpoint.startswith("http"):  # a folder
         return ZarrstreamError(f"{what}: {failure.reason}", **details)
     hint = "Is the address right, the service up, and nothing (firewall, VPN, security group) in between?"
-    if "certificate" in failure.reason.lower() or "ssl" in failure.reason.lower():
-        hint = "Its certificate is not trusted here: set ca_bundle in the profile to the cloud's CA"
-    return Unreachable(f"{what}: {failure.reason}. {hint}", **details)
+    reason = failure.reason.lower()
+    if any(sign in reason for sign in _PLAIN_HTTP):
+        hint = "The port speaks plain HTTP: write http://, or the port that speaks TLS."
+    elif "certificate" in reason or "ssl" in reason:
+        hint = "Its certificate is not trusted here: set ca_bundle in the profile to the cloud's CA."
+    return Unreachable(f"{what}: {failure.reason.rstrip('.')}. {hint}", **details)

@@ -1,0 +1,278 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ec2_credential
+short_description: S3 keys of an OpenStack project, in an AWS profile
+version_added: "0.1.0"
+author: Zarrstream authors (@zarrstream)
+description:
+  - Makes sure that an AWS profile on the controller holds a pair of S3 keys for the project of the login, proved by a signed request.
+  - Reuses the pair of the profile while it works; else one that Keystone lists for the project; else creates one.
+    A cloud that refuses to list them is never taken for one that has none while the profile's own pair cannot be judged.
+  - The secret goes straight into the profile. It is in no result, diff or log.
+  - Newer Keystones refuse some application credentials to create keys. The error names the cause and the ways out, among them
+    O(access_key) and O(secret_key) from the cloud's dashboard.
+options:
+  profile:
+    description: The AWS profile that holds the pair.
+    type: str
+    default: default
+  config_file:
+    description:
+      - The AWS configuration file that holds O(profile).
+      - Where this is not set, E(AWS_CONFIG_FILE) or V(~/.aws/config) is used, as any AWS tool does.
+    type: path
+  state:
+    description:
+      - V(present) makes sure that the profile holds a pair that works.
+      - V(absent) revokes the pair in the profile and removes the profile.
+    type: str
+    choices: [present, absent]
+    default: present
+  rotate:
+    description: Create a new pair, prove it, put it into the profile, and revoke the old one, in this order. Every run with it rotates.
+    type: bool
+    default: false
+  access_key:
+    description: A ready-made access key, for clouds that let this login create none. Proved, then written. Needs O(secret_key).
+    type: str
+  secret_key:
+    description: The secret of O(access_key).
+    type: str
+  endpoint_url:
+    description:
+      - The S3 endpoint, without V(/swift/v1).
+      - Where this is not set, the service C(s3) of the catalog, else host and port of its object store.
+    type: str
+  region:
+    description:
+      - The region in S3 signatures, which need not be the region of the cloud.
+      - Where this is not set, the profile's own or V(RegionOne), or the one that the server says it expects.
+    type: str
+  ca_bundle:
+    description: The CA of the endpoint, a PEM file. Where this is not set, the C(cacert) of the cloud, for an endpoint with TLS.
+    type: path
+attributes:
+  check_mode:
+    description: Proves the pair at hand, and says what would be made or revoked.
+    support: full
+  diff_mode:
+    description: Shows the settings of the profile; of the secret only the fingerprint.
+    support: full
+extends_documentation_fragment:
+  - openstack.cloud.openstack
+requirements:
+  - boto3
+  - ConfigUpdater
+seealso:
+  - module: zarrstream.platform.aws_profile
+  - module: zarrstream.platform.s3_probe
+"""
+
+EXAMPLES = r"""
+- name: Get S3 keys for the allocation
+  zarrstream.platform.ec2_credential:
+    cloud: jetstream2
+
+- name: Replace them
+  zarrstream.platform.ec2_credential:
+    cloud: jetstream2
+    rotate: true
+
+- name: Use keys from the dashboard, on a cloud that lets application credentials create none
+  zarrstream.platform.ec2_credential:
+    cloud: jetstream2
+    access_key: "{{ vaulted_access_key }}"
+    secret_key: "{{ vaulted_secret_key }}"
+
+- name: Revoke the keys and remove the profile
+  zarrstream.platform.ec2_credential:
+    cloud: jetstream2
+    state: absent
+"""
+
+RETURN = r"""
+action:
+  description:
+    - What was done about the pair, or would be in check mode.
+    - One of V(reused), V(listed), V(created), V(supplied), V(rotated), V(revoked), V(none).
+  returned: success
+  type: str
+  sample: reused
+access_key:
+  description: The access key in the profile; null when there is none, or when check mode would create one.
+  returned: success
+  type: str
+fingerprint:
+  description: Twelve digits that are the same for the same pair, to compare hosts without the secret; null where O(ignore:access_key) is.
+  returned: success
+  type: str
+  sample: 0f3a6d1c9b2e
+revoked:
+  description: The access keys that were revoked, or would be in check mode.
+  returned: success
+  type: list
+  elements: str
+profile:
+  description: Name of the profile.
+  returned: success
+  type: str
+  sample: default
+config_file:
+  description: The file that holds it.
+  returned: success
+  type: str
+  sample: /home/ubuntu/.aws/config
+shadowed_by:
+  description: What AWS tools believe rather than this profile, such as its namesake in C(~/.aws/credentials); empty when nothing.
+  returned: success
+  type: list
+  elements: str
+endpoint_url:
+  description: The S3 endpoint; null with O(state=absent) where the catalog names none.
+  returned: success
+  type: str
+  sample: https://js2.jetstream-cloud.org:8001
+object_store_url:
+  description: The Swift URL of the project in the catalog, which also serves anonymous reads; null where there is none.
+  returned: success
+  type: str
+  sample: https://js2.jetstream-cloud.org:8001/swift/v1
+region:
+  description: The region for S3 signatures.
+  returned: success
+  type: str
+  sample: RegionOne
+ca_bundle:
+  description: The CA of the endpoint; null where the system knows it.
+  returned: success
+  type: str
+project_id:
+  description: The project of the login.
+  returned: success
+  type: str
+"""
+
+from pathlib import Path
+
+from ansible_collections.openstack.cloud.plugins.module_utils.openstack import OpenStackModule
+
+from ..module_utils.zarrstream import profile_file
+from ..module_utils.zarrstream.ec2 import Change, Outcome, SignedRequest, endpoint_from, find
+from ..module_utils.zarrstream.ec2_plan import Pair, Wanted, plan
+from ..module_utils.zarrstream.errors import ZarrstreamError
+from ..module_utils.zarrstream.keystone import Ec2Keys, login, services
+from ..module_utils.zarrstream.libraries import missing_libraries_named
+from ..module_utils.zarrstream.profile_text import ProfileSettings, check_name
+from ..module_utils.zarrstream.secret import fingerprint
+
+
+class Ec2CredentialModule(OpenStackModule):
+    argument_spec = {
+        "profile": {"type": "str", "default": "default"},
+        "config_file": {"type": "path"},
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "rotate": {"type": "bool", "default": False},
+        "access_key": {"type": "str", "no_log": False},
+        "secret_key": {"type": "str", "no_log": True},
+        "endpoint_url": {"type": "str"},
+        "region": {"type": "str"},
+        "ca_bundle": {"type": "path"},
+    }
+    module_kwargs = {"supports_check_mode": True, "required_together": [("access_key", "secret_key")]}
+
+    def run(self):
+        try:
+            with missing_libraries_named():
+                check_name(self.params["profile"])
+                with profile_file.locked(self.params["config_file"], make=self.params["state"] == "present" and not self.check_mode):
+                    result = self.ensure()
+        except ZarrstreamError as error:
+            self.fail_json(msg=str(error), **{"profile": self.params["profile"], **error.details})
+        self.exit_json(**result)
+
+    def ensure(self):
+        """Find, plan, apply."""
+        params, name = self.params, self.params["profile"]
+        who = login(self.conn)
+        catalog = services(self.conn)
+        wanted = self.wanted(who.project_id)
+        endpoint = endpoint_from(params["endpoint_url"], catalog, required=wanted.present)
+        ca_bundle = params["ca_bundle"] or self.ca_of_cloud(endpoint)
+        file = profile_file.find(params["config_file"])
+        settings = profile_file.values(name, file)
+        proof = SignedRequest(name, endpoint or "", params["region"], ca_bundle, settings.get("region"))
+        keys = Ec2Keys(self.conn, who)
+
+        decision = plan(wanted, find(wanted, held_pair(settings), keys, proof))
+
+        change = Change(
+            decision=decision,
+            settings=lambda pair: ProfileSettings(name, pair.access_key, pair.secret_key, endpoint, proof.region, ca_bundle=ca_bundle),
+            found=file,
+            profile=name,
+        )
+        preview = change.preview()
+        outcome = change.foreseen() if self.check_mode else change.apply(keys, proof)
+        shadows = profile_file.shadowed_by(name, preview.text, file, params["config_file"]) if wanted.present else []
+        if shadows:
+            self.warn(profile_file.shadow_warning(name, shadows))
+        return {
+            "changed": preview.changed or bool(outcome.revoked),
+            "diff": (preview if self.check_mode else change.file_plan(outcome.pair)).diff() if self.ansible._diff else {},
+            "action": str(decision.action),
+            **described(outcome),
+            "profile": name,
+            "config_file": str(file.path),
+            "shadowed_by": shadows,
+            "endpoint_url": endpoint,
+            "object_store_url": catalog.object_store_url,
+            "region": proof.region,
+            "ca_bundle": ca_bundle,
+            "project_id": who.project_id,
+        }
+
+    def wanted(self, project_id):
+        """The request in the core's words."""
+        params = self.params
+        return Wanted(
+            project_id=project_id,
+            profile=params["profile"],
+            present=params["state"] == "present",
+            rotate=params["rotate"],
+            supplied=Pair(params["access_key"], params["secret_key"]) if params["access_key"] else None,
+        )
+
+    def ca_of_cloud(self, endpoint):
+        """The CA of the cloud, for an endpoint with TLS."""
+        verify, _client = self.conn.config.get_requests_verify_args()
+        if isinstance(verify, str) and endpoint and endpoint.startswith("https://"):
+            return str(Path(verify).expanduser().absolute())
+        return None
+
+
+def held_pair(settings):
+    """The pair in the profile, where both halves are there."""
+    access_key, secret_key = settings.get("aws_access_key_id"), settings.get("aws_secret_access_key")
+    return Pair(access_key, secret_key) if access_key and secret_key else None
+
+
+def described(outcome: Outcome):
+    """What may be said of the outcome."""
+    pair = outcome.pair
+    return {
+        "access_key": pair.access_key if pair else None,
+        "fingerprint": fingerprint(pair.access_key, pair.secret_key) if pair else None,
+        "revoked": list(outcome.revoked),
+    }
+
+
+def main() -> None:
+    Ec2CredentialModule()()
+
+
+if __name__ == "__main__":
+    main()

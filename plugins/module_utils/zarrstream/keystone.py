@@ -1,0 +1,171 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""EC2 credentials in Keystone, by the SDK's connection, and what Keystone's refusals mean.
+
+Always through ``/users/{id}/credentials/OS-EC2``: the general ``/credentials`` has had several security holes, and
+clouds close it in different ways. No request of this file is logged: the answers hold secrets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .ec2_plan import Pair
+from .errors import AccessRefused, BadRequest, Unreachable, ZarrstreamError
+
+_SUPPLY = "supply ready-made keys with access_key and secret_key (on many dashboards: Project > API Access > View Credentials)"
+_LOGIN = "log in with a password or the token of a web login (OIDC)"
+_OPERATOR = "ask the operator of the cloud for a pair"
+
+
+@dataclass(frozen=True)
+class Login:
+    """Who the token is for. ``delegated``: an application credential, which may do less than its user."""
+
+    cloud: str
+    user_id: str
+    project_id: str
+    delegated: bool
+
+
+def login(conn: Any) -> Login:
+    """The login of the SDK's connection, asking for a token. Raises AccessRefused, Unreachable or BadRequest."""
+    cloud = str(conn.config.name or "this cloud")
+    access = _translated(cloud, lambda: conn.session.auth.get_access(conn.session))
+    if not access.project_id:
+        raise BadRequest(
+            f"the login of cloud '{cloud}' is for no project, and EC2 credentials belong to one. "
+            "Set project_name or project_id in clouds.yaml, or use an application credential.",
+            cloud=cloud,
+        )
+    delegated = bool(getattr(access, "application_credential_id", None))
+    return Login(cloud=cloud, user_id=access.user_id, project_id=access.project_id, delegated=delegated)
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the catalog says about the object store; None for what it does not name."""
+
+    s3_url: str | None
+    object_store_url: str | None
+
+
+def services(conn: Any) -> Services:
+    """The endpoints of ``s3`` and ``object-store`` in the interface and region of the connection."""
+
+    def url(service_type: str) -> str | None:
+        found = conn.endpoint_for(service_type)
+        return found.rstrip("/") if found else None
+
+    cloud = str(conn.config.name or "this cloud")
+    return _translated(cloud, lambda: Services(s3_url=url("s3"), object_store_url=url("object-store")))
+
+
+class Ec2Keys:
+    """The EC2 credentials of one user."""
+
+    def __init__(self, conn: Any, who: Login) -> None:
+        self._identity = conn.identity
+        self._who = who
+        self._path = f"/users/{who.user_id}/credentials/OS-EC2"
+
+    def list(self) -> tuple[Pair, ...] | None:
+        """The pairs for the login's project, those of trusts left out; None where the cloud refuses to list them."""
+        answer = self._send("get", self._path)
+        if answer.status_code in (401, 403):
+            return None
+        entries = self._accepted(answer, "list").json()["credentials"]
+        ours = [entry for entry in entries if entry.get("tenant_id") == self._who.project_id and not entry.get("trust_id")]
+        return tuple(Pair(entry["access"], entry["secret"]) for entry in ours)
+
+    def project_of(self, access_key: str) -> str | None:
+        """The project that a pair is for; None where Keystone does not say, or does not know the pair."""
+        answer = self._send("get", f"{self._path}/{access_key}")
+        if answer.status_code in (401, 403, 404):
+            return None
+        project: str | None = self._accepted(answer, "show").json()["credential"].get("tenant_id")
+        return project
+
+    def create(self) -> Pair:
+        """A new pair for the login's project."""
+        answer = self._send("post", self._path, json={"tenant_id": self._who.project_id})
+        entry = self._accepted(answer, "create").json()["credential"]
+        return Pair(entry["access"], entry["secret"])
+
+    def delete(self, access_key: str) -> bool:
+        """Revoke a pair; False where Keystone no longer knew it."""
+        answer = self._send("delete", f"{self._path}/{access_key}")
+        if answer.status_code == 404:
+            return False
+        self._accepted(answer, "delete")
+        return True
+
+    def _send(self, method: str, path: str, **body: Any) -> Any:
+        return _translated(self._who.cloud, lambda: getattr(self._identity, method)(path, log=False, **body))
+
+    def _accepted(self, answer: Any, verb: str) -> Any:
+        if answer.status_code < 300:
+            return answer
+        raise refusal(verb, answer.status_code, _message(answer), self._who)
+
+
+def refusal(verb: str, status: int, message: str, who: Login) -> ZarrstreamError:
+    """Why Keystone says no to ``verb`` an EC2 credential, and the ways out that exist in this very case."""
+    what = f"Keystone of cloud '{who.cloud}' does not let this login {verb} an EC2 credential ({status}: {message})"
+    details = {"cloud": who.cloud, "status": status, "project_id": who.project_id}
+    if status not in (401, 403):
+        return ZarrstreamError(f"{what}. Try again; if it stays, ask the operator of the cloud.", **details)
+    if "Delegated tokens" in message:
+        why = "this cloud takes no application credential for it, restricted or not"
+        ways = [_LOGIN, _SUPPLY, _OPERATOR]
+    elif "application_credential" in message:
+        why = "the application credential is a restricted one"
+        ways = ["make one with 'openstack application credential create --unrestricted'", _LOGIN, _SUPPLY]
+    elif who.delegated and status == 401:
+        why = "the application credential has access rules, and this request is not among them"
+        ways = ["make one without access rules, and unrestricted", _LOGIN, _SUPPLY]
+    elif status == 403:
+        why = f"the user has no role in project {who.project_id} that allows it; 'reader' does not, 'member' does"
+        ways = ["ask the owner of the project for the role member", _SUPPLY]
+    else:
+        why = "the token is no longer accepted"
+        ways = [_LOGIN, _SUPPLY]
+    return AccessRefused(f"{what}: {why}. Ways out: {'; '.join(ways)}.", **details)
+
+
+def _message(answer: Any) -> str:
+    try:
+        return str(answer.json()["error"]["message"]).rstrip(".")
+    except (ValueError, KeyError, TypeError):
+        return str(answer.reason)
+
+
+def _translated(cloud: str, call: Callable[[], Any]) -> Any:
+    """Call the SDK; its errors become ours."""
+    from keystoneauth1 import exceptions as keystone
+    from openstack import exceptions as sdk
+
+    try:
+        return call()
+    except (keystone.ClientException, sdk.SDKException) as error:
+        raise _explained(cloud, error) from None
+
+
+def _explained(cloud: str, error: Exception) -> ZarrstreamError:
+    from keystoneauth1 import exceptions as keystone
+
+    said = str(error).partition("\n")[0].rstrip(". ")
+    if isinstance(error, keystone.Unauthorized):
+        return AccessRefused(
+            f"Keystone refuses the login of cloud '{cloud}': {said}. "
+            "The password or the application credential is wrong, expired or deleted. Correct it in clouds.yaml.",
+            cloud=cloud,
+        )
+    if isinstance(error, keystone.SSLError):
+        return Unreachable(f"the certificate of cloud '{cloud}' is not trusted here: {said}. Set cacert in clouds.yaml.", cloud=cloud)
+    if isinstance(error, (keystone.ConnectionError, keystone.DiscoveryFailure, keystone.NotFound)):
+        hint = "Is auth_url in clouds.yaml right, and the service up?"
+        return Unreachable(f"Keystone of cloud '{cloud}' does not answer as one: {said}. {hint}", cloud=cloud)
+    return ZarrstreamError(f"a request to cloud '{cloud}' failed: {said}. Check its entry in clouds.yaml.", cloud=cloud)

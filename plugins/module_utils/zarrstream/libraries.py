@@ -1,0 +1,27 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Third-party libraries are imported where they are needed; a missing one gets a message instead of a traceback."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .errors import MissingLibrary
+
+
+@contextmanager
+def missing_libraries_named() -> Iterator[None]:
+    """Turn an ImportError of what runs inside into MissingLibrary, which names the library and the interpreter."""
+    try:
+        yield
+    except ImportError as error:
+        library = (error.name or str(error)).partition(".")[0]
+        raise MissingLibrary(
+            f"Failed to import the required Python library ({library}) on {platform.node()}'s Python {sys.executable}. "
+            "Run the module with the Python of the role zarr_stack (ansible_python_interpreter), or install the library there.",
+            library=library,
+            python=sys.executable,
+        ) from None

@@ -1,0 +1,273 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""An AWS configuration file on disk: found without following links, changed in one atomic step, readable by its owner only."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import secrets
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import profile_text
+from .errors import ProfileError
+from .profile import config_path, credentials_path
+from .profile_text import ProfileSettings, masked, read_values
+
+FILE_MODE = 0o600
+FOLDER_MODE = 0o700
+_LOCK_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class FoundFile:
+    """The file as it is: ``text`` None where there is none; the modes None where the file or its folder is missing."""
+
+    path: Path
+    text: str | None
+    mode: int | None
+    folder_mode: int | None
+
+    @property
+    def modes_wrong(self) -> bool:
+        """Others may read the file, or look into a folder ``.aws``. Other folders may serve other purposes: their mode stays."""
+        folder_wrong = self.path.parent.name == ".aws" and self.folder_mode not in (None, FOLDER_MODE)
+        return folder_wrong or self.mode not in (None, FILE_MODE)
+
+
+@dataclass(frozen=True)
+class FilePlan:
+    """What will become of the file: its new text (None: no file) and whether modes are corrected."""
+
+    profile: str
+    found: FoundFile
+    text: str | None
+    correct_modes: bool
+
+    @property
+    def changed(self) -> bool:
+        return self.text != self.found.text or self.correct_modes
+
+    def diff(self) -> dict[str, str]:
+        """The profile before and after, without its secret, and the modes where they change."""
+        path = self.found.path
+        return {
+            "before_header": str(path),
+            "after_header": str(path),
+            "before": _modes(self.found, self.correct_modes, after=False) + masked(self.profile, self.found.text or ""),
+            "after": _modes(self.found, self.correct_modes, after=True) + masked(self.profile, self.text or ""),
+        }
+
+    def apply(self) -> None:
+        """Write the file; where anything fails, the old one stays whole. Raises ProfileError."""
+        if not self.changed:
+            return
+        try:
+            _write(self.found.path, self.text or "")
+        except OSError as error:
+            raise ProfileError(
+                f"cannot write {self.found.path}: {error.strerror or error}. The file is as it was. "
+                "Check the owner, the free space and the mount of its folder.",
+                config_file=str(self.found.path),
+            ) from None
+
+
+def find(config_file: str | None = None) -> FoundFile:
+    """The configuration file and its modes. Raises ProfileError for a link, or for what is no regular file."""
+    path = config_path(config_file).absolute()
+    try:
+        folder = _state(path.parent)
+        if folder is not None and not stat.S_ISDIR(folder.st_mode):
+            raise _refused(path.parent, folder, "a folder")
+        state = _state(path)
+        if state is not None and not stat.S_ISREG(state.st_mode):
+            raise _refused(path, state, "a file")
+        text = None if state is None else _read(path)
+    except OSError as error:
+        raise ProfileError(f"cannot read {path}: {error.strerror}. Check its owner and mode.", config_file=str(path)) from None
+    return FoundFile(
+        path=path,
+        text=text,
+        mode=None if state is None else stat.S_IMODE(state.st_mode),
+        folder_mode=None if folder is None else stat.S_IMODE(folder.st_mode),
+    )
+
+
+def plan_present(wanted: ProfileSettings, found: FoundFile) -> FilePlan:
+    """The file with the profile in it."""
+    with _naming(found.path):
+        text = profile_text.plan(wanted, found.text or "")
+    return FilePlan(wanted.name, found, text, found.modes_wrong)
+
+
+def plan_absent(name: str, found: FoundFile) -> FilePlan:
+    """The file without the profile; nothing else about it is touched."""
+    with _naming(found.path):
+        text = None if found.text is None else profile_text.plan_removal(name, found.text)
+    return FilePlan(name, found, text, correct_modes=False)
+
+
+def values(name: str, found: FoundFile) -> dict[str, str]:
+    """The settings of the profile in this file; empty where it is not there."""
+    with _naming(found.path):
+        return read_values(name, found.text or "")
+
+
+def shadowed_by(name: str, text: str | None, found: FoundFile, config_file: str | None = None) -> list[str]:
+    """What AWS tools believe rather than the keys and the endpoint of this profile in ``text``: places, for people to look at."""
+    with _naming(found.path):
+        settings = read_values(name, text or "")
+    places = [f"{found.path}: {key}" for key in profile_text.OVERRULING if key in settings]
+    path = credentials_path(config_file)
+    try:
+        credentials = path.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return places
+    with _naming(path):
+        return ([str(path)] if profile_text.is_credentials_section(name, credentials) else []) + places
+
+
+def shadow_warning(name: str, places: list[str]) -> str | None:
+    """What to say about them."""
+    if not places:
+        return None
+    return (
+        f"AWS tools do not use what profile '{name}' says, since {' and '.join(places)} is asked first. "
+        f"Remove it there, or choose another name for the profile."
+    )
+
+
+@contextlib.contextmanager
+def locked(config_file: str | None = None, *, make: bool = False) -> Iterator[None]:
+    """One writer of the file at a time, also between processes; the lock is on the folder, for the file is replaced.
+
+    ``make`` makes a missing folder; without it, a missing folder is not locked.
+    """
+    if make:
+        make_folder(config_file)
+    folder = config_path(config_file).absolute().parent
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:  # not there yet, or not ours to read: find() says what is wrong
+        yield
+        return
+    try:
+        _wait_for_lock(handle, folder)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _wait_for_lock(handle: int, folder: Path) -> None:
+    deadline = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                return  # a file system without locks
+            if time.monotonic() > deadline:
+                raise ProfileError(f"another process has held {folder} for {_LOCK_SECONDS:.0f} s. Wait for it, or end it.") from None
+            time.sleep(0.1)
+        else:
+            return
+
+
+def make_folder(config_file: str | None = None) -> None:
+    """The folder of the file, mode 0700, owned like the folder around it; nothing where it is there."""
+    folder = config_path(config_file).absolute().parent
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=FOLDER_MODE)
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise ProfileError(f"cannot make the folder {folder}: {error.strerror}.", config_file=str(folder)) from None
+    if os.geteuid() == 0:
+        around = folder.parent.stat()
+        os.chown(folder, around.st_uid, around.st_gid, follow_symlinks=False)
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace the file. Every step is relative to the opened folder, so that nobody can swap it for a link in between."""
+    make_folder(str(path))
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    temporary = f".{path.name}.{secrets.token_hex(8)}"
+    try:
+        if path.parent.name == ".aws":
+            os.fchmod(folder, FOLDER_MODE)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, FILE_MODE, dir_fd=folder)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                _own_like(path.name, folder, file.fileno())
+                os.fchmod(file.fileno(), FILE_MODE)
+                file.write(text.encode("utf-8", "surrogateescape"))
+                file.flush()
+                os.fsync(file.fileno())
+            os.rename(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary, dir_fd=folder)
+            raise
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _own_like(name: str, folder: int, handle: int) -> None:
+    """The owner of the file that is replaced, or of the folder: root may write the profile of a user."""
+    try:
+        model = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        model = os.fstat(folder)
+    mine = os.fstat(handle)
+    if (model.st_uid, model.st_gid) != (mine.st_uid, mine.st_gid) and (os.geteuid() == 0 or model.st_uid == mine.st_uid):
+        os.fchown(handle, model.st_uid, model.st_gid)
+
+
+def _read(path: Path) -> str:
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    with os.fdopen(handle, "rb") as file:
+        return file.read().decode("utf-8", "surrogateescape")
+
+
+def _state(path: Path) -> os.stat_result | None:
+    try:
+        return path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _refused(path: Path, state: os.stat_result, wanted: str) -> ProfileError:
+    if stat.S_ISLNK(state.st_mode):
+        return ProfileError(
+            f"{path} is a symbolic link: keys are not written through links. Replace the link by {wanted}, or set 'config_file'.",
+            config_file=str(path),
+        )
+    return ProfileError(f"{path} is not {wanted}. Move it away, or set 'config_file'.", config_file=str(path))
+
+
+def _modes(found: FoundFile, corrected: bool, after: bool) -> str:
+    if not corrected:
+        return ""
+    lines = []
+    if found.mode not in (None, FILE_MODE):
+        lines.append(f"# mode {FILE_MODE if after else found.mode:04o}\n")
+    if found.path.parent.name == ".aws" and found.folder_mode not in (None, FOLDER_MODE):
+        lines.append(f"# mode of the folder {FOLDER_MODE if after else found.folder_mode:04o}\n")
+    return "".join(lines)
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """The pure part knows no file: its errors get the path here."""
+    try:
+        yield
+    except ProfileError as error:
+        raise ProfileError(f"{path}: {error}", config_file=str(path), **error.details) from None
