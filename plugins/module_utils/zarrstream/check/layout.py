@@ -54,7 +54,7 @@ class ArrayLayout:
         name = self.separator.join(parts) or "0"
         return f"{self.path}/{name}" if self.path else name
 
-    def keys(self) -> Iterator[str]:
+    def object_keys(self) -> Iterator[str]:
         """The keys of all objects in the order of the grid, one at a time: there may be any number of them."""
         return map(self.key, itertools.product(*map(range, self.grid)))
 
@@ -173,7 +173,7 @@ def _inner_chunks(codecs: tuple[dict[str, Any], ...], chunks: tuple[int, ...]) -
     for codec in codecs:
         if codec["name"] == "sharding_indexed":
             inner = _chunk_sizes(codec["configuration"], "chunk_shape", chunks)
-            if any(outer % size for outer, size in zip(chunks, inner, strict=True)):
+            if any(size and outer % size for outer, size in zip(chunks, inner, strict=True)):
                 raise BadDocument(f"chunk_shape {list(inner)} of the shards does not divide the shard {list(chunks)}")
             return inner
     return None

@@ -132,17 +132,15 @@ class Report:
         numbers = {status: counts[status] for status in ("passed", "failed", "warning", "skipped")}
         worst = next((result for result in self.checks if result.status == "failed"), None)
         worst = worst or next((result for result in self.checks if result.status == "warning"), None)
-        line = f"{self.store}: {numbers['passed']} passed, {numbers['failed']} failed, {numbers['warning']} warnings, {numbers['skipped']} skipped"
+        words = f"{numbers['passed']} passed, {numbers['failed']} failed, {numbers['warning']} warnings, {numbers['skipped']} skipped"
+        line = f"{self.store}: {words}"
         return {**numbers, "line": f"{line}. {worst.id}: {worst.message}" if worst else line}
 
-    def as_dict(self) -> dict[str, Any]:
-        """The report as JSON is written and as the module returns it."""
-        return {
-            "store": self.store,
-            "ok": self.ok,
-            "fail_on": self.fail_on,
-            "checked": self.checked,
-            "seconds": self.seconds,
-            "summary": self.summary,
-            "checks": [result.as_dict() for result in self.checks],
-        }
+    def as_result(self) -> dict[str, Any]:
+        """The report as the module returns it."""
+        checks = [result.as_dict() for result in self.checks]
+        return {"store": self.store, "ok": self.ok, "checks": checks, "summary": self.summary, "seconds": self.seconds}
+
+    def as_document(self) -> dict[str, Any]:
+        """The report as it is written to a file."""
+        return {**self.as_result(), "fail_on": self.fail_on, "checked": self.checked}

@@ -1,0 +1,268 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: zarr_check
+short_description: Prove that a Zarr store is whole, readable and equal to its source
+version_added: "0.1.0"
+description:
+  - Checks a Zarr store, format 2 or 3, sharded or not, in a bucket or in a folder, without changing it.
+  - Readers of Zarr take a missing chunk for fill values and say nothing. This module lists the store once, compares the
+    listing with what the metadata announce and what the manifest recorded, decodes a sample of the chunks or all of
+    them, and compares them with the source.
+  - Each check has an identifier, is made or says why not, and names the objects and values that it objects to.
+  - What is wrong with the store is a result. What keeps it from being looked at, such as a wrong secret, a missing
+    bucket or a dead endpoint, is an error.
+author:
+  - Zarrstream authors (@zarrstream)
+requirements:
+  - botocore
+  - obstore
+  - xarray
+  - zarr >= 3.1
+extends_documentation_fragment:
+  - zarrstream.platform.s3
+attributes:
+  check_mode:
+    support: full
+    description: Makes all checks and leaves only the file of O(report) unwritten.
+  diff_mode:
+    support: none
+    description: A store is never changed.
+options:
+  store:
+    description:
+      - The store, such as V(s3://bucket/air.zarr) or V(/data/air.zarr).
+    type: str
+    required: true
+  anonymous:
+    description:
+      - Make all checks without credentials, as a stranger would.
+      - Then O(endpoint_url) may also be the Swift URL of a project, V(https://host/v1/AUTH_<project id>), under which stock Swift
+        serves public buckets. It cannot be listed there, and the checks that need a listing are skipped.
+      - Where O(profile) is set too, its endpoint and its certificate authority are used, but not its keys.
+    type: bool
+    default: false
+  ca_bundle:
+    description:
+      - File with the certificate authority of the endpoint, for O(anonymous) without O(profile). A profile names its own.
+    type: path
+  source:
+    description:
+      - What the store was made from, to compare with, as for M(zarrstream.platform.zarr_write). A path, a glob, a URL of
+        a Zarr store, or a list of them.
+      - The values are compared in encoded form and bit for bit, NaN payloads and the sign of zero included. Where the
+        store is encoded otherwise on purpose, decoded values are compared within what that encoding may cost, and the
+        result says so.
+    type: raw
+  checks:
+    description:
+      - Identifiers of the checks to make. Without it, all that apply.
+      - V(open), the store opens.
+      - V(metadata), every document is valid, and dimensions of one name have one length.
+      - V(consolidated), the consolidated metadata say what the documents of the nodes say.
+      - V(complete), every object that the metadata announce is in the listing.
+      - V(strays), nothing else is.
+      - V(sizes), no object is empty or shorter than its codecs can write.
+      - V(manifest), size and MD5 of every object are those that were recorded at the write. It takes the MD5 from the
+        ETags of the listing and reads no object. A folder has no ETags, so there it compares sizes only.
+      - V(codecs), every codec is installed here.
+      - V(decode), chunks decode.
+      - V(fill_value), no value that is data reads as missing.
+      - V(roundtrip), dtype, shape, dimensions, attributes and times are those of the source.
+      - V(values), values are those of the source.
+      - V(anonymous), a client without keys reads the store and gets 404 for what is not there. Made when it is named here
+        or O(anonymous) is set.
+      - V(chunk_size), advice about objects of unfavourable size.
+    type: list
+    elements: str
+    choices:
+      - open
+      - metadata
+      - consolidated
+      - complete
+      - strays
+      - sizes
+      - manifest
+      - codecs
+      - decode
+      - fill_value
+      - roundtrip
+      - values
+      - anonymous
+      - chunk_size
+  sample:
+    description:
+      - How many objects (chunks, or shards) of each array the checks V(decode) and V(values) read. V(0) reads none,
+        V(all) every one. The choice is the same in every run.
+    type: str
+    default: "4"
+  missing:
+    description:
+      - Whether a chunk may be missing and stand for fill values, as V(write_empty_chunks=False) of zarr-python leaves it.
+      - With V(error) no chunk may, as M(zarrstream.platform.zarr_write) stores them all. With V(fill) any may. With
+        V(manifest) those may that the manifest does not list.
+    type: str
+    choices: [error, fill, manifest]
+    default: error
+  fail_on:
+    description:
+      - The severity from which on a finding makes the task fail. With V(never) it only shows in the result.
+    type: str
+    choices: [error, warning, never]
+    default: error
+  report:
+    description:
+      - A folder into which to write the result as JSON, in a file with the name of the store.
+      - The file counts as changed when it says anything new. If only the times differ, it is left as it is.
+    type: path
+"""
+
+EXAMPLES = r"""
+- name: Prove a published store against the file it was made from
+  zarrstream.platform.zarr_check:
+    store: s3://climate/air.zarr
+    profile: zarr
+    source: /data/air.nc
+    report: /srv/reports
+
+- name: Compare every value
+  zarrstream.platform.zarr_check:
+    store: s3://climate/air.zarr
+    profile: zarr
+    source: /data/air/*.nc
+    sample: all
+
+- name: Watch a store every hour without reading an object
+  zarrstream.platform.zarr_check:
+    store: s3://climate/air.zarr
+    profile: zarr
+    checks: [open, metadata, consolidated, complete, strays, sizes, manifest]
+    fail_on: warning
+
+- name: See what a stranger sees, on stock Swift
+  zarrstream.platform.zarr_check:
+    store: s3://climate/air.zarr
+    anonymous: true
+    endpoint_url: https://object.example.org/v1/AUTH_0123456789abcdef0123456789abcdef
+"""
+
+RETURN = r"""
+changed:
+  description: Whether the file of O(report) was written. Without O(report), always V(false).
+  type: bool
+  returned: always
+ok:
+  description: Whether no check found what O(fail_on) names. For V(never), errors count.
+  type: bool
+  returned: when the store could be looked at
+store:
+  description: The store.
+  type: str
+  returned: when the store could be looked at
+checks:
+  description: The results, one for each check.
+  type: list
+  elements: dict
+  returned: when the store could be looked at
+  contains:
+    id:
+      description: The identifier of the check.
+      type: str
+      sample: complete
+    status:
+      description: One of V(passed), V(failed), V(warning), V(skipped).
+      type: str
+      sample: failed
+    severity:
+      description: How bad a finding is, one of V(error), V(warning), V(info).
+      type: str
+      sample: error
+    message:
+      description: What was found, or why the check was skipped.
+      type: str
+      sample: "1 of 12 objects are missing and would be read as fill values: air/c/3/0/0: missing"
+    evidence:
+      description:
+        - What the finding rests on. RV(checks[].evidence.items) holds the first 20 findings, each with its key, index or
+          values, and RV(checks[].evidence.count) their number.
+      type: dict
+      sample: {count: 1, items: [{key: air/c/3/0/0, problem: missing}], expected: 12}
+summary:
+  description: The numbers of checks by status, and one line for people.
+  type: dict
+  returned: when the store could be looked at
+  contains:
+    passed:
+      description: Checks without a finding.
+      type: int
+      sample: 13
+    failed:
+      description: Checks with a finding of severity V(error).
+      type: int
+      sample: 0
+    warning:
+      description: Checks with a finding of severity V(warning) or V(info).
+      type: int
+      sample: 0
+    skipped:
+      description: Checks that were not made.
+      type: int
+      sample: 1
+    line:
+      description: All that in a line, with the first finding.
+      type: str
+      sample: "s3://climate/air.zarr: 13 passed, 0 failed, 0 warnings, 1 skipped"
+report:
+  description: The file with the report. V(null) without O(report).
+  type: str
+  returned: when the store could be looked at
+  sample: /srv/reports/air.zarr.json
+seconds:
+  description: How long the checks took.
+  type: float
+  returned: when the store could be looked at
+  sample: 0.8
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.zarrstream.check.report import CHECKS
+from ..module_utils.zarrstream.check.run import check_store, request_from, write_report
+from ..module_utils.zarrstream.errors import ZarrstreamError
+from ..module_utils.zarrstream.options import S3_OPTIONS
+
+SPEC: dict[str, dict[str, Any]] = {
+    **S3_OPTIONS,
+    "store": {"type": "str", "required": True},
+    "anonymous": {"type": "bool", "default": False},
+    "ca_bundle": {"type": "path"},
+    "source": {"type": "raw"},
+    "checks": {"type": "list", "elements": "str", "choices": list(CHECKS)},
+    "sample": {"type": "str", "default": "4"},
+    "missing": {"type": "str", "choices": ["error", "fill", "manifest"], "default": "error"},
+    "fail_on": {"type": "str", "choices": ["error", "warning", "never"], "default": "error"},
+    "report": {"type": "path"},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    try:
+        request = request_from(module.params)
+        report = check_store(request)
+        path, changed = write_report(report, request.report, dry_run=module.check_mode) if request.report else (None, False)
+    except ZarrstreamError as error:
+        module.fail_json(msg=str(error), **error.details)
+    result = {**report.as_result(), "report": path, "changed": changed}
+    if report.ok or request.fail_on == "never":
+        module.exit_json(**result)
+    module.fail_json(msg=report.summary["line"], **result)
+
+
+if __name__ == "__main__":
+    main()

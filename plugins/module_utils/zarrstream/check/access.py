@@ -1,0 +1,70 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Check of what a stranger gets: reads without credentials, and an honest 404 for what is not there."""
+
+from __future__ import annotations
+
+import uuid
+
+from ..errors import ZarrstreamError
+from ..profile import read_profile
+from ..store import Objects, open_objects
+from .chunks import ChunkReader
+from .report import CheckResult, Findings, found, passed, skipped
+from .snapshot import CheckRequest, Snapshot
+
+_STOCK_SWIFT = (
+    "Is the bucket public? Swift without anonymous S3 answers unsigned requests only below the project's own URL: "
+    "try anonymous: true with endpoint_url: <service>/v1/AUTH_<project id>"
+)
+
+
+def check_anonymous(shot: Snapshot, reader: ChunkReader | None) -> CheckResult:
+    """Root document and a chunk are served to a client without keys; what does not exist is 'not found', not 'forbidden'."""
+    if not shot.place.bucket:
+        return skipped("anonymous", "a folder has no anonymous readers")
+    client, wrong = _stranger(shot), Findings()
+    for key in _examples(shot, reader):
+        try:
+            if client.get(f"{shot.place.key}/{key}") is None:
+                wrong.add({"key": key, "problem": "not found without credentials, though a signed request finds it"})
+        except ZarrstreamError as error:
+            wrong.add({"key": key, "problem": str(error)})
+            break
+    if wrong:
+        return found("anonymous", wrong, f"not readable without credentials. {_STOCK_SWIFT}", endpoint=client.endpoint)
+    absent = f"zarrstream-probe-{uuid.uuid4().hex}"
+    try:
+        client.get(f"{shot.place.key}/{absent}")
+    except ZarrstreamError as error:
+        wrong.add({"key": absent, "problem": str(error)})
+        text = (
+            "a missing object is answered with 'forbidden', so that readers fail on every optional document and chunk that is not "
+            "stored. The bucket grants reading but not listing: add .rlistings to its read ACL (role bucket, public: true)"
+        )
+        return found("anonymous", wrong, text, "warning", endpoint=client.endpoint)
+    text = f"readable without credentials at {client.endpoint}; missing objects are answered 404"
+    return passed("anonymous", text, endpoint=client.endpoint)
+
+
+def _stranger(shot: Snapshot) -> Objects:
+    """A client that has no keys, at the endpoint of the signed one."""
+    if shot.request.anonymous:
+        return shot.objects
+    return open_objects(shot.place, endpoint_url=shot.objects.endpoint, anonymous=True, ca_bundle=_ca_bundle(shot.request))
+
+
+def _ca_bundle(request: CheckRequest) -> str | None:
+    return request.ca_bundle or read_profile(request.profile, request.config_file, request.endpoint_url).ca_bundle
+
+
+def _examples(shot: Snapshot, reader: ChunkReader | None) -> list[str]:
+    """The root document, and the first chunk that is known to exist."""
+    if reader is None:
+        return ["zarr.json"]
+    for layout in reader.tree.arrays.values():
+        if layout.count:
+            key = next(layout.object_keys())
+            if shot.listing is None or key in shot.listing:
+                return [reader.tree.root_key, key]
+    return [reader.tree.root_key]

@@ -1,0 +1,125 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Decoding single objects of a store with zarr-python, out of memory: what is absent cannot turn into fill values."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from .documents import Hierarchy
+from .layout import ArrayLayout
+from .snapshot import one_line
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class ChunkReader:
+    """The arrays of a hierarchy, opened from their documents alone; objects are handed in one at a time."""
+
+    def __init__(self, tree: Hierarchy) -> None:
+        self.tree = tree
+        self._arrays: dict[str, Any] = {}
+        self._problems: dict[str, str] = {}
+
+    @cached_property
+    def _buffers(self) -> dict[str, Any]:
+        from zarr.core.buffer import default_buffer_prototype
+
+        make = default_buffer_prototype().buffer.from_bytes
+        adopted = {key: json.dumps(document).encode() for key, document in self.tree.documents.items() if key not in self.tree.raw}
+        return {key: make(data) for key, data in {**adopted, **self.tree.raw}.items()}
+
+    @cached_property
+    def metadata_store(self) -> Any:
+        """A Zarr store in memory that holds the documents and no data: good for shapes and attributes only."""
+        from zarr.storage import MemoryStore
+
+        return MemoryStore(store_dict=self._buffers)
+
+    def root_problem(self) -> str:
+        """Why zarr-python does not open the root, or ''."""
+        import zarr
+
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                zarr.open(self.metadata_store, mode="r", zarr_format=self.tree.zarr_format)  # type: ignore[arg-type]
+        except Exception as error:  # noqa: BLE001 - damaged documents make zarr-python raise anything
+            return f"zarr-python refuses it: {one_line(error)}"
+        return ""
+
+    def array_problem(self, layout: ArrayLayout) -> str:
+        """Why zarr-python does not open an array, or ''."""
+        if layout.path not in self._arrays and layout.path not in self._problems:
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    self._arrays[layout.path] = self._open(layout)
+            except Exception as error:  # noqa: BLE001 - damaged documents make zarr-python raise anything
+                self._problems[layout.path] = one_line(error)
+        return self._problems.get(layout.path, "")
+
+    def _open(self, layout: ArrayLayout) -> Any:
+        import zarr
+
+        return zarr.open_array(_strict_store(self._buffers), path=layout.path, mode="r", zarr_format=layout.zarr_format)  # type: ignore[arg-type]
+
+    def missing_codecs(self, layout: ArrayLayout) -> list[str]:
+        """One text for each codec of an array that cannot be used here, those within shards included."""
+        look_up = _problem_v2 if layout.zarr_format == 2 else _problem_v3
+        return [problem for codec in layout.codecs if (problem := look_up(codec))]
+
+    def decode(self, layout: ArrayLayout, coordinates: tuple[int, ...], data: bytes) -> np.ndarray:
+        """The values that one object holds, in their encoded form; raises whatever its codecs raise."""
+        import numpy as np
+
+        array = self._arrays[layout.path]
+        key = layout.key(coordinates)
+        make = type(next(iter(self._buffers.values()))).from_bytes
+        array.store._store_dict[key] = make(data)
+        try:
+            return np.asarray(array[layout.region(coordinates)])
+        finally:
+            del array.store._store_dict[key]
+
+
+def _strict_store(documents: dict[str, Any]) -> Any:
+    """A store in memory that refuses to say "not there" of anything but a document."""
+    from zarr.storage import MemoryStore
+
+    class StrictStore(MemoryStore):
+        async def get(self, key: str, *args: Any, **kwargs: Any) -> Any:
+            value = await super().get(key, *args, **kwargs)
+            if value is None and not key.endswith((".json", ".zattrs", ".zarray", ".zgroup", ".zmetadata")):
+                raise LookupError(f"{key} was asked for, and is not what is being decoded")
+            return value
+
+    return StrictStore(store_dict=dict(documents))
+
+
+def _problem_v2(codec: dict[str, Any]) -> str:
+    import numcodecs
+
+    try:
+        numcodecs.get_codec({"id": codec["name"], **codec["configuration"]})
+    except Exception as error:  # noqa: BLE001 - codecs raise anything for a configuration they do not know
+        return f"'{codec['name']}': {one_line(error)}"
+    return ""
+
+
+def _problem_v3(codec: dict[str, Any]) -> str:
+    from zarr.registry import get_codec_class
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            get_codec_class(codec["name"]).from_dict(codec)
+    except KeyError as error:
+        return f"'{codec['name']}' is not installed, or lacks {one_line(error)}"
+    except Exception as error:  # noqa: BLE001 - codecs raise anything for a configuration they do not know
+        return f"'{codec['name']}': {one_line(error)}"
+    return ""

@@ -1,0 +1,230 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Checks that read objects: a sample of them, or all, is decoded and compared with the source."""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ..errors import Unreachable, ZarrstreamError
+from .census import item_bytes
+from .chunks import ChunkReader
+from .compare import Block, Difference, Rule, difference, rule_for
+from .layout import ArrayLayout
+from .parallel import WORKERS, each
+from .reference import Reference
+from .report import CheckResult, Findings, found, passed, skipped
+from .snapshot import Snapshot, human_bytes, one_line
+
+LARGEST = 4 * 1024**3  # bytes of one object when decoded; a damaged document may announce more than any memory
+BUDGET = 1024**3  # bytes in all objects under way together, their copies included
+COPIES = 4  # as stored, decoded, the source's, and what comparing them takes
+TEXT_ITEM = 64  # bytes that an element of unknown size counts for
+
+
+@dataclass(frozen=True)
+class Task:
+    """One object to decode."""
+
+    layout: ArrayLayout
+    place: tuple[int, ...]
+
+    @property
+    def key(self) -> str:
+        """Its key, relative to the store."""
+        return self.layout.key(self.place)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one object: ``missing`` and ``problem`` for what kept it from being decoded."""
+
+    task: Task
+    missing: bool = False
+    problem: str = ""
+    stored: int = 0  # bytes as stored
+    compared: bool = False
+    difference: Difference | None = None
+
+
+@dataclass
+class Tally:
+    """All outcomes, counted."""
+
+    decoded: int = 0
+    compared: int = 0
+    stored: int = 0
+    allowed: int = 0  # missing, as the request allows
+    faults: Findings = field(default_factory=Findings)
+    differences: Findings = field(default_factory=Findings)
+
+
+def examine(shot: Snapshot, reader: ChunkReader, reference: Reference | None) -> Tally:
+    """Decode the objects that the request asks for, each once, and compare them with the source where there is one."""
+    rules = _rules(reader, reference) if reference else {}
+    tasks = list(_tasks(shot, reader)) if shot.request.sample is not None else _tasks(shot, reader)
+
+    def work(task: Task) -> Outcome:
+        return _decode(shot, reader, reference, rules, task)
+
+    tally = Tally()
+    for outcome in each(work, tasks, _workers(reader)):
+        _count(shot, tally, outcome)
+    return tally
+
+
+def _tasks(shot: Snapshot, reader: ChunkReader) -> Iterator[Task]:
+    for _path, layout in sorted(reader.tree.arrays.items()):
+        if not reader.missing_codecs(layout) and not reader.array_problem(layout):
+            for number in sample_numbers(layout, shot.request.sample, shot.request.seed):
+                yield Task(layout, layout.coordinates(number))
+
+
+def sample_numbers(layout: ArrayLayout, sample: int | None, seed: int) -> Iterator[int]:
+    """Numbers of the objects to decode: the last, which is cut at the edges, and others by chance, the same for the same seed."""
+    count = layout.count
+    if sample is None or count <= sample:
+        yield from _count_up(count)
+        return
+    if sample == 0:
+        return
+    chance = random.Random(f"{seed}:{layout.path}")  # noqa: S311 - a sample, not a secret
+    chosen = {count - 1} if sample > 1 else set()
+    while len(chosen) < sample:
+        chosen.add(chance.randrange(count))
+    yield from sorted(chosen)
+
+
+def _count_up(count: int) -> Iterator[int]:
+    number = 0
+    while number < count:  # range() ends at 2**63
+        yield number
+        number += 1
+
+
+def decoded_bytes(layout: ArrayLayout) -> int:
+    """Memory that the values of one object take."""
+    return math.prod(layout.chunks) * (item_bytes(layout) or TEXT_ITEM)
+
+
+def _workers(reader: ChunkReader) -> int:
+    largest = max((decoded_bytes(layout) for layout in reader.tree.arrays.values()), default=1)
+    fitting = BUDGET // max(1, COPIES * min(largest, LARGEST))
+    return max(1, min(WORKERS, 4 * (os.cpu_count() or 1), fitting))
+
+
+def _rules(reader: ChunkReader, reference: Reference) -> dict[str, Rule]:
+    return {
+        name: rule_for(reader.tree.arrays[name], *reference.empty_blocks(name), repacked=reference.repacked(name))
+        for name in reference.common
+        if name in reader.tree.arrays and reference.comparable(name)
+    }
+
+
+def _decode(shot: Snapshot, reader: ChunkReader, reference: Reference | None, rules: dict[str, Rule], task: Task) -> Outcome:
+    import numpy as np
+
+    layout, key = task.layout, task.key
+    if decoded_bytes(layout) > LARGEST:
+        size = human_bytes(decoded_bytes(layout))
+        return Outcome(task, problem=f"its values take {size}; a check decodes no more than {human_bytes(LARGEST)} at once")
+    if shot.listing is not None and key not in shot.listing:
+        return Outcome(task, missing=True)
+    try:
+        data = shot.fetch(key)
+    except Unreachable:
+        raise
+    except ZarrstreamError as error:
+        return Outcome(task, problem=f"there, but cannot be read: {error}")
+    if data is None:
+        return Outcome(task, missing=True)
+    try:
+        values = reader.decode(layout, task.place, data)
+    except Exception as error:  # noqa: BLE001 - codecs raise anything for damaged bytes
+        return Outcome(task, problem=f"does not decode: {one_line(error)}", stored=len(data))
+    rule = rules.get(layout.path)
+    if reference is None or rule is None:
+        return Outcome(task, stored=len(data))
+    source = reference.source_block(layout.path, layout.region(task.place))
+    stored = Block(np.asarray(values), reference.stored[layout.path].attrs)
+    try:
+        unequal = difference(rule, stored, source)
+    except (ValueError, TypeError, OverflowError) as error:
+        return Outcome(task, stored=len(data), compared=True, difference=Difference(0, (), f"not comparable: {one_line(error)}", ""))
+    return Outcome(task, stored=len(data), compared=True, difference=unequal)
+
+
+def _count(shot: Snapshot, tally: Tally, outcome: Outcome) -> None:
+    key = outcome.task.key
+    if outcome.missing:
+        if shot.may_be_missing(key):
+            tally.allowed += 1
+        else:
+            tally.faults.add({"key": key, "problem": "missing: a reader gets fill values"})
+        return
+    if outcome.problem:
+        tally.faults.add({"key": key, "problem": outcome.problem})
+        return
+    tally.decoded += 1
+    tally.stored += outcome.stored
+    tally.compared += outcome.compared
+    if outcome.difference:
+        tally.differences.add(_evidence(outcome.task, outcome.difference))
+
+
+def _evidence(task: Task, unequal: Difference) -> dict[str, object]:
+    region = task.layout.region(task.place)
+    index = [part.start + offset for part, offset in zip(region, unequal.index, strict=True)] if unequal.index else []
+    return {
+        "array": task.layout.path or "/",
+        "key": task.key,
+        "index": index,
+        "stored": unequal.stored,
+        "source": unequal.source,
+        "elements": unequal.count,
+        "problem": f"{unequal.count} elements differ, first at {index}: stored {unequal.stored}, in the source {unequal.source}",
+    }
+
+
+def check_decode(shot: Snapshot, tally: Tally | None) -> CheckResult:
+    """What was sampled is there, may be read, and decodes."""
+    if tally is None:
+        return skipped("decode", "sample is 0: no object is read")
+    total = tally.decoded + tally.faults.count
+    if tally.faults:
+        return found("decode", tally.faults, f"{tally.faults.count} of {total} objects cannot be decoded", decoded=tally.decoded)
+    scope = "all" if shot.request.sample is None else f"a sample of (seed {shot.request.seed})"
+    note = f"; {tally.allowed} more are not stored, as missing={shot.request.missing} allows" if tally.allowed else ""
+    text = f"decoded {scope} {tally.decoded} objects, {human_bytes(tally.stored)}{note}"
+    return passed("decode", text, decoded=tally.decoded, bytes=tally.stored)
+
+
+def check_values(reader: ChunkReader, reference: Reference | None, tally: Tally | None) -> CheckResult:
+    """Decoded values are the source's: in encoded form bit for bit, NaN payloads and -0.0 included, where both are encoded alike."""
+    if reference is None:
+        return skipped("values", "no source is given")
+    if tally is None:
+        return skipped("values", "sample is 0: no object is read")
+    rules = _rules(reader, reference)
+    loose = {name: rule.text for name, rule in rules.items() if not rule.exact}
+    if not reference.common:
+        return skipped("values", reference.problem or "store and source have no variable in common")
+    other_shapes = Findings()
+    for name in reference.common:
+        if name not in rules:
+            other_shapes.add({"array": name, "problem": _shapes(reference, name)})
+    if other_shapes:
+        return found("values", other_shapes, f"{other_shapes.count} variables cannot be compared with the source")
+    if tally.differences:
+        text = f"{tally.differences.count} of {tally.compared} objects differ from the source"
+        return found("values", tally.differences, text, tolerances=loose)
+    how = "bit for bit" if not loose else f"bit for bit, but {'; '.join(f'{name} {text}' for name, text in sorted(loose.items()))}"
+    return passed("values", f"{tally.compared} objects of {len(rules)} variables equal the source {how}", tolerances=loose)
+
+
+def _shapes(reference: Reference, name: str) -> str:
+    return f"shape {list(reference.stored[name].shape)} in the store, {list(reference.source.variables[name].shape)} in the source"

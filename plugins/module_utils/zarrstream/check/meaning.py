@@ -1,0 +1,192 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Checks of the metadata documents: they open, agree with each other, and mean what a reader takes them to mean."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from typing import Any
+
+from .chunks import ChunkReader
+from .documents import DOCUMENTS, Hierarchy, folder_of, join
+from .layout import ArrayLayout
+from .report import CheckResult, Findings, found, passed, skipped
+from .snapshot import Snapshot, human_bytes
+
+
+def check_open(shot: Snapshot, reader: ChunkReader | None) -> CheckResult:
+    """The root document is there and zarr-python opens it."""
+    tree, nothing = shot.tree, Findings()
+    if tree is None or reader is None:
+        nothing.add(shot.root_problem or _what_is_there(shot))
+        return found("open", nothing, f"no Zarr at {shot.place.url}")
+    problem = tree.problems.get(tree.root_key) or reader.root_problem()
+    if problem:
+        nothing.add({"key": tree.root_key, "problem": problem})
+        return found("open", nothing, "the store does not open")
+    kind = "array" if "" in tree.arrays else f"group with {len(tree.arrays)} arrays"
+    if shot.writing is not None:
+        nothing.add(f"a write is under way or was broken off{_since(shot.writing)}")
+        return found("open", nothing, f"Zarr v{tree.zarr_format} {kind}, but", "warning")
+    size = f", {len(shot.listing)} objects, {human_bytes(shot.census.bytes)}" if shot.listing is not None else ""
+    return passed("open", f"Zarr v{tree.zarr_format} {kind}{size}", zarr_format=tree.zarr_format, arrays=len(tree.arrays))
+
+
+def _what_is_there(shot: Snapshot) -> str:
+    if shot.writing is not None:
+        return f"a write is under way or was broken off{_since(shot.writing)}: wait, or run it again to finish it"
+    if shot.listing is None:
+        return "neither zarr.json nor .zgroup nor .zarray is there"
+    if not shot.listing:
+        return "nothing is there. Correct the name, or write the store first"
+    examples = ", ".join(sorted(shot.listing)[:3])
+    return f"{len(shot.listing)} objects are there ({examples}, …), but neither zarr.json nor .zgroup nor .zarray"
+
+
+def _since(marker: str) -> str:
+    """When the write began: the first date in the marker, whatever its fields are called."""
+    matched = re.search(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?", marker)
+    return f" since {matched[0]}" if matched else ""
+
+
+def check_metadata(shot: Snapshot, reader: ChunkReader) -> CheckResult:
+    """Every document describes a node, zarr-python takes it, nodes hang together, and dimensions agree in length."""
+    tree, wrong = reader.tree, Findings()
+    for key, problem in sorted(tree.problems.items()):
+        wrong.add({"key": key, "problem": problem})
+    for path in sorted({*tree.arrays, *tree.groups} - {""}):
+        above = folder_of(path)
+        if above not in tree.groups and above not in tree.arrays and not tree.in_broken_node(path):
+            wrong.add({"key": path, "problem": f"no group document above it, in '{above or '/'}': readers do not find it"})
+    for path, layout in sorted(tree.arrays.items()):
+        if not reader.missing_codecs(layout) and (problem := reader.array_problem(layout)):
+            wrong.add({"key": join(path, DOCUMENTS[tree.zarr_format][0]), "problem": f"zarr-python refuses it: {problem}"})
+    _conflicting_dimensions(tree, wrong)
+    if shot.listing is not None and tree.zarr_format == 3 and {".zgroup", ".zarray"} & shot.listing.keys():
+        wrong.add({"key": ".zgroup", "problem": "documents of Zarr v2 and v3 side by side: readers differ in which they take"})
+    if wrong:
+        return found("metadata", wrong, f"{wrong.count} problems in the metadata")
+    return passed("metadata", f"the documents of {len(tree.arrays)} arrays and {len(tree.groups)} groups are valid")
+
+
+def _conflicting_dimensions(tree: Hierarchy, wrong: Findings) -> None:
+    lengths: dict[tuple[str, str], tuple[str, int]] = {}
+    for path, layout in sorted(tree.arrays.items()):
+        for name, size in zip(layout.dimension_names or (), layout.shape, strict=False):
+            if name is None:
+                continue
+            other, known = lengths.setdefault((folder_of(path), name), (path, size))
+            if known != size:
+                wrong.add({"array": path, "problem": f"dimension '{name}' has length {size}, in '{other}' {known}: xarray opens neither"})
+
+
+def check_consolidated(shot: Snapshot, reader: ChunkReader) -> CheckResult:
+    """The consolidated metadata, which readers trust alone, say the same as the documents of the nodes."""
+    tree, wrong = reader.tree, Findings()
+    for key, problem in tree.bad_consolidated.items():
+        wrong.add({"key": key, "problem": problem})
+    if not tree.consolidated and not wrong:
+        return skipped("consolidated", "the store has no consolidated metadata: readers list it, or open each document")
+    for group, entries in sorted(tree.consolidated.items()):
+        for key, entry in sorted(entries.items()):
+            _compare_entry(tree, key, entry, wrong)
+        for key in sorted(tree.raw):
+            if _should_be_in(key, group, tree) and key not in entries:
+                wrong.add({"key": key, "problem": "not in the consolidated metadata: readers that use it do not see this node"})
+    if wrong:
+        return found("consolidated", wrong, f"{wrong.count} documents differ from the consolidated metadata")
+    total = sum(map(len, tree.consolidated.values()))
+    note = "" if shot.listing is not None else "; nodes that they leave out cannot be found without a listing"
+    return passed("consolidated", f"{total} entries equal the documents of their nodes{note}")
+
+
+def _compare_entry(tree: Hierarchy, key: str, entry: dict[str, Any], wrong: Findings) -> None:
+    if key in tree.problems and key in tree.raw and key not in tree.documents:
+        return  # no JSON: the check 'metadata' says so
+    stored = tree.documents.get(key) if key in tree.raw else None
+    if stored is None and key.endswith(".zattrs"):
+        stored = {}
+    if stored is None:
+        wrong.add({"key": key, "problem": "only in the consolidated metadata, its document is missing"})
+        return
+    left, right = _comparable(entry), _comparable(stored)
+    fields = sorted(name for name in left.keys() | right.keys() if left.get(name) != right.get(name))
+    if fields:
+        wrong.add({"key": key, "problem": f"differs from the consolidated metadata in {', '.join(fields)}", "fields": fields})
+
+
+def _comparable(document: dict[str, Any]) -> dict[str, str]:
+    """Fields as canonical JSON, so that NaN equals NaN; what stands for its default is left out."""
+    return {
+        name: json.dumps(value, sort_keys=True)
+        for name, value in document.items()
+        if name != "consolidated_metadata" and not (name in ("attributes", "storage_transformers") and not value)
+    }
+
+
+def _should_be_in(key: str, group: str, tree: Hierarchy) -> bool:
+    inside = key.startswith(f"{group}/") if group else True
+    own = key == join(group, "zarr.json")
+    empty = key.endswith(".zattrs") and not tree.documents.get(key)
+    return inside and not own and not empty and not key.endswith(".zmetadata") and key not in tree.problems
+
+
+def check_codecs(reader: ChunkReader) -> CheckResult:
+    """Every codec that the metadata name is installed here and takes its configuration."""
+    wrong = Findings()
+    names: set[str] = set()
+    for path, layout in sorted(reader.tree.arrays.items()):
+        names.update(codec["name"] for codec in layout.codecs)
+        for problem in reader.missing_codecs(layout):
+            wrong.add({"array": path or "/", "problem": problem})
+    if wrong:
+        return found("codecs", wrong, f"{wrong.count} codecs are not available here")
+    return passed("codecs", f"available here: {', '.join(sorted(names)) or 'none is needed'}", codecs=sorted(names))
+
+
+def check_fill_value(reader: ChunkReader) -> CheckResult:
+    """A value that readers take for "no data" is meant so."""
+    wrong, odd = Findings(), Findings()
+    for path, layout in sorted(reader.tree.arrays.items()):
+        if layout.zarr_format == 2 and _reads_zero_as_missing(layout):
+            odd.add({"array": path or "/", "problem": f"fill_value is {layout.document['fill_value']}: xarray reads every 0 as missing"})
+        problem = _bad_fill_attribute(layout) if layout.zarr_format == 3 else ""
+        if problem:
+            wrong.add({"array": path or "/", "problem": problem})
+    if wrong:
+        return found("fill_value", wrong, f"{wrong.count} arrays have a _FillValue that xarray cannot read")
+    if odd:
+        return found("fill_value", odd, f"{odd.count} arrays have a fill value that is data", "warning")
+    return passed("fill_value", f"no fill value of {len(reader.tree.arrays)} arrays stands for data", "warning")
+
+
+def _reads_zero_as_missing(layout: ArrayLayout) -> bool:
+    dtype, value = layout.document.get("dtype"), layout.document.get("fill_value")
+    numeric = isinstance(dtype, str) and dtype[1:2] in ("i", "u", "f")
+    return numeric and isinstance(value, (int, float)) and not isinstance(value, bool) and value == 0
+
+
+def _bad_fill_attribute(layout: ArrayLayout) -> str:
+    if "_FillValue" not in layout.attributes:
+        return ""
+    value, kind = layout.attributes["_FillValue"], str(layout.document.get("data_type"))
+    if kind.startswith("float"):
+        return "" if _is_encoded_float(value) else f"_FillValue is {value!r}: in Zarr v3 xarray expects 8 bytes in base64"
+    matched = re.fullmatch(r"(u?)int(\d+)", kind)
+    if not matched:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value or abs(value) == float("inf"):
+        return f"_FillValue is {value!r}: not a number for {kind}"
+    bits = int(matched[2])
+    low, high = (0, 2**bits - 1) if matched[1] else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    return "" if low <= value <= high else f"_FillValue is {value!r}, which no {kind} can hold"
+
+
+def _is_encoded_float(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and len(base64.standard_b64decode(value)) == 8
+    except (binascii.Error, ValueError):
+        return False

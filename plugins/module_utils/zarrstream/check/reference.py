@@ -1,0 +1,116 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The source that a store is compared with, and the store's variables as xarray sees them: both in encoded form."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from ..dataset import ENCODED, Source, open_items
+from ..source import find_source
+from .chunks import ChunkReader
+from .compare import Block, packing, type_name
+from .snapshot import Snapshot, one_line
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+_REPACKING = {"dtype", "scale_factor", "add_offset", "_FillValue"}
+
+
+class Reference:
+    """Source and store side by side. ``stored`` is empty and ``problem`` set where xarray does not open the store."""
+
+    def __init__(self, source: Source, stored: xr.Dataset | None, problem: str, encoding: dict[str, Any] | None) -> None:
+        self.source = source
+        self.encoding = encoding
+        self.problem = problem
+        self.attributes: dict[str, Any] = dict(stored.attrs) if stored is not None else {}
+        self.stored: dict[str, xr.Variable] = {} if stored is None else {str(name): value for name, value in stored.variables.items()}
+
+    @property
+    def common(self) -> list[str]:
+        """Variables that both have."""
+        return sorted(self.source.variables.keys() & self.stored.keys())
+
+    def comparable(self, name: str) -> bool:
+        """Whether a variable has the same shape in both, so that regions correspond."""
+        return name in self.stored and name in self.source.variables and self.stored[name].shape == self.source.variables[name].shape
+
+    def repacked(self, name: str) -> bool:
+        """Whether the store holds other numbers than the source on purpose: as its manifest says, else as it looks."""
+        if self.encoding is not None:
+            asked = self.encoding.get(name)
+            return isinstance(asked, dict) and bool(_REPACKING & asked.keys())
+        stored, source = self.empty_blocks(name)
+        if type_name(stored) != type_name(source):
+            return True
+        left, right = packing(stored.attributes), packing(source.attributes)
+        # xarray declares NaN as the fill value of floats, which changes nothing.
+        return any(plain(left.get(key)) != plain(right.get(key)) for key in left.keys() | right.keys() if key != "_FillValue")
+
+    def source_block(self, name: str, region: tuple[slice, ...]) -> Block:
+        """A region of the source, read now."""
+        block = self.source.block(name, tuple((part.start, part.stop) for part in region))
+        return Block(block.values, block.attrs)
+
+    def empty_blocks(self, name: str) -> tuple[Block, Block]:
+        """A block without values of the store and one of the source: dtype and attributes only."""
+        return _empty(self.stored[name]), _empty(self.source.variables[name])
+
+
+def open_reference(shot: Snapshot, reader: ChunkReader) -> Reference:
+    """Open the source of the request; raises SourceError, for a source that cannot be read is no finding about the store."""
+    request = shot.request
+    items = find_source(request.source, profile=request.profile, endpoint_url=request.endpoint_url, config_file=request.config_file)
+    source = open_items(items)
+    source.select(_written_variables(shot))
+    stored, problem = _open_stored(reader)
+    return Reference(source, stored, problem, _asked_encoding(shot))
+
+
+def _written_variables(shot: Snapshot) -> list[str] | None:
+    """The variables that were asked for when the store was written; None for all of the source."""
+    names = shot.manifest.request.get("variables") if shot.manifest and isinstance(shot.manifest.request, dict) else None
+    return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
+
+
+def _asked_encoding(shot: Snapshot) -> dict[str, Any] | None:
+    """The encodings that were asked for when the store was written; None where nobody knows."""
+    asked = shot.manifest.request.get("encoding") if shot.manifest and isinstance(shot.manifest.request, dict) else None
+    return asked if isinstance(asked, dict) else None
+
+
+def plain(value: Any) -> str | None:
+    """An attribute as JSON, None for none: NumPy's types become Python's, and NaN equals NaN."""
+    if value is None:
+        return None
+
+    def convert(other: Any) -> Any:
+        if hasattr(other, "tolist"):
+            return other.tolist()
+        return other.decode(errors="replace") if isinstance(other, bytes) else str(other)
+
+    bare = convert(value) if hasattr(value, "tolist") or isinstance(value, bytes) else value
+    return json.dumps(bare, sort_keys=True, default=convert)
+
+
+def _open_stored(reader: ChunkReader) -> tuple[xr.Dataset | None, str]:
+    import xarray as xr
+
+    options: dict[str, Any] = {**ENCODED, "create_default_indexes": False, "cache": False, "consolidated": False, "chunks": None}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return xr.open_dataset(reader.metadata_store, engine="zarr", zarr_format=reader.tree.zarr_format, **options), ""
+    except Exception as error:  # noqa: BLE001 - damaged documents make xarray raise anything
+        return None, one_line(error)
+
+
+def _empty(variable: xr.Variable) -> Block:
+    import numpy as np
+
+    return Block(np.empty((0,) * variable.ndim, dtype=variable.dtype), variable.attrs)

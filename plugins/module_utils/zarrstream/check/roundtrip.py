@@ -1,0 +1,123 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Check of the round trip: what xarray sees in the store is what it sees in the source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .chunks import ChunkReader
+from .compare import Block, decode, packing, type_name
+from .reference import Reference, plain
+from .report import CheckResult, Findings, found, passed, skipped
+from .snapshot import Snapshot, one_line
+
+_BY_XARRAY = ("coordinates", "_ARRAY_DIMENSIONS")  # attributes that xarray moves between variables and data set
+
+
+def check_roundtrip(shot: Snapshot, reader: ChunkReader, reference: Reference | None) -> CheckResult:
+    """Variables, dimensions, shapes, types, attributes and decoded times are the source's."""
+    if reference is None:
+        return skipped("roundtrip", "no source is given")
+    wrong, repacked = Findings(), []
+    if reference.problem:
+        wrong.add(f"xarray does not open the store: {reference.problem}")
+        return found("roundtrip", wrong, "the store cannot be compared with its source")
+    for name in sorted(reference.source.variables.keys() - reference.stored.keys()):
+        wrong.add({"array": name, "problem": "in the source, not in the store"})
+    for name in sorted(reference.stored.keys() - reference.source.variables.keys()):
+        wrong.add({"array": name, "problem": "in the store, not in the source"})
+    for name in reference.common:
+        problems, packed = _compare_variable(reference, name)
+        repacked += [name] * packed
+        for problem in problems or _compare_times(shot, reader, reference, name):
+            wrong.add({"array": name, "problem": problem})
+    for problem in _attributes(reference.attributes, reference.source.attrs, ignore=_BY_XARRAY):
+        wrong.add({"array": "/", "problem": problem})
+    if wrong:
+        return found("roundtrip", wrong, f"{wrong.count} differences from the source", repacked=repacked)
+    note = f"; packed otherwise than there: {', '.join(repacked)}" if repacked else ""
+    text = f"dtype, shape, dimensions, attributes and times of {len(reference.common)} variables are those of the source{note}"
+    return passed("roundtrip", text, repacked=repacked)
+
+
+def _compare_variable(reference: Reference, name: str) -> tuple[list[str], bool]:
+    """What differs, and whether the variable is packed otherwise than in the source (which is no difference)."""
+    stored, source = reference.stored[name], reference.source.variables[name]
+    problems = []
+    if stored.dims != source.dims:
+        problems.append(f"dimensions {list(stored.dims)}, in the source {list(source.dims)}")
+    if stored.shape != source.shape:
+        problems.append(f"shape {list(stored.shape)}, in the source {list(source.shape)}")
+    left, right = reference.empty_blocks(name)
+    packed = reference.repacked(name)
+    if packed:
+        problems += _compare_decoded(left, right)
+    elif type_name(left) != type_name(right):
+        problems.append(f"dtype {left.values.dtype}, in the source {right.values.dtype}")
+    ignore = (*_BY_XARRAY, *packing(left.attributes), *packing(right.attributes)) if packed else _BY_XARRAY
+    problems += _attributes(stored.attrs, source.attrs, ignore=ignore, nan_fill=left.values.dtype.kind == "f")
+    if _names(stored.attrs.get("coordinates")) != _names(source.attrs.get("coordinates")):
+        problems.append(f"coordinates {stored.attrs.get('coordinates')!r}, in the source {source.attrs.get('coordinates')!r}")
+    return problems, packed
+
+
+def _compare_decoded(left: Block, right: Block) -> list[str]:
+    try:
+        one, other = Block(decode(left), {}), Block(decode(right), {})
+    except Exception as error:  # noqa: BLE001 - xarray raises anything for attributes that contradict each other
+        return [f"xarray cannot decode it: {one_line(error)}"]
+    same = type_name(one)[0] == type_name(other)[0]  # float32 and float64 are one kind: packing decides between them
+    return [] if same else [f"decodes to {one.values.dtype}, in the source to {other.values.dtype}"]
+
+
+def _attributes(stored: Mapping[str, Any], source: Mapping[str, Any], ignore: tuple[str, ...], nan_fill: bool = False) -> list[str]:
+    problems = []
+    for name in sorted((stored.keys() | source.keys()) - set(ignore), key=str):
+        one, other = plain(stored.get(name)), plain(source.get(name))
+        if one == other or (name == "_FillValue" and nan_fill and other is None and one == "NaN"):
+            continue  # xarray declares NaN, which is what readers take for missing in any case
+        if name not in stored:
+            problems.append(f"attribute '{name}' of the source is missing")
+        elif name not in source:
+            problems.append(f"attribute '{name}' is not in the source")
+        else:
+            problems.append(f"attribute '{name}' is {_short(one)}, in the source {_short(other)}")
+    return problems
+
+
+def _names(value: Any) -> set[str]:
+    return set(value.split()) if isinstance(value, str) else set()
+
+
+def _short(text: str | None) -> str:
+    return str(text) if text is None or len(text) <= 80 else text[:79] + "…"
+
+
+def _compare_times(shot: Snapshot, reader: ChunkReader, reference: Reference, name: str) -> list[str]:
+    """First and last time of a variable in dates, decoded from what is stored."""
+    units = reference.stored[name].attrs.get("units")
+    layout = reader.tree.arrays.get(name)
+    if not isinstance(units, str) or " since " not in units or layout is None or not layout.count or reader.array_problem(layout):
+        return []
+    for number in sorted({0, layout.count - 1}):
+        place = layout.coordinates(number)
+        data = shot.fetch(layout.key(place))
+        if data is None:
+            continue  # 'complete' and 'decode' tell
+        try:
+            stored = Block(reader.decode(layout, place, data), reference.stored[name].attrs)
+            source = reference.source_block(name, layout.region(place))
+            one, other = decode(stored), decode(source)
+        except Exception as error:  # noqa: BLE001 - damaged bytes, or units that no calendar knows
+            return [f"its times do not decode: {one_line(error)}"]
+        if one.shape != other.shape or _dates(one) != _dates(other):
+            return [f"times decode to {_dates(one)[0]} …, in the source to {_dates(other)[0]} …"]
+    return []
+
+
+def _dates(values: Any) -> list[str]:
+    """The first and the last date of a block as text, the same for NumPy's and for cftime's dates."""
+    flat = values.reshape(-1)
+    return [str(flat[index]) for index in (0, -1)]

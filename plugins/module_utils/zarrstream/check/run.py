@@ -1,0 +1,171 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The way in: take a snapshot of a store, run the checks that apply, give a report."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ..errors import BadRequest
+from ..libraries import missing_libraries_named
+from .access import check_anonymous
+from .chunks import ChunkReader
+from .contents import Tally, check_decode, check_values, examine
+from .meaning import check_codecs, check_consolidated, check_fill_value, check_metadata, check_open
+from .reference import Reference, open_reference
+from .report import CHECKS, CheckResult, Report, skipped
+from .roundtrip import check_roundtrip
+from .snapshot import CheckRequest, Snapshot, take_snapshot
+from .structure import check_chunk_size, check_complete, check_manifest, check_sizes, check_strays
+
+_TIMES = ("checked", "seconds")
+
+
+def request_from(options: Mapping[str, Any]) -> CheckRequest:
+    """The request in options as people write them: ``sample`` may be 'all', ``source`` one text or a list."""
+    known = {item.name for item in fields(CheckRequest)} - {"sample", "source", "checks"}
+    return CheckRequest(
+        sample=_sample(options.get("sample", 4)),
+        source=_source(options.get("source")),
+        checks=tuple(options.get("checks") or ()),
+        **{name: value for name, value in options.items() if name in known},
+    )
+
+
+def _sample(value: Any) -> int | None:
+    text = str(value).strip()
+    if text == "all":
+        return None
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise BadRequest(f"sample is '{value}': give the number of objects to decode for each array, 0 or more, or 'all'.")
+    return int(text)
+
+
+def _source(value: Any) -> tuple[str, ...]:
+    if not value:
+        return ()
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise BadRequest(f"source is {value!r}: give a path, a glob, a URL, or a list of them.")
+    return tuple(names)
+
+
+def check_store(request: CheckRequest) -> Report:
+    """Check a store. Findings are in the report; raises ZarrstreamError for what is no finding, such as a dead endpoint."""
+    started = time.monotonic()
+    with missing_libraries_named():
+        import zarr  # noqa: F401 - named here rather than in the middle of a check
+
+        shot = take_snapshot(request)
+        reader = ChunkReader(shot.tree) if shot.tree is not None else None
+        results = tuple(_run(shot, reader, request))
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return Report(shot.place.url, results, request.fail_on, now, round(time.monotonic() - started, 3))
+
+
+def _run(shot: Snapshot, reader: ChunkReader | None, request: CheckRequest) -> list[CheckResult]:
+    chosen = request.checks or CHECKS
+    opened = check_open(shot, reader)
+    table: dict[str, Callable[[], CheckResult]] = {
+        "open": lambda: opened,
+        "manifest": lambda: check_manifest(shot),
+        "anonymous": lambda: _anonymous(shot, reader),
+    }
+    if reader is not None and reader.tree.root_key not in reader.tree.problems:
+        table |= _checks_of(shot, reader, chosen)
+    closed = f"the store does not open ({opened.message})"
+    return [table[check]() if check in table else skipped(check, closed, _severity(check)) for check in CHECKS if check in chosen]
+
+
+def _checks_of(shot: Snapshot, reader: ChunkReader, chosen: tuple[str, ...]) -> dict[str, Callable[[], CheckResult]]:
+    """The checks of a store whose root can be read. Objects are read once, for all checks that want them."""
+    with_source = bool(shot.request.source) and bool({"roundtrip", "values"} & set(chosen))
+    reference: Reference | None = open_reference(shot, reader) if with_source else None
+    reading = "decode" in chosen or ("values" in chosen and reference is not None)
+    tally: Tally | None = None
+    try:
+        if reading and shot.request.sample != 0:
+            tally = examine(shot, reader, reference if "values" in chosen else None)
+        roundtrip = check_roundtrip(shot, reader, reference) if "roundtrip" in chosen else None
+        values = check_values(reader, reference, tally) if "values" in chosen else None
+    finally:
+        if reference is not None:
+            reference.source.close()
+    table: dict[str, Callable[[], CheckResult]] = {
+        "metadata": lambda: check_metadata(shot, reader),
+        "consolidated": lambda: check_consolidated(shot, reader),
+        "complete": lambda: check_complete(shot),
+        "strays": lambda: check_strays(shot),
+        "sizes": lambda: check_sizes(shot),
+        "codecs": lambda: check_codecs(reader),
+        "decode": lambda: check_decode(shot, tally),
+        "fill_value": lambda: check_fill_value(reader),
+        "chunk_size": lambda: check_chunk_size(shot),
+    }
+    for check, result in (("roundtrip", roundtrip), ("values", values)):
+        if result is not None:
+            table[check] = lambda result=result: result  # type: ignore[misc]
+    return table
+
+
+def _anonymous(shot: Snapshot, reader: ChunkReader | None) -> CheckResult:
+    if not shot.request.anonymous and "anonymous" not in shot.request.checks:
+        return skipped("anonymous", "not asked for: set anonymous, or name it in checks, for a store that is published")
+    return check_anonymous(shot, reader)
+
+
+def _severity(check: str) -> str:
+    return {"strays": "warning", "fill_value": "warning", "chunk_size": "info"}.get(check, "error")
+
+
+def report_path(report: Report, folder: str) -> Path:
+    """Where the report of a store is written: ``<folder>/<name of the store>.json``."""
+    return Path(folder).expanduser() / f"{report.store.rstrip('/').rpartition('/')[2]}.json"
+
+
+def write_report(report: Report, folder: str, *, dry_run: bool = False) -> tuple[str, bool]:
+    """Write the report into ``folder``; gives its path, and whether it says anything new but its times.
+
+    An old report that says the same is left alone, times included: it tells since when the store is as it is.
+    """
+    path, document = report_path(report, folder), report.as_document()
+    if _without_times(_read(path)) == _without_times(json.loads(json.dumps(document))):
+        return str(path), False
+    if not dry_run:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _replace(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise BadRequest(f"report is '{folder}': {path} cannot be written ({error.strerror}). Name a folder that can.") from None
+    return str(path), True
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _without_times(document: Any) -> Any:
+    return {name: value for name, value in document.items() if name not in _TIMES} if isinstance(document, dict) else document
+
+
+def _replace(path: Path, text: str) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

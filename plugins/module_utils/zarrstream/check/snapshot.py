@@ -1,0 +1,176 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What is at a store's place, fetched once for all checks: one listing, the manifest, the metadata documents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from ..errors import AccessRefused, BadRequest, NotFound, Unreachable, ZarrstreamError
+from ..manifest import MANIFEST, WRITING, Manifest, parse_manifest
+from ..profile import read_profile
+from ..store import ObjectInfo, Objects, StoreUrl, open_objects, parse_store
+from .census import Census, take_census
+from .documents import Hierarchy, read_hierarchy
+from .report import CHECKS
+
+SEVERITIES = ("error", "warning", "never")
+POLICIES = ("error", "fill", "manifest")
+
+
+@dataclass(frozen=True)
+class CheckRequest:
+    """What to check and how. ``sample`` is the number of objects decoded for each array; None means all of them.
+
+    ``checks`` empty means every check that applies; ``anonymous`` reads without credentials, as a stranger would.
+    """
+
+    store: str
+    profile: str | None = None
+    endpoint_url: str | None = None
+    config_file: str | None = None
+    ca_bundle: str | None = None
+    anonymous: bool = False
+    source: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
+    sample: int | None = 4
+    seed: int = 0
+    missing: str = "error"
+    fail_on: str = "error"
+    report: str | None = None
+
+    def __post_init__(self) -> None:
+        unknown = [check for check in self.checks if check not in CHECKS]
+        if unknown:
+            raise BadRequest(f"checks names '{unknown[0]}', which is none. There are: {', '.join(CHECKS)}.")
+        if self.sample is not None and self.sample < 0:
+            raise BadRequest(f"sample is {self.sample}: give the number of objects to decode for each array, 0 or more, or 'all'.")
+        for name, value, allowed in (("missing", self.missing, POLICIES), ("fail_on", self.fail_on, SEVERITIES)):
+            if value not in allowed:
+                raise BadRequest(f"{name} is '{value}'. Use one of: {', '.join(allowed)}.")
+
+
+@dataclass
+class Snapshot:
+    """A store at one moment. Keys are relative to the store; a ``*_problem`` says why its neighbour is None."""
+
+    request: CheckRequest
+    objects: Objects = field(repr=False)
+    listing: dict[str, ObjectInfo] | None = field(default=None, repr=False)
+    listing_problem: str = ""
+    manifest: Manifest | None = field(default=None, repr=False)
+    manifest_problem: str = ""
+    manifest_broken: bool = False
+    tree: Hierarchy | None = field(default=None, repr=False)
+    root_problem: str = ""
+    writing: str | None = None  # the marker of a write, as stored
+
+    @property
+    def place(self) -> StoreUrl:
+        """Where the store lies."""
+        return self.objects.place
+
+    @cached_property
+    def census(self) -> Census:
+        """The listing, sorted into what belongs to the store and what does not; needs ``listing`` and ``tree``."""
+        if self.listing is None or self.tree is None:
+            raise ValueError("a census needs a listing and a root document")
+        return take_census(self.tree, self.listing)
+
+    def fetch(self, key: str) -> bytes | None:
+        """The bytes of an object of the store, None where there is none."""
+        return self.objects.get(f"{self.place.key}/{key}")
+
+    def may_be_missing(self, key: str) -> bool:
+        """Whether ``request.missing`` allows that this chunk or shard is not stored."""
+        if self.request.missing == "manifest":
+            return self.manifest is not None and key not in self.manifest.objects
+        return self.request.missing == "fill"
+
+
+def take_snapshot(request: CheckRequest) -> Snapshot:
+    """Read listing, manifest and metadata. Raises ZarrstreamError for what no store can be blamed for."""
+    shot = Snapshot(request, open_for_reading(request))
+    _list(shot)
+    try:
+        shot.tree = read_hierarchy(shot.fetch, shot.listing)
+    except AccessRefused as error:
+        if not request.anonymous:
+            raise
+        shot.root_problem = str(error)
+    _read_manifest(shot)
+    return shot
+
+
+def open_for_reading(request: CheckRequest) -> Objects:
+    """The objects of the request; an anonymous one takes endpoint and CA from the profile where one is named, but no keys."""
+    place = parse_store(request.store)
+    endpoint, ca_bundle = request.endpoint_url, request.ca_bundle
+    if request.anonymous and place.bucket and request.profile and not (endpoint and ca_bundle):
+        known = read_profile(request.profile, request.config_file)
+        endpoint, ca_bundle = endpoint or known.endpoint_url, ca_bundle or known.ca_bundle
+    return open_objects(
+        place,
+        profile=request.profile,
+        endpoint_url=endpoint,
+        config_file=request.config_file,
+        anonymous=request.anonymous,
+        ca_bundle=ca_bundle,
+    )
+
+
+def _list(shot: Snapshot) -> None:
+    skip = len(shot.place.key) + 1
+    try:
+        shot.listing = {info.key[skip:]: info for info in shot.objects.list(shot.place.key)}
+    except Unreachable:
+        raise
+    except ZarrstreamError as error:
+        # Strangers may often read but not list, and stock Swift lists by S3 for nobody without a signature.
+        if not shot.request.anonymous or _no_bucket(error):
+            raise
+        shot.listing_problem = f"the store cannot be listed without credentials ({error})"
+
+
+def _no_bucket(error: ZarrstreamError) -> bool:
+    return isinstance(error, NotFound) and error.details.get("code") == "NoSuchBucket"
+
+
+def _read_manifest(shot: Snapshot) -> None:
+    shot.manifest_problem = "there is no manifest beside the store: it was not written by Zarrstream"
+    key = f"{shot.place.sidecar}/{MANIFEST}"
+    data = _beside(shot, MANIFEST)
+    if data is not None:
+        try:
+            shot.manifest = parse_manifest(data, f"{shot.place.bucket or shot.place.parent}/{key}")
+        except (ZarrstreamError, RecursionError) as error:
+            shot.manifest_problem, shot.manifest_broken = str(error), True
+    marker = _beside(shot, WRITING)
+    shot.writing = None if marker is None else marker.decode(errors="replace")
+
+
+def _beside(shot: Snapshot, name: str) -> bytes | None:
+    try:
+        return shot.objects.get(f"{shot.place.sidecar}/{name}")
+    except AccessRefused as error:
+        if not shot.request.anonymous:
+            raise
+        shot.manifest_problem = str(error)
+        return None
+
+
+def human_bytes(size: float) -> str:
+    """A size for people, in binary units."""
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
+
+
+def one_line(error: BaseException) -> str:
+    """What a library said, on one line of bounded length."""
+    text: Any = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 300 else text[:299] + "…"

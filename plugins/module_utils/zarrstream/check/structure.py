@@ -1,0 +1,149 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Checks of the listing: what should be there is, nothing else is, and every object is the one that was written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ..manifest import Stored
+from ..store import ObjectInfo
+from .census import LARGE, SMALL
+from .layout import ArrayLayout
+from .report import CheckResult, Findings, found, passed, skipped
+from .snapshot import Snapshot, human_bytes
+
+_MD5 = re.compile(r"[0-9a-f]{32}")
+MANY_SMALL = 100  # small objects in one array from which on they are worth a word
+
+
+def check_complete(shot: Snapshot) -> CheckResult:
+    """Every object that the metadata announces is in the listing, or may be missing by the request's policy."""
+    if shot.listing is None:
+        return skipped("complete", shot.listing_problem)
+    tree, census, missing, allowed = shot.tree, shot.census, Findings(), 0
+    assert tree is not None  # noqa: S101 - the census has seen it
+    for key in tree.missing:
+        missing.add({"key": key, "problem": "missing; only the consolidated metadata knows of it"})
+    expected = 0
+    for path, layout in sorted(tree.arrays.items()):
+        expected += layout.count
+        absent = layout.count - census.present[path]
+        wanted = absent if shot.request.missing == "error" else _missing_but_wanted(shot, layout)
+        missing.add_many(wanted, ({"key": key, "problem": "missing"} for key in _absent_keys(shot, layout) if not shot.may_be_missing(key)))
+        allowed += absent - wanted
+    if missing:
+        text = f"{missing.count} of {expected + len(tree.documents)} objects are missing and would be read as fill values"
+        return found("complete", missing, text, expected=expected)
+    note = f"; {allowed} more are not stored, as missing={shot.request.missing} allows" if allowed else ""
+    return passed("complete", f"all {expected - allowed} chunks or shards of {len(tree.arrays)} arrays are there{note}", expected=expected)
+
+
+def _absent_keys(shot: Snapshot, layout: ArrayLayout) -> Iterator[str]:
+    """Keys of the array that are not listed; lazily, for a damaged shape may announce any number of them."""
+    listing = shot.listing or {}
+    return (key for key in layout.object_keys() if key not in listing)
+
+
+def _missing_but_wanted(shot: Snapshot, layout: ArrayLayout) -> int:
+    """Chunks that are gone although the manifest lists them."""
+    if shot.manifest is None or shot.request.missing == "fill":
+        return 0 if shot.request.missing == "fill" else layout.count - shot.census.present[layout.path]
+    keys = (key for key in shot.manifest.objects if key not in (shot.listing or {}))
+    return sum(1 for key in keys if _belongs(key, layout))
+
+
+def _belongs(key: str, layout: ArrayLayout) -> bool:
+    inside = not layout.path or key.startswith(f"{layout.path}/")
+    return inside and layout.coordinates_of(key) is not None
+
+
+def check_strays(shot: Snapshot) -> CheckResult:
+    """Nothing lies in the store that its metadata does not announce: leftovers come back to life when an array grows."""
+    if shot.listing is None:
+        return skipped("strays", shot.listing_problem, "warning")
+    strays, unknown = shot.census.strays, shot.census.unknown
+    if strays:
+        size = human_bytes(sum(item["size"] for item in strays.items))
+        text = f"{strays.count} objects do not belong to the store (the first {len(strays.items)}: {size})"
+        return found("strays", strays, text, "warning")
+    note = f"; {unknown} below nodes that cannot be read were not judged" if unknown else ""
+    return passed("strays", f"all {len(shot.listing)} objects belong to the store{note}", "warning")
+
+
+def check_sizes(shot: Snapshot) -> CheckResult:
+    """No chunk is empty, and none has a size that its codecs cannot have written."""
+    if shot.listing is None:
+        return skipped("sizes", shot.listing_problem)
+    wrong = shot.census.misshapen
+    if wrong:
+        return found("sizes", wrong, f"{wrong.count} objects are empty or truncated")
+    total = sum(shot.census.present.values())
+    return passed("sizes", f"none of {total} chunks or shards is empty or shorter than its codecs allow", bytes=shot.census.bytes)
+
+
+def check_manifest(shot: Snapshot) -> CheckResult:
+    """Size and MD5 of every object, from the listing alone, are those that were recorded when it was written."""
+    if shot.manifest is None:
+        if shot.manifest_broken:
+            broken = Findings()
+            broken.add(shot.manifest_problem)
+            return found("manifest", broken, "the manifest cannot be read")
+        return skipped("manifest", shot.manifest_problem)
+    if shot.listing is None:
+        return skipped("manifest", shot.listing_problem)
+    differences, by_size = Findings(), 0
+    for key, stored in sorted(shot.manifest.objects.items()):
+        info = shot.listing.get(key)
+        if info is None:
+            differences.add({"key": key, "problem": "missing"})
+        elif problem := _other_than(stored, info):
+            differences.add({"key": key, "problem": problem})
+        else:
+            by_size += _md5(info) is None
+    for key in sorted(shot.listing.keys() - shot.manifest.objects.keys()):
+        differences.add({"key": key, "problem": "was not there when the store was written"})
+    total = len(shot.manifest.objects)
+    if differences:
+        return found("manifest", differences, f"{differences.count} objects differ from the manifest of {total}", by_size=by_size)
+    return passed("manifest", f"{_compared(shot, total, by_size)}; no object was read", by_size=by_size)
+
+
+def _md5(info: ObjectInfo) -> str | None:
+    """The MD5 of an object, where its ETag is one: that of a multipart upload is not."""
+    etag = (info.etag or "").lower()
+    return etag if _MD5.fullmatch(etag) else None
+
+
+def _other_than(stored: Stored, info: ObjectInfo) -> str:
+    if info.size != stored.size:
+        return f"{info.size} bytes, {stored.size} were written"
+    md5 = _md5(info)
+    return f"its MD5 is {md5}, what was written had {stored.md5}" if md5 not in (None, stored.md5) else ""
+
+
+def _compared(shot: Snapshot, total: int, by_size: int) -> str:
+    if not shot.place.bucket:
+        return f"{total} objects have the size that was written (a folder keeps no ETags: the bytes are not compared)"
+    if by_size:
+        return f"{total} objects have the size that was written, {total - by_size} of them its MD5; {by_size} have an ETag that is none"
+    return f"{total} objects have the size and MD5 that were written"
+
+
+def check_chunk_size(shot: Snapshot) -> CheckResult:
+    """Advice: objects of a size that suits object stores."""
+    if shot.listing is None:
+        return skipped("chunk_size", shot.listing_problem, "info")
+    assert shot.tree is not None  # noqa: S101 - the census has seen it
+    advice = Findings()
+    for item in shot.census.large.items:
+        advice.add({**item, "problem": f"{human_bytes(item['size'])}, more than {human_bytes(LARGE)}: smaller chunks read in part"})
+    advice.count = shot.census.large.count
+    for path, small in sorted(shot.census.small.items()):
+        if small >= MANY_SMALL:
+            problem = f"{small} objects below {human_bytes(SMALL)}: larger chunks, or shards, read faster"
+            advice.add({"array": path or "/", "problem": problem})
+    if advice:
+        return found("chunk_size", advice, "objects of a size that reads slowly", "info")
+    return passed("chunk_size", f"no object above {human_bytes(LARGE)}, no array of many objects below {human_bytes(SMALL)}", "info")
