@@ -18,5 +18,5 @@ def test_demo_down_stops_the_servers_and_clean_leaves_the_checkout_as_cloned(dem
     again = demo.make("demo")
     assert "air-temperature: unchanged" in again, "the data outlive a stop"
     demo.make("clean")
-    copy_checkout(tmp_path: Path)
-    assert files_below(demo.checkout) == files_below(tmp_path: Path)
+    copy_checkout(tmp_path)
+    assert files_below(demo.checkout) == files_below(tmp_path)
