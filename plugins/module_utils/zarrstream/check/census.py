@@ -91,8 +91,8 @@ def _count(census: Census, key: str, size: int, layout: ArrayLayout, rule: SizeR
 def _why_stray(key: str, layout: ArrayLayout | None) -> str:
     if layout is None:
         return "belongs to no array"
-    numbers = re.findall(r"\d+", key[len(layout.path) :])
-    if len(numbers) == len(layout.shape) > 0:
+    name = key[len(layout.path) + 1 :] if layout.path else key
+    if re.fullmatch(r"(c[./])?\d+([./]\d+)*", name) and len(re.findall(r"\d+", name)) == len(layout.shape):
         return f"beyond the shape {list(layout.shape)} of '{layout.path or '/'}', or written with another separator"
     return f"no chunk of '{layout.path or '/'}'"
 

@@ -14,11 +14,12 @@ from ..errors import Unreachable, ZarrstreamError
 from .census import item_bytes
 from .chunks import ChunkReader
 from .compare import Block, Difference, Rule, difference, rule_for
-from .layout import ArrayLayout
+from .layout import ArrayLayout, count_to
 from .parallel import WORKERS, each
 from .reference import Reference
-from .report import CheckResult, Findings, found, passed, skipped
+from .report import CheckResult, Findings, found, many, passed, skipped
 from .snapshot import Snapshot, human_bytes, one_line
+from .structure import wanted_but_absent
 
 LARGEST = 4 * 1024**3  # bytes of one object when decoded; a damaged document may announce more than any memory
 BUDGET = 1024**3  # bytes in all objects under way together, their copies included
@@ -66,29 +67,41 @@ class Tally:
 def examine(shot: Snapshot, reader: ChunkReader, reference: Reference | None) -> Tally:
     """Decode the objects that the request asks for, each once, and compare them with the source where there is one."""
     rules = _rules(reader, reference) if reference else {}
-    tasks = list(_tasks(shot, reader)) if shot.request.sample is not None else _tasks(shot, reader)
+    layouts = [layout for _path, layout in sorted(reader.tree.arrays.items())]
+    readable = [layout for layout in layouts if not reader.missing_codecs(layout) and not reader.array_problem(layout)]
 
     def work(task: Task) -> Outcome:
         return _decode(shot, reader, reference, rules, task)
 
     tally = Tally()
-    for outcome in each(work, tasks, _workers(reader)):
+    for outcome in each(work, _tasks(shot, readable), _workers(readable)):
         _count(shot, tally, outcome)
+    if shot.request.sample is None and shot.listing is not None:
+        for layout in readable:
+            _count_absent(shot, tally, layout)
     return tally
 
 
-def _tasks(shot: Snapshot, reader: ChunkReader) -> Iterator[Task]:
-    for _path, layout in sorted(reader.tree.arrays.items()):
-        if not reader.missing_codecs(layout) and not reader.array_problem(layout):
-            for number in sample_numbers(layout, shot.request.sample, shot.request.seed):
-                yield Task(layout, layout.coordinates(number))
+def _tasks(shot: Snapshot, layouts: list[ArrayLayout]) -> Iterator[Task]:
+    """What to decode. Of everything, only what is listed: what a damaged shape announces has no end."""
+    if shot.request.sample is None and shot.listing is not None and shot.tree is not None:
+        paths = {layout.path for layout in layouts}
+        for key in sorted(shot.listing):
+            owner = shot.tree.owner(key)
+            place = owner.coordinates_of(key) if owner is not None and owner.path in paths else None
+            if owner is not None and place is not None:
+                yield Task(owner, place)
+        return
+    for layout in layouts:
+        for number in sample_numbers(layout, shot.request.sample, shot.request.seed):
+            yield Task(layout, layout.coordinates(number))
 
 
 def sample_numbers(layout: ArrayLayout, sample: int | None, seed: int) -> Iterator[int]:
     """Numbers of the objects to decode: the last, which is cut at the edges, and others by chance, the same for the same seed."""
     count = layout.count
     if sample is None or count <= sample:
-        yield from _count_up(count)
+        yield from count_to(count)
         return
     if sample == 0:
         return
@@ -99,20 +112,13 @@ def sample_numbers(layout: ArrayLayout, sample: int | None, seed: int) -> Iterat
     yield from sorted(chosen)
 
 
-def _count_up(count: int) -> Iterator[int]:
-    number = 0
-    while number < count:  # range() ends at 2**63
-        yield number
-        number += 1
-
-
 def decoded_bytes(layout: ArrayLayout) -> int:
     """Memory that the values of one object take."""
     return math.prod(layout.chunks) * (item_bytes(layout) or TEXT_ITEM)
 
 
-def _workers(reader: ChunkReader) -> int:
-    largest = max((decoded_bytes(layout) for layout in reader.tree.arrays.values()), default=1)
+def _workers(layouts: list[ArrayLayout]) -> int:
+    largest = max(map(decoded_bytes, layouts), default=1)
     fitting = BUDGET // max(1, COPIES * min(largest, LARGEST))
     return max(1, min(WORKERS, 4 * (os.cpu_count() or 1), fitting))
 
@@ -176,6 +182,12 @@ def _count(shot: Snapshot, tally: Tally, outcome: Outcome) -> None:
         tally.differences.add(_evidence(outcome.task, outcome.difference))
 
 
+def _count_absent(shot: Snapshot, tally: Tally, layout: ArrayLayout) -> None:
+    wanted, keys = wanted_but_absent(shot, layout)
+    tally.faults.add_many(wanted, ({"key": key, "problem": "missing: a reader gets fill values"} for key in keys))
+    tally.allowed += layout.count - shot.census.present[layout.path] - wanted
+
+
 def _evidence(task: Task, unequal: Difference) -> dict[str, object]:
     region = task.layout.region(task.place)
     index = [part.start + offset for part, offset in zip(region, unequal.index, strict=True)] if unequal.index else []
@@ -218,7 +230,7 @@ def check_values(reader: ChunkReader, reference: Reference | None, tally: Tally 
         if name not in rules:
             other_shapes.add({"array": name, "problem": _shapes(reference, name)})
     if other_shapes:
-        return found("values", other_shapes, f"{other_shapes.count} variables cannot be compared with the source")
+        return found("values", other_shapes, f"{many(other_shapes.count, 'variable')} not to be compared with the source")
     if tally.differences:
         text = f"{tally.differences.count} of {tally.compared} objects differ from the source"
         return found("values", tally.differences, text, tolerances=loose)

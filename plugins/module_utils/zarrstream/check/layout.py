@@ -7,7 +7,6 @@ Read from the raw metadata document, so that it is the same for every release of
 
 from __future__ import annotations
 
-import itertools
 import math
 import re
 from collections.abc import Iterator
@@ -56,7 +55,7 @@ class ArrayLayout:
 
     def object_keys(self) -> Iterator[str]:
         """The keys of all objects in the order of the grid, one at a time: there may be any number of them."""
-        return map(self.key, itertools.product(*map(range, self.grid)))
+        return (self.key(self.coordinates(number)) for number in count_to(self.count))
 
     def coordinates(self, number: int) -> tuple[int, ...]:
         """Place in the grid of the object with this number, counted in the order of the grid."""
@@ -85,6 +84,14 @@ class ArrayLayout:
             slice(number * chunk, min((number + 1) * chunk, size))
             for number, chunk, size in zip(coordinates, self.chunks, self.shape, strict=True)
         )
+
+
+def count_to(end: int) -> Iterator[int]:
+    """0, 1, … below ``end``, which may be beyond what ``range`` can count."""
+    number = 0
+    while number < end:
+        yield number
+        number += 1
 
 
 def array_layout(path: str, document: dict[str, Any], attributes: dict[str, Any]) -> ArrayLayout:

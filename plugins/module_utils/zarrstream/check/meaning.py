@@ -13,7 +13,7 @@ from typing import Any
 from .chunks import ChunkReader
 from .documents import DOCUMENTS, Hierarchy, folder_of, join
 from .layout import ArrayLayout
-from .report import CheckResult, Findings, found, passed, skipped
+from .report import CheckResult, Findings, found, many, passed, skipped
 from .snapshot import Snapshot, human_bytes
 
 
@@ -27,7 +27,7 @@ def check_open(shot: Snapshot, reader: ChunkReader | None) -> CheckResult:
     if problem:
         nothing.add({"key": tree.root_key, "problem": problem})
         return found("open", nothing, "the store does not open")
-    kind = "array" if "" in tree.arrays else f"group with {len(tree.arrays)} arrays"
+    kind = "array" if "" in tree.arrays else f"group with {many(len(tree.arrays), 'array')}"
     if shot.writing is not None:
         nothing.add(f"a write is under way or was broken off{_since(shot.writing)}")
         return found("open", nothing, f"Zarr v{tree.zarr_format} {kind}, but", "warning")
@@ -68,7 +68,7 @@ def check_metadata(shot: Snapshot, reader: ChunkReader) -> CheckResult:
     if shot.listing is not None and tree.zarr_format == 3 and {".zgroup", ".zarray"} & shot.listing.keys():
         wrong.add({"key": ".zgroup", "problem": "documents of Zarr v2 and v3 side by side: readers differ in which they take"})
     if wrong:
-        return found("metadata", wrong, f"{wrong.count} problems in the metadata")
+        return found("metadata", wrong, f"{many(wrong.count, 'problem')} in the metadata")
     return passed("metadata", f"the documents of {len(tree.arrays)} arrays and {len(tree.groups)} groups are valid")
 
 
@@ -97,7 +97,9 @@ def check_consolidated(shot: Snapshot, reader: ChunkReader) -> CheckResult:
             if _should_be_in(key, group, tree) and key not in entries:
                 wrong.add({"key": key, "problem": "not in the consolidated metadata: readers that use it do not see this node"})
     if wrong:
-        return found("consolidated", wrong, f"{wrong.count} documents differ from the consolidated metadata")
+        return found(
+            "consolidated", wrong, f"{many(wrong.count, 'difference')} between the consolidated metadata and the documents of the nodes"
+        )
     total = sum(map(len, tree.consolidated.values()))
     note = "" if shot.listing is not None else "; nodes that they leave out cannot be found without a listing"
     return passed("consolidated", f"{total} entries equal the documents of their nodes{note}")
@@ -143,7 +145,7 @@ def check_codecs(reader: ChunkReader) -> CheckResult:
         for problem in reader.missing_codecs(layout):
             wrong.add({"array": path or "/", "problem": problem})
     if wrong:
-        return found("codecs", wrong, f"{wrong.count} codecs are not available here")
+        return found("codecs", wrong, f"{many(wrong.count, 'codec')} not available here")
     return passed("codecs", f"available here: {', '.join(sorted(names)) or 'none is needed'}", codecs=sorted(names))
 
 
@@ -157,9 +159,9 @@ def check_fill_value(reader: ChunkReader) -> CheckResult:
         if problem:
             wrong.add({"array": path or "/", "problem": problem})
     if wrong:
-        return found("fill_value", wrong, f"{wrong.count} arrays have a _FillValue that xarray cannot read")
+        return found("fill_value", wrong, f"{many(wrong.count, 'array')} with a _FillValue that xarray cannot read")
     if odd:
-        return found("fill_value", odd, f"{odd.count} arrays have a fill value that is data", "warning")
+        return found("fill_value", odd, f"{many(odd.count, 'array')} with a fill value that is data", "warning")
     return passed("fill_value", f"no fill value of {len(reader.tree.arrays)} arrays stands for data", "warning")
 
 

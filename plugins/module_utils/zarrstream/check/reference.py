@@ -8,14 +8,15 @@ import json
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from ..dataset import ENCODED, Source, open_items
-from ..source import find_source
+from ..store import Objects, StoreUrl, open_objects
 from .chunks import ChunkReader
 from .compare import Block, packing, type_name
 from .snapshot import Snapshot, one_line
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from ..dataset import Source
 
 
 _REPACKING = {"dtype", "scale_factor", "add_offset", "_FillValue"}
@@ -64,9 +65,15 @@ class Reference:
 
 def open_reference(shot: Snapshot, reader: ChunkReader) -> Reference:
     """Open the source of the request; raises SourceError, for a source that cannot be read is no finding about the store."""
+    from ..dataset import open_items
+    from ..source import find_source
+
     request = shot.request
-    items = find_source(request.source, profile=request.profile, endpoint_url=request.endpoint_url, config_file=request.config_file)
-    source = open_items(items)
+
+    def open_place(place: StoreUrl) -> Objects:
+        return open_objects(place, profile=request.profile, endpoint_url=request.endpoint_url, config_file=request.config_file)
+
+    source = open_items(find_source(request.source, open_place))
     source.select(_written_variables(shot))
     stored, problem = _open_stored(reader)
     return Reference(source, stored, problem, _asked_encoding(shot))
@@ -101,7 +108,7 @@ def plain(value: Any) -> str | None:
 def _open_stored(reader: ChunkReader) -> tuple[xr.Dataset | None, str]:
     import xarray as xr
 
-    options: dict[str, Any] = {**ENCODED, "create_default_indexes": False, "cache": False, "consolidated": False, "chunks": None}
+    options: dict[str, Any] = {"decode_cf": False, "create_default_indexes": False, "cache": False, "consolidated": False, "chunks": None}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -10,7 +10,7 @@ from typing import Any
 from .chunks import ChunkReader
 from .compare import Block, decode, packing, type_name
 from .reference import Reference, plain
-from .report import CheckResult, Findings, found, passed, skipped
+from .report import CheckResult, Findings, found, many, passed, skipped
 from .snapshot import Snapshot, one_line
 
 _BY_XARRAY = ("coordinates", "_ARRAY_DIMENSIONS")  # attributes that xarray moves between variables and data set
@@ -36,7 +36,7 @@ def check_roundtrip(shot: Snapshot, reader: ChunkReader, reference: Reference | 
     for problem in _attributes(reference.attributes, reference.source.attrs, ignore=_BY_XARRAY):
         wrong.add({"array": "/", "problem": problem})
     if wrong:
-        return found("roundtrip", wrong, f"{wrong.count} differences from the source", repacked=repacked)
+        return found("roundtrip", wrong, f"{many(wrong.count, 'difference')} from the source", repacked=repacked)
     note = f"; packed otherwise than there: {', '.join(repacked)}" if repacked else ""
     text = f"dtype, shape, dimensions, attributes and times of {len(reference.common)} variables are those of the source{note}"
     return passed("roundtrip", text, repacked=repacked)

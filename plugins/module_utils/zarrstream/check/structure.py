@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 from ..manifest import Stored
 from ..store import ObjectInfo
 from .census import LARGE, SMALL
 from .layout import ArrayLayout
-from .report import CheckResult, Findings, found, passed, skipped
+from .report import ITEMS, CheckResult, Findings, found, many, passed, skipped
 from .snapshot import Snapshot, human_bytes
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
@@ -30,8 +30,8 @@ def check_complete(shot: Snapshot) -> CheckResult:
     for path, layout in sorted(tree.arrays.items()):
         expected += layout.count
         absent = layout.count - census.present[path]
-        wanted = absent if shot.request.missing == "error" else _missing_but_wanted(shot, layout)
-        missing.add_many(wanted, ({"key": key, "problem": "missing"} for key in _absent_keys(shot, layout) if not shot.may_be_missing(key)))
+        wanted, keys = wanted_but_absent(shot, layout)
+        missing.add_many(wanted, ({"key": key, "problem": "missing"} for key in keys))
         allowed += absent - wanted
     if missing:
         text = f"{missing.count} of {expected + len(tree.documents)} objects are missing and would be read as fill values"
@@ -40,18 +40,18 @@ def check_complete(shot: Snapshot) -> CheckResult:
     return passed("complete", f"all {expected - allowed} chunks or shards of {len(tree.arrays)} arrays are there{note}", expected=expected)
 
 
-def _absent_keys(shot: Snapshot, layout: ArrayLayout) -> Iterator[str]:
-    """Keys of the array that are not listed; lazily, for a damaged shape may announce any number of them."""
+def wanted_but_absent(shot: Snapshot, layout: ArrayLayout) -> tuple[int, Iterable[str]]:
+    """How many objects of an array are not in the listing though they may not be missing, and their keys.
+
+    The keys come one at a time: a damaged shape may announce any number of them.
+    """
     listing = shot.listing or {}
-    return (key for key in layout.object_keys() if key not in listing)
-
-
-def _missing_but_wanted(shot: Snapshot, layout: ArrayLayout) -> int:
-    """Chunks that are gone although the manifest lists them."""
-    if shot.manifest is None or shot.request.missing == "fill":
-        return 0 if shot.request.missing == "fill" else layout.count - shot.census.present[layout.path]
-    keys = (key for key in shot.manifest.objects if key not in (shot.listing or {}))
-    return sum(1 for key in keys if _belongs(key, layout))
+    if shot.request.missing == "fill":
+        return 0, ()
+    if shot.request.missing == "manifest" and shot.manifest is not None:
+        keys = [key for key in shot.manifest.objects if key not in listing and _belongs(key, layout)]
+        return len(keys), keys
+    return layout.count - shot.census.present[layout.path], (key for key in layout.object_keys() if key not in listing)
 
 
 def _belongs(key: str, layout: ArrayLayout) -> bool:
@@ -66,7 +66,8 @@ def check_strays(shot: Snapshot) -> CheckResult:
     strays, unknown = shot.census.strays, shot.census.unknown
     if strays:
         size = human_bytes(sum(item["size"] for item in strays.items))
-        text = f"{strays.count} objects do not belong to the store (the first {len(strays.items)}: {size})"
+        share = f" in the first {ITEMS}" if strays.count > ITEMS else ""
+        text = f"{many(strays.count, 'object')} beside what the metadata announce ({size}{share})"
         return found("strays", strays, text, "warning")
     note = f"; {unknown} below nodes that cannot be read were not judged" if unknown else ""
     return passed("strays", f"all {len(shot.listing)} objects belong to the store{note}", "warning")
@@ -78,7 +79,7 @@ def check_sizes(shot: Snapshot) -> CheckResult:
         return skipped("sizes", shot.listing_problem)
     wrong = shot.census.misshapen
     if wrong:
-        return found("sizes", wrong, f"{wrong.count} objects are empty or truncated")
+        return found("sizes", wrong, f"{many(wrong.count, 'object')} empty or truncated")
     total = sum(shot.census.present.values())
     return passed("sizes", f"none of {total} chunks or shards is empty or shorter than its codecs allow", bytes=shot.census.bytes)
 
@@ -106,7 +107,8 @@ def check_manifest(shot: Snapshot) -> CheckResult:
         differences.add({"key": key, "problem": "was not there when the store was written"})
     total = len(shot.manifest.objects)
     if differences:
-        return found("manifest", differences, f"{differences.count} objects differ from the manifest of {total}", by_size=by_size)
+        text = f"{many(differences.count, 'difference')} from the manifest of {many(total, 'object')}"
+        return found("manifest", differences, text, by_size=by_size)
     return passed("manifest", f"{_compared(shot, total, by_size)}; no object was read", by_size=by_size)
 
 
