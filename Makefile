@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # These would win over the profile that the kit writes.
 unexport AWS_CA_BUNDLE AWS_PROFILE AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_ENDPOINT_URL
 
-.PHONY: help demo demo-down environment test-environment test lint unit integration e2e lock clean
+.PHONY: help demo demo-down environment test-environment test lint unit integration e2e molecule lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -45,7 +45,7 @@ $(DEMO_DATA)/.ready: requirements/demo.lock | environment
 	@$(VENV)/bin/uv pip install -q --no-deps --require-hashes --python $(VENV)/bin/python --target $(DEMO_DATA) -r $<
 	@touch $@
 
-test: lint unit integration e2e ## All tests, from fast to slow
+test: lint unit integration e2e molecule ## All tests, from fast to slow
 
 lint: test-environment ## ruff, mypy, yamllint, ansible-lint
 	@$(TEST_VENV)/bin/ruff check .
@@ -63,6 +63,9 @@ integration: test-environment ## Against the embedded cloud: real Keystone, real
 e2e: test-environment ## The demo, twice, and the tutorial's own steps
 	@$(TEST_VENV)/bin/python -m pytest -q tests/e2e
 
+molecule: test-environment ## Every role on hosts with systemd and SSH; role=bucket for one of them
+	@$(TEST_VENV)/bin/python -m pytest -v --durations=0 --durations-min=1 tests/hosts $(if $(role),--role $(role))
+
 LOCK := $(TEST_VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q
 lock: test-environment ## Resolve all environments anew, together
 	@$(LOCK) --upgrade -o requirements/test.lock requirements/test.in
@@ -72,5 +75,6 @@ lock: test-environment ## Resolve all environments anew, together
 
 clean: ## Leave the checkout as cloned; stops the embedded cloud first
 	@[ ! -x $(VENV)/bin/ansible-playbook ] || $(PLAYBOOK) playbooks/embedded_cloud.yml -e embedded_cloud_state=absent
+	@[ ! -d build/hosts ] || $(TEST_VENV)/bin/python tests/hosts/hosts.py clean
 	@rm -rf build .ansible .pytest_cache .mypy_cache .ruff_cache
 	@find . -name __pycache__ -prune -exec rm -rf {} +
