@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -106,3 +107,29 @@ def _evidence(code: str, answer: dict[str, Any]) -> str:
         return both_clocks(server) if server else ""
     region = answer.get("Error", {}).get("Region")
     return f"the server expects '{region}'" if region else ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to an unsigned GET. ``headers`` have lower-case names."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def plain_get(url: str, profile: Profile, read_timeout: float = PATIENCE) -> Answer:
+    """An unsigned GET at the profile's endpoint, without keys, cookies or .netrc; its CA and this host's proxies apply."""
+    from botocore.awsrequest import AWSRequest
+    from botocore.exceptions import BotoCoreError, HTTPClientError
+    from botocore.httpsession import URLLib3Session
+    from botocore.utils import get_environ_proxies
+
+    session = URLLib3Session(verify=verification(profile), proxies=get_environ_proxies(url), timeout=(CONNECT_TIMEOUT, read_timeout))
+    try:
+        response = session.send(AWSRequest("GET", url).prepare())
+        return Answer(response.status_code, {name.lower(): value for name, value in response.headers.items()}, response.content)
+    except (HTTPClientError, BotoCoreError) as error:
+        raise translate(error, "reach", profile) from None
+    finally:
+        session.close()

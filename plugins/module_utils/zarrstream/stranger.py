@@ -1,0 +1,112 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What strangers may do with a bucket: asked by clients without credentials, in each form in which servers serve them."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from . import anonymous_read
+from .endpoint import anonymous_endpoint
+from .errors import AccessRefused, MissingLibrary, ZarrstreamError
+from .profile import Profile
+from .s3_client import plain_get, verification
+
+_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a stranger saw of one object at one endpoint. ``outcome``: read, missing, refused or failed."""
+
+    endpoint_url: str
+    outcome: str
+    sha256: str = ""
+    reason: str = ""
+
+
+def endpoints(profile: Profile, object_store_url: str | None) -> list[str]:
+    """Where strangers may be served: the S3 endpoint (Ceph RGW), then the project's Swift URL (stock Swift)."""
+    places = [profile.endpoint_url]
+    if object_store_url:
+        places.append(anonymous_endpoint(object_store_url))
+    return list(dict.fromkeys(places))
+
+
+def look(endpoint_url: str, bucket: str, key: str, profile: Profile) -> Sight:
+    """Read the object in a process that knows no key: s3fs with ``anon=True``, an empty home, no AWS variable.
+
+    Of the profile, only the CA goes there.
+    """
+    request = {"endpoint_url": endpoint_url, "path": f"{bucket}/{key}", "verify": verification(profile)}
+    with tempfile.TemporaryDirectory(prefix="zarrstream-") as home:
+        environment = {
+            name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "VIRTUAL_ENV") if name in os.environ
+        }
+        nothing = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "AWS_EC2_METADATA_DISABLED": "true"}
+        try:
+            done = subprocess.run(
+                [sys.executable, "-c", inspect.getsource(anonymous_read)],
+                input=json.dumps(request),
+                env={**environment, **nothing, "HOME": home},
+                cwd=home,
+                capture_output=True,
+                text=True,
+                timeout=_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return Sight(endpoint_url, "failed", reason=f"no answer within {_SECONDS:.0f} s")
+    if done.returncode:
+        last = done.stderr.strip().rpartition("\n")[2]
+        if "ModuleNotFoundError" in last:
+            raise MissingLibrary(f"a reader without credentials cannot start with {sys.executable}: {last}.")
+        return Sight(endpoint_url, "failed", reason=last)
+    return Sight(endpoint_url, **json.loads(done.stdout))
+
+
+def may_list(endpoint_url: str, bucket: str, profile: Profile) -> bool:
+    """Whether the bucket's objects can be listed there without a signature, in S3's or in Swift's form."""
+    url = f"{endpoint_url}/{quote(bucket)}"
+    if endpoint_url == profile.endpoint_url:
+        answer = plain_get(f"{url}?list-type=2&max-keys=1", profile)
+        return answer.status == 200 and b"ListBucketResult" in answer.body
+    return plain_get(f"{url}?format=json&limit=1", profile).status in (200, 204)
+
+
+def prove_public(sights: list[Sight], sha256: str | None, bucket: str) -> str:
+    """The endpoint at which a stranger read the object, or found that he may; raises AccessRefused with what each said."""
+    for sight in sights:
+        if sight.outcome == "read" and sha256 and sight.sha256 != sha256:
+            raise ZarrstreamError(f"a stranger read other bytes of bucket '{bucket}' at {sight.endpoint_url} than were written there.")
+        if sight.outcome == "read" or (sha256 is None and sight.outcome == "missing"):
+            return sight.endpoint_url
+    said = "; ".join(f"{sight.endpoint_url}: {sight.outcome} ({sight.reason})" for sight in sights)
+    raise AccessRefused(
+        f"bucket '{bucket}' cannot be read without credentials: {said}. Set 'public: true' for the bucket; where it is set, "
+        "give object_store_url, since stock Swift serves strangers only under the project's own URL.",
+        bucket=bucket,
+    )
+
+
+def prove_private(sights: list[Sight], listable: list[str], bucket: str) -> str:
+    """How strangers were refused; raises AccessRefused where one got anything, ZarrstreamError where one could not ask."""
+    open_at = [sight.endpoint_url for sight in sights if sight.outcome in ("read", "missing")]
+    if open_at or listable:
+        what = [f"read at {place}" for place in open_at] + [f"listed at {place}" for place in listable]
+        raise AccessRefused(
+            f"bucket '{bucket}' should be private, but without credentials it can be {' and '.join(what)}. "
+            "Remove its read ACL, its S3 ACL and its bucket policy: on Ceph RGW the three do not show in each other.",
+            bucket=bucket,
+        )
+    failed = [sight for sight in sights if sight.outcome == "failed"]
+    if failed:
+        raise ZarrstreamError(f"whether strangers can read bucket '{bucket}' is unknown: {failed[0].endpoint_url}: {failed[0].reason}.")
+    return f"refused to strangers at {' and '.join(sight.endpoint_url for sight in sights)}"
