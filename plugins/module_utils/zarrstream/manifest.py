@@ -30,8 +30,8 @@ class Stored:
 class Manifest:
     """The record of one write. Keys of ``objects`` are relative to the store; the fingerprint is a hexadecimal digest.
 
-    ``source`` lists the files that were read (name, size in bytes, mtime in ns, content digest), so that a second run can
-    tell that nothing changed without reading them.
+    ``source`` lists what was read (name, size in bytes, mtime in ns, content digest), so that a second run can tell that
+    nothing changed without reading it; ``plan`` is what was planned, so that the second run can report it unread too.
     """
 
     fingerprint: str
@@ -40,6 +40,7 @@ class Manifest:
     request: dict[str, Any]
     source: list[dict[str, Any]]
     objects: dict[str, Stored] = field(repr=False)
+    plan: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def bytes_stored(self) -> int:
@@ -55,6 +56,7 @@ class Manifest:
             "created": self.created,
             "request": self.request,
             "source": self.source,
+            "plan": self.plan,
             "objects": {key: [stored.size, stored.md5] for key, stored in sorted(self.objects.items())},
         }
         return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
@@ -74,6 +76,7 @@ def parse_manifest(data: bytes, place: str) -> Manifest:
             request=document["request"],
             source=document["source"],
             objects={key: Stored(int(size), str(md5)) for key, (size, md5) in document["objects"].items()},
+            plan=document.get("plan", {}),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ZarrstreamError(

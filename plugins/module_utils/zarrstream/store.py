@@ -195,6 +195,15 @@ class Objects:
         except Exception as error:
             raise self.translate(error, "write", key) from error
 
+    async def put_async(self, key: str, data: bytes) -> None:
+        """As ``put``, for many requests at a time."""
+        import obstore
+
+        try:
+            await obstore.put_async(self.raw, key, data, use_multipart=False)
+        except Exception as error:
+            raise self.translate(error, "write", key) from error
+
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects, those already gone included."""
         import obstore

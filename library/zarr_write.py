@@ -1,0 +1,284 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: zarr_write
+short_description: Write NetCDF, HDF5 or Zarr as a Zarr store that is published only when it is whole
+version_added: "0.1.0"
+description:
+  - Writes a NetCDF file, several of them, or a Zarr store as Zarr of format 3 or 2, to a bucket or a folder.
+  - Values are stored in the encoded form of the source, bit for bit, with its packing, fill values, times and attributes,
+    unless O(encoding) asks for another.
+  - What makes the store open is written last, when every object was found at the server with the size and MD5 that were
+    sent. Until then readers find no store; a write that is broken off is finished by the next run.
+  - Size and MD5 of every object, the request and what identifies the source are kept in a manifest beside the store, in
+    C(<store>.zarrstream/manifest.json). A second run of the same request finds it, reads no data and changes nothing.
+author:
+  - Zarrstream authors (@zarrstream)
+requirements:
+  - botocore
+  - dask
+  - netCDF4
+  - obstore
+  - xarray
+  - zarr >= 3.1
+extends_documentation_fragment:
+  - zarrstream.platform.s3
+attributes:
+  check_mode:
+    support: full
+    description: Opens the source, checks the whole request against source and destination, and returns the plan.
+  diff_mode:
+    support: full
+    description: Shows the arrays of the store, with their chunks.
+options:
+  source:
+    description:
+      - A NetCDF or HDF5 file on the host, a glob of them, a list of both, or one Zarr store, in a folder or as
+        V(s3://bucket/name.zarr) that O(profile) may read.
+      - Several files become one data set along their coordinates. Files that overlap, contradict each other or are
+        packed differently are refused. Attributes are those of the first file.
+    type: raw
+    required: true
+  store:
+    description:
+      - Where to write, such as V(s3://bucket/air.zarr) or V(/data/air.zarr). The bucket exists already.
+    type: str
+    required: true
+  zarr_format:
+    description:
+      - The version of the Zarr format.
+    type: int
+    choices: [2, 3]
+    default: 3
+  variables:
+    description:
+      - The variables to write, with the coordinates, bounds and grid mappings that they refer to. Without it, all.
+    type: list
+    elements: str
+  chunks:
+    description:
+      - "Lengths of chunks by dimension, for all variables, such as V({time: 240}), or V(auto)."
+      - Dimensions that are left out, and V(auto), get whole multiples of the chunks of the source, grown from the last
+        dimension to the first up to 16 MiB. The coordinate of a dimension always does, as readers load it whole.
+    type: raw
+    default: auto
+  shards:
+    description:
+      - Not there yet. Setting it is an error.
+    type: raw
+  encoding:
+    description:
+      - How to store a variable, by its name. Each is a dictionary with some of C(compressor), C(filters), C(dtype),
+        C(scale_factor), C(add_offset), C(_FillValue).
+      - C(compressor) is one of V(zstd), V(blosc), V(gzip), V(zlib), V(lz4), V(bz2), V(lzma), V(none), or a dictionary
+        with C(name) and the parameters of the codec. Without it, V(zstd) at level 3 with a checksum.
+      - C(filters) is a list of V(delta), V(shuffle), V(bitround), V(quantize), V(fixedscaleoffset), V(packbits),
+        V(astype), or dictionaries of the same form.
+      - With any of the other four the values are decoded and packed anew by the CF conventions. Values that do not fit
+        are refused.
+      - In format 3 codecs without a checksum of their own are followed by CRC32C, so that readers notice damage.
+    type: dict
+    default: {}
+  consolidated:
+    description:
+      - Write consolidated metadata, with which a store opens in one request and without listings.
+    type: bool
+    default: true
+  mode:
+    description:
+      - V(create) writes to a place where nothing is, and refuses one with other contents.
+      - V(replace) and V(append) are not there yet.
+    type: str
+    choices: [create, replace, append]
+    default: create
+  append_dim:
+    description:
+      - Not there yet. Setting it is an error.
+    type: str
+  scheduler:
+    description:
+      - Not there yet. Setting it is an error.
+    type: str
+  scheduler_tls:
+    description:
+      - Not there yet. Setting it is an error.
+    type: dict
+  verify:
+    description:
+      - How the store is proved before it is published.
+      - V(none) trusts the server's acknowledgements.
+      - V(manifest) compares a listing with sizes and MD5s of what was sent. Folders are compared by size.
+      - V(sample) also reads, decodes and compares up to 16 chunks of each array with the source, bit for bit.
+      - V(full) does that with every chunk.
+    type: str
+    choices: [none, manifest, sample, full]
+    default: manifest
+  progress_path:
+    description:
+      - A file that tells about once a second how far the write is, as JSON, with C(state), C(objects_done),
+        C(objects_total), C(bytes_stored), C(mib_per_second), C(seconds_left).
+    type: path
+"""
+
+EXAMPLES = r"""
+- name: Write a year of files as one store
+  zarrstream.platform.zarr_write:
+    source: /data/air/*.nc
+    store: s3://climate/air.zarr
+    profile: zarr
+    chunks: {time: 240}
+
+- name: Write one variable, packed, and prove every value
+  zarrstream.platform.zarr_write:
+    source: /data/air.nc
+    store: s3://climate/t2m.zarr
+    profile: zarr
+    variables: [t2m]
+    encoding:
+      t2m:
+        dtype: int16
+        scale_factor: 0.01
+        add_offset: 273.15
+        _FillValue: -32768
+        compressor: {name: zstd, level: 9}
+    verify: full
+
+- name: Turn a store of format 2 into one of format 3, on this host
+  zarrstream.platform.zarr_write:
+    source: /data/old.zarr
+    store: /data/new.zarr
+    zarr_format: 3
+"""
+
+RETURN = r"""
+action:
+  description: What was done, or would be in check mode. One of V(create), V(continue) for a write that was broken off, V(nothing).
+  type: str
+  returned: success
+  sample: create
+store:
+  description: The store.
+  type: str
+  returned: success
+  sample: s3://climate/air.zarr
+fingerprint:
+  description: What identifies the contents of the source together with the request, a hexadecimal digest.
+  type: str
+  returned: success
+manifest:
+  description: Where the manifest is.
+  type: str
+  returned: success
+  sample: s3://climate/air.zarr.zarrstream/manifest.json
+plan:
+  description: What the store consists of.
+  type: dict
+  returned: success
+  contains:
+    arrays:
+      description: The arrays, each with C(name), C(dims), C(shape), C(dtype), C(chunks), C(objects) and C(bytes) before compression.
+      type: list
+      elements: dict
+    chunks:
+      description: Chunks of all arrays.
+      type: int
+      sample: 13
+    shards:
+      description: Shards of all arrays. Always 0, as none are written yet.
+      type: int
+      sample: 0
+    objects:
+      description: All objects, chunks and metadata.
+      type: int
+      sample: 18
+    bytes:
+      description: Bytes of all arrays before compression.
+      type: int
+      sample: 15476000
+objects:
+  description: The objects of the store.
+  type: int
+  returned: success
+  sample: 18
+bytes_read:
+  description: Bytes that were read from the source, not compressed. 0 if nothing was written.
+  type: int
+  returned: success
+  sample: 15476000
+bytes_stored:
+  description: Bytes of all objects of the store. 0 in check mode for a store that is not there yet.
+  type: int
+  returned: success
+  sample: 4120311
+seconds:
+  description: How long it took.
+  type: float
+  returned: success
+  sample: 1.9
+mib_per_second:
+  description: RV(bytes_read) by RV(seconds), in MiB/s.
+  type: float
+  returned: success
+  sample: 7.7
+verification:
+  description: How the store was proved before it was published.
+  type: dict
+  returned: success
+  contains:
+    level:
+      description: The value of O(verify), or V(none) if nothing was written.
+      type: str
+      sample: manifest
+    objects:
+      description: Objects whose size and, in a bucket, MD5 were compared.
+      type: int
+      sample: 13
+    bytes:
+      description: Bytes that were decoded and compared with the source.
+      type: int
+      sample: 0
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.zarrstream.errors import ZarrstreamError
+from ..module_utils.zarrstream.options import S3_OPTIONS
+from ..module_utils.zarrstream.request import VERIFY, request_from
+from ..module_utils.zarrstream.write import preview, write_dataset
+
+SPEC: dict[str, dict[str, Any]] = {
+    **S3_OPTIONS,
+    "source": {"type": "raw", "required": True},
+    "store": {"type": "str", "required": True},
+    "zarr_format": {"type": "int", "choices": [2, 3], "default": 3},
+    "variables": {"type": "list", "elements": "str"},
+    "chunks": {"type": "raw", "default": "auto"},
+    "shards": {"type": "raw"},
+    "encoding": {"type": "dict", "default": {}},
+    "consolidated": {"type": "bool", "default": True},
+    "mode": {"type": "str", "choices": ["create", "replace", "append"], "default": "create"},
+    "append_dim": {"type": "str"},
+    "scheduler": {"type": "str"},
+    "scheduler_tls": {"type": "dict"},
+    "verify": {"type": "str", "choices": list(VERIFY), "default": "manifest"},
+    "progress_path": {"type": "path"},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    try:
+        request = request_from(module.params)
+        result = preview(request) if module.check_mode else write_dataset(request)
+    except ZarrstreamError as error:
+        module.fail_json(msg=str(error), **error.details)
+    module.exit_json(**result.to_dict(), diff=result.diff())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,215 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A source, opened in its encoded form: integers stay packed, fill values and times stay numbers, attributes stay attributes.
+
+What is written that way decodes to the same values, whatever library reads it, because nothing was decoded in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .errors import BadRequest, SourceError
+from .plan import TEXT_ITEM, ArraySource, Region
+from .source import Item
+
+if TYPE_CHECKING:
+    import numpy as np
+    import xarray as xr
+
+# concat_characters joins the characters of NetCDF to strings; Zarr has no text of single characters.
+ENCODED: dict[str, Any] = {
+    "mask_and_scale": False,
+    "decode_times": False,
+    "decode_timedelta": False,
+    "decode_coords": False,
+    "concat_characters": True,
+}
+_REFERENCES = ("coordinates", "bounds", "climatology", "grid_mapping", "ancillary_variables", "cell_measures", "formula_terms")
+
+
+class Source:
+    """An open source: its variables in encoded form, its attributes. Reading is safe from several threads."""
+
+    def __init__(self, dataset: xr.Dataset, place: str, *, wide_text: bool = False) -> None:
+        """With ``wide_text`` text of a fixed width stays so; else it is what xarray makes of NetCDF's text of any length."""
+        self.dataset = dataset
+        self.place = place
+        self.attrs = dict(dataset.attrs)
+        self.variables: dict[str, xr.Variable] = {str(name): variable for name, variable in dataset.variables.items()}
+        self._text = "OT" if wide_text else "OTU"
+
+    def select(self, names: Sequence[str] | None) -> None:
+        """Keep these variables and what they refer to; raises BadRequest for a name that is not there."""
+        if names is None:
+            return
+        for name in names:
+            if name not in self.variables:
+                known = ", ".join(sorted(self.variables))
+                raise BadRequest(f"variables names '{name}', which {self.place} does not have. It has: {known}.", variable=name)
+        kept = _with_references(names, self.variables)
+        self.variables = {name: variable for name, variable in self.variables.items() if name in kept}
+
+    def arrays(self) -> list[ArraySource]:
+        """What the planner needs to know; raises SourceError for types that are not written."""
+        return [self._array(name, variable) for name, variable in self.variables.items()]
+
+    def is_text(self, name: str) -> bool:
+        """Whether a variable holds text of any length."""
+        return self.variables[name].dtype.kind in self._text
+
+    def stored_type(self, name: str) -> np.dtype:
+        """The dtype as it gets stored: in this machine's byte order, text of any length as objects that xarray knows as text."""
+        from xarray.coding.strings import create_vlen_dtype
+
+        if self.is_text(name):
+            return create_vlen_dtype(str)  # type: ignore[no-untyped-call]
+        return self.variables[name].dtype.newbyteorder("=")
+
+    def block(self, name: str, region: Region) -> xr.Variable:
+        """A piece of a variable, read now."""
+        piece = self.variables[name][tuple(slice(start, stop) for start, stop in region)].copy(deep=False)
+        try:
+            values = piece.data.compute(scheduler="single-threaded") if piece.chunks is not None else piece.values
+        except (OSError, RuntimeError, ValueError, KeyError) as error:
+            where = ", ".join(f"{start}:{stop}" for start, stop in region)
+            text = f"source {self.place}: '{name}' cannot be read at [{where}]: {error}. The file is damaged, or its codec is missing here."
+            raise SourceError(text, variable=name) from None
+        piece.data = self._native(name, values)
+        return piece
+
+    def close(self) -> None:
+        """Close the files."""
+        self.dataset.close()
+
+    def _native(self, name: str, values: np.ndarray) -> np.ndarray:
+        if not self.is_text(name):
+            return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
+        texts = values.astype(object)
+        for text in texts.flat:
+            if not isinstance(text, str):
+                raise SourceError(
+                    f"source {self.place}: '{name}' holds objects such as {text!r}, of which only text can be written. "
+                    "Leave it out: name the others in 'variables'.",
+                    variable=name,
+                )
+        return texts
+
+    def _array(self, name: str, variable: xr.Variable) -> ArraySource:
+        if variable.dtype.kind not in "biufcSUOT":
+            raise SourceError(
+                f"source {self.place}: '{name}' has dtype {variable.dtype}, which is not written: only numbers and text are. "
+                "Leave it out: name the others in 'variables'.",
+                variable=name,
+                dtype=str(variable.dtype),
+            )
+        text = self.is_text(name)
+        if text:
+            self.block(name, tuple((0, min(size, 1)) for size in variable.shape))  # refuses what is no text, before a byte moves
+        return ArraySource(
+            name=name,
+            dims=tuple(str(dim) for dim in variable.dims),
+            shape=variable.shape,
+            dtype="string" if text else str(self.stored_type(name)),
+            itemsize=TEXT_ITEM if text else variable.dtype.itemsize,
+            source_chunks=source_chunks(variable),
+        )
+
+
+def open_items(items: Sequence[Item]) -> Source:
+    """Open what ``find_source`` found; several files become one data set."""
+    if items[0].kind == "zarr":
+        return Source(_open_zarr(items[0]), items[0].place, wide_text=True)
+    if len(items) == 1:
+        return Source(open_file(items[0].place), items[0].place)
+    from .combine import combine_files
+
+    places = [item.place for item in items]
+    return Source(combine_files(places), f"{places[0]} and {len(places) - 1} more")
+
+
+def open_file(path: str, *, in_pieces: bool = False) -> xr.Dataset:
+    """One NetCDF or HDF5 file in encoded form; ``in_pieces`` for Dask arrays with indexes, as combining needs them."""
+    import xarray as xr
+    from xarray.backends import NetCDF4DataStore
+
+    options: dict[str, Any] = {"chunks": {}} if in_pieces else {"create_default_indexes": False, "cache": False}
+    try:
+        # One handle for both looks at the file: the library crashes where a file of strings is open twice.
+        store = NetCDF4DataStore.open(path)  # type: ignore[no-untyped-call]
+        try:
+            _refuse_groups(path, sorted(store.ds.groups))
+            return xr.open_dataset(store, **ENCODED, **options)
+        except BaseException:
+            store.close()
+            raise
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise _unreadable(path, error) from None
+
+
+def source_chunks(variable: xr.Variable) -> tuple[int, ...] | None:
+    """Chunks (Zarr: shards where there are any) as they lie in the source; None for a contiguous one."""
+    encoding = variable.encoding
+    chunks = encoding.get("shards") or encoding.get("chunksizes") or encoding.get("chunks")
+    if not chunks or encoding.get("contiguous") or len(chunks) != variable.ndim:
+        return None
+    return tuple(int(chunk) for chunk in chunks)
+
+
+def _with_references(names: Iterable[str], variables: dict[str, xr.Variable]) -> set[str]:
+    kept: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name in kept or name not in variables:
+            continue
+        kept.add(name)
+        variable = variables[name]
+        waiting.extend(str(dim) for dim in variable.dims)
+        for key in _REFERENCES:
+            text = variable.attrs.get(key)
+            if isinstance(text, str):
+                waiting.extend(text.replace(":", " ").split())
+    return kept
+
+
+def _refuse_groups(path: str, groups: list[str]) -> None:
+    if groups:
+        raise SourceError(
+            f"source '{path}' has groups ({', '.join(groups)}): only a file's root group is read yet, and the rest would be lost. "
+            "Extract a group to a file of its own (ncks -G : -g NAME in.nc out.nc).",
+            source=path,
+            groups=groups,
+        )
+
+
+def _unreadable(path: str, error: Exception) -> SourceError:
+    why = "it is truncated or damaged" if "HDF error" in str(error) else "it is damaged, or not a NetCDF file"
+    return SourceError(f"source '{path}' cannot be opened: {why} ({error}). Copy it again, or leave it out.", source=path)
+
+
+def _open_zarr(item: Item) -> xr.Dataset:
+    import xarray as xr
+    import zarr
+
+    assert item.objects is not None  # noqa: S101 - a Zarr item has its objects
+    store = item.objects.zarr_store()
+    try:
+        node = zarr.open(store, mode="r")
+        if isinstance(node, zarr.Array):
+            raise SourceError(f"source '{item.place}' is a single Zarr array without coordinates. Name the group that holds it.")
+        groups = sorted(name for name, _ in node.groups())
+        if groups:
+            raise SourceError(
+                f"source '{item.place}' has groups ({', '.join(groups)}): only the root group is read yet, and the rest would be lost. "
+                f"Name one of them: {item.place.rstrip('/')}/{groups[0]}.",
+                groups=groups,
+            )
+        return xr.open_dataset(store, engine="zarr", cache=False, create_default_indexes=False, **ENCODED)  # type: ignore[arg-type]
+    except SourceError:
+        raise
+    except Exception as error:  # noqa: BLE001 - zarr raises whatever its metadata makes it raise
+        raise SourceError(
+            f"source '{item.place}' cannot be opened as Zarr: {type(error).__name__}: {error}. Is it complete?", source=item.place
+        ) from None

@@ -1,0 +1,55 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What lies at a destination already. Needs no Zarr library: the second run of a write ends here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from .errors import Conflict
+from .manifest import MANIFEST, WRITING, Manifest, parse_manifest
+from .plan import Found
+from .source import ROOTS
+from .store import Objects
+
+
+def look(objects: Objects) -> tuple[Found, Manifest | None]:
+    """The state of the destination, by a few small requests; raises where it cannot be reached or read."""
+    place = objects.place
+    if place.parent is not None and (place.parent / place.key).is_file():
+        raise Conflict(f"store '{place.url}' is a file. Name a folder, or a place where nothing is.", store=place.url)
+    marker = objects.get(f"{place.sidecar}/{WRITING}") is not None
+    root = any(objects.get(f"{place.key}/{name}") is not None for name in ROOTS)
+    if not root:
+        example = next(iter(objects.list(place.key)), None)
+        return Found(marker=marker, example=example.key if example else None), None
+    data = objects.get(f"{place.sidecar}/{MANIFEST}")
+    manifest = parse_manifest(data, f"{place.url}.zarrstream/{MANIFEST}") if data is not None else None
+    return Found(root=True, fingerprint=manifest.fingerprint if manifest else None, marker=marker), manifest
+
+
+def refusal(objects: Objects, found: Found, manifest: Manifest | None, request: Mapping[str, Any]) -> Conflict:
+    """Why ``mode: create`` leaves this place alone."""
+    url = objects.place.url
+    remedy = "mode create overwrites nothing: name another store, or remove this one first."
+    if not found.root:
+        text = f"store '{url}' holds objects that are not of a Zarr store, such as {found.example}. {remedy}"
+        return Conflict(text, store=url, example=found.example)
+    if manifest is None:
+        return Conflict(f"store '{url}' holds a Zarr store without a manifest of Zarrstream. {remedy}", store=url)
+    differing = sorted(key for key in request if request[key] != manifest.request.get(key))
+    what = f"with other {', '.join(differing)}" if differing else "from a source with other contents"
+    text = f"store '{url}' was written {what} on {manifest.created}. {remedy}"
+    return Conflict(text, store=url, differing=differing or ["source"])
+
+
+def read_marker(objects: Objects) -> dict[str, Any]:
+    """The marker of a write under way; empty where there is none or it cannot be read."""
+    data = objects.get(f"{objects.place.sidecar}/{WRITING}")
+    try:
+        marker = json.loads(data) if data else {}
+    except ValueError:
+        return {}
+    return marker if isinstance(marker, dict) else {}

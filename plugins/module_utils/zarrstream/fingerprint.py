@@ -1,0 +1,36 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What makes two writes the same: the contents of the source and the request, not paths, times or spelling."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_LAYOUT = 1  # raised when the same request begins to give other objects
+
+
+def normal_request(
+    *,
+    zarr_format: int,
+    consolidated: bool,
+    variables: Sequence[str] | None,
+    chunks: Mapping[str, int] | None,
+    encoding: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Any]:
+    """The request in one spelling: order and defaults make no difference."""
+    return {
+        "zarr_format": zarr_format,
+        "consolidated": consolidated,
+        "variables": sorted(set(variables)) if variables else None,
+        "chunks": dict(sorted(chunks.items())) if chunks else "auto",
+        "encoding": {name: dict(sorted(options.items())) for name, options in sorted(encoding.items()) if options},
+    }
+
+
+def fingerprint(request: Mapping[str, Any], digests: Sequence[str]) -> str:
+    """A hexadecimal digest over a normal request and the digests of the source's items, in order."""
+    document = {"layout": _LAYOUT, "request": request, "source": list(digests)}
+    return hashlib.sha256(json.dumps(document, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

@@ -1,0 +1,98 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Reading stored chunks back before they are published, decoded and compared bit for bit with the source."""
+
+from __future__ import annotations
+
+import math
+import random
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from .errors import WriteError
+from .manifest import Stored
+from .plan import ArrayPlan, Block, WritePlan
+from .store import Objects
+from .template import Encoder, Template
+from .transfer import copy_blocks, open_staged, staged_store
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SAMPLE = 16  # chunks of each array, the first and the last among them
+
+
+def sample_blocks(plan: WritePlan, seed: str) -> Iterator[Block]:
+    """Some chunks of every array; the same seed gives the same ones."""
+    chooser = random.Random(seed)  # noqa: S311 - a choice that can be repeated is wanted
+    for array in plan.arrays:
+        count = array.objects
+        chosen = {0, count - 1} | set(chooser.sample(range(count), min(count, SAMPLE - 2))) if count else set()
+        yield from (_chunk(array, index) for index in sorted(chosen))
+
+
+def compare_values(
+    objects: Objects,
+    encoder: Encoder,
+    plan: WritePlan,
+    template: Template,
+    records: Mapping[str, Stored],
+    blocks: Iterable[Block],
+    zarr_format: int,
+) -> int:
+    """Decode these blocks from the store and compare them with the source; returns the bytes compared, or raises WriteError."""
+    store = staged_store(objects, template.documents, records=records)
+    arrays = {array.name: open_staged(store, array, zarr_format) for array in plan.arrays}
+    compared: list[int] = []
+
+    def check(block: Block, expected: np.ndarray) -> None:
+        if encoder.encodings[block.array].lossy(expected.dtype):
+            expected = _through_codecs(template, block, expected, arrays[block.array].shape, zarr_format)
+        found = arrays[block.array][tuple(slice(start, stop) for start, stop in block.region)]
+        if not same_bits(found, expected):
+            where = ", ".join(f"{start}:{stop}" for start, stop in block.region)
+            raise WriteError(f"'{block.array}' at [{where}] reads back from {objects.place.url} with other values than the source has.")
+        compared.append(expected.nbytes)
+
+    copy_blocks(blocks, lambda block: encoder.values(block.array, block.region), check)
+    return sum(compared)
+
+
+def same_bits(one: object, two: object) -> bool:
+    """Equal to the last bit: NaN payloads and the sign of zero count. Texts are compared as texts."""
+    import numpy as np
+
+    ours, theirs = np.asarray(one), np.asarray(two)
+    if ours.shape != theirs.shape:
+        return False
+    if ours.dtype.kind in "OTU" or theirs.dtype.kind in "OTU":
+        return bool(np.array_equal(ours.astype(object), theirs.astype(object)))
+    return ours.dtype == theirs.dtype and ours.tobytes() == theirs.tobytes()
+
+
+def _chunk(array: ArrayPlan, index: int) -> Block:
+    counts = [-(-size // chunk) for size, chunk in zip(array.shape, array.chunks, strict=True)]
+    region = []
+    for axis, (size, chunk) in enumerate(zip(array.shape, array.chunks, strict=True)):
+        position = index // math.prod(counts[axis + 1 :]) % counts[axis]
+        region.append((position * chunk, min((position + 1) * chunk, size)))
+    return Block(array.name, tuple(region))
+
+
+def _through_codecs(template: Template, block: Block, values: np.ndarray, shape: tuple[int, ...], zarr_format: int) -> np.ndarray:
+    """What lossy codecs make of the values, worked out in memory."""
+    import numpy as np
+    import zarr
+    from zarr.core.buffer import default_buffer_prototype
+    from zarr.storage import MemoryStore
+
+    buffer = default_buffer_prototype().buffer
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as in template
+        store = MemoryStore({key: buffer.from_bytes(data) for key, data in template.arrays.items() if key.startswith(f"{block.array}/")})
+        array = zarr.open_array(store, path=block.array, mode="r+", zarr_format=zarr_format)  # type: ignore[arg-type]
+        region = tuple(slice(start, stop) for start, stop in block.region)
+        assert array.shape == shape  # noqa: S101 - the same template
+        array[region] = values
+        return np.asarray(array[region])

@@ -1,0 +1,102 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What is asked of a write, and what of it can be refused without looking anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from .errors import BadRequest
+from .store import Objects, StoreUrl, open_objects
+
+_LATER = {
+    "shards": "shards are not written yet. Leave 'shards' out, and choose larger 'chunks' for fewer objects.",
+    "append_dim": "appending is not there yet. Leave 'append_dim' out, and write all files as one source to a new store.",
+    "scheduler": "writing on a Dask cluster is not there yet. Leave 'scheduler' out: this host writes with several threads.",
+    "scheduler_tls": "writing on a Dask cluster is not there yet. Leave 'scheduler_tls' out.",
+}
+_MODES = {
+    "append": "mode 'append' is not there yet. Write all files as one source to a new store with mode 'create'.",
+    "replace": "mode 'replace' is not there yet. Write to a new store with mode 'create', then remove the old one.",
+}
+VERIFY = ("none", "manifest", "sample", "full")
+
+
+@dataclass(frozen=True)
+class WriteRequest:
+    """One data set to write; the fields are the options of the module ``zarr_write``."""
+
+    source: tuple[str, ...]
+    store: str
+    profile: str | None = None
+    endpoint_url: str | None = None
+    config_file: str | None = None
+    ca_bundle: str | None = None
+    zarr_format: Literal[2, 3] = 3
+    variables: tuple[str, ...] | None = None
+    chunks: Mapping[str, Any] | str | None = None
+    encoding: Mapping[str, Any] = field(default_factory=dict)
+    consolidated: bool = True
+    verify: str = "manifest"
+    progress_path: str | None = None
+    mode: str = "create"
+    shards: Any = None
+    append_dim: str | None = None
+    scheduler: str | None = None
+    scheduler_tls: Any = None
+
+    def open_place(self, place: StoreUrl, *, make_folders: bool = False) -> Objects:
+        """The objects around a place, with the credentials of this request."""
+        return open_objects(
+            place,
+            profile=self.profile,
+            endpoint_url=self.endpoint_url,
+            config_file=self.config_file,
+            ca_bundle=self.ca_bundle,
+            make_folders=make_folders,
+        )
+
+
+def request_from(options: Mapping[str, Any]) -> WriteRequest:
+    """The request in the options of the module; raises BadRequest for a source that is neither a text nor a list of texts."""
+    source = options["source"]
+    source = [source] if isinstance(source, str) else source
+    if not isinstance(source, list) or not source or not all(isinstance(item, str) and item for item in source):
+        raise BadRequest(f"source is {options['source']!r}: it is a path, a glob or a URL, or a list of them.")
+    known = {name: options[name] for name in WriteRequest.__dataclass_fields__ if options.get(name) is not None}
+    variables = tuple(known["variables"]) if "variables" in known else None
+    return WriteRequest(**{**known, "source": tuple(source), "variables": variables})
+
+
+def check_request(request: WriteRequest) -> None:
+    """Raises BadRequest for values that are wrong in themselves, and for what is not there yet."""
+    if request.mode in _MODES:
+        raise BadRequest(_MODES[request.mode], mode=request.mode)
+    for name, text in _LATER.items():
+        if getattr(request, name):
+            raise BadRequest(f"{name}: {text}")
+    if request.mode != "create":
+        raise BadRequest(f"mode is '{request.mode}': it is create. (append and replace come later.)", mode=request.mode)
+    if request.zarr_format not in (2, 3):
+        raise BadRequest(f"zarr_format is {request.zarr_format!r}: it is 2 or 3.")
+    if request.verify not in VERIFY:
+        raise BadRequest(f"verify is '{request.verify}': it is one of {', '.join(VERIFY)}.")
+    if request.variables is not None and not request.variables:
+        raise BadRequest("variables is an empty list. Leave it out to write all of them.")
+
+
+def chunk_lengths(chunks: Mapping[str, Any] | str | None) -> dict[str, int] | None:
+    """The option ``chunks`` as lengths by dimension; None for automatic ones."""
+    if chunks is None or chunks == "auto" or chunks == {}:
+        return None
+    if not isinstance(chunks, Mapping):
+        raise BadRequest(f"chunks is {chunks!r}: it is 'auto', or a dictionary of dimensions and lengths such as {{time: 240}}.")
+    lengths = {}
+    for dim, length in chunks.items():
+        text = str(length).strip()
+        if isinstance(length, bool) or not text.removeprefix("-").isdecimal():
+            raise BadRequest(f"chunks.{dim} is {length!r}: it has to be a whole number above 0.", dimension=dim)
+        lengths[str(dim)] = int(text)
+    return lengths

@@ -1,0 +1,209 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Where a data set comes from: files, globs, a Zarr store; what identifies its contents. Opens nothing (``dataset`` does)."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from .errors import BadRequest, SourceError
+from .netcdf3 import required_size
+from .store import Objects, StoreUrl, open_objects, parse_store
+
+ROOTS = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")  # any of these opens a Zarr store
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_NETCDF3 = (b"CDF\x01", b"CDF\x02", b"CDF\x05")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One file, or one Zarr store (a folder, or the objects of a bucket)."""
+
+    kind: Literal["netcdf", "zarr"]
+    place: str  # a path, or an s3:// URL
+    objects: Objects | None = None  # for a Zarr store
+
+    @property
+    def name(self) -> str:
+        """The last part of the place: what the manifest keeps, so that no path of this machine gets published."""
+        return self.place.rstrip("/").rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class Stat:
+    """An item as it stands now: size in bytes and newest mtime in ns; ``digest`` of its contents once it was taken."""
+
+    name: str
+    size: int
+    mtime_ns: int
+    digest: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for the manifest."""
+        return asdict(self)
+
+
+def find_source(source: Sequence[str], open_place: Callable[[StoreUrl], Objects]) -> tuple[Item, ...]:
+    """The items that the paths, globs and URLs of a request name; raises SourceError where one is missing or is something else.
+
+    ``open_place`` opens a bucket with the credentials of the request.
+    """
+    items: list[Item] = []
+    for text in source:
+        if "://" in text:
+            items.append(_url(text, open_place))
+        else:
+            items.extend(_item(path) for path in _paths(text))
+    if not items:
+        raise BadRequest("source is empty: name a file, a glob, or a Zarr store.")
+    if len(items) > 1 and any(item.kind == "zarr" for item in items):
+        raise BadRequest("source holds a Zarr store beside others: several sources have to be NetCDF files. Name one store.")
+    twice = [item.place for index, item in enumerate(items) if item.place in {other.place for other in items[:index]}]
+    if twice:
+        raise SourceError(f"source names {twice[0]} twice. Name each file once.", source=twice[0])
+    return tuple(items)
+
+
+def check_apart(items: Sequence[Item], destination: StoreUrl) -> None:
+    """Raises BadRequest where the source lies inside the destination, or the other way round."""
+    for item in items:
+        place = item.objects.place if item.objects else parse_store(item.place, "source")
+        if place.bucket != destination.bucket:
+            continue
+        own, other = _absolute(place), _absolute(destination)
+        if own == other or own in other.parents or other in own.parents:
+            raise BadRequest(
+                f"source '{item.place}' and store '{destination.url}' lie in one another: a write would read what it writes. "
+                "Name another place for the store.",
+                source=item.place,
+                store=destination.url,
+            )
+
+
+def stat_items(items: Sequence[Item]) -> tuple[Stat, ...]:
+    """Size and mtime of each item, without reading it."""
+    return tuple(_stat(item) for item in items)
+
+
+def take_digests(items: Sequence[Item], stats: Sequence[Stat], known: Sequence[Stat] = ()) -> tuple[Stat, ...]:
+    """The stats with digests: from ``known`` (an earlier write) where name, size and mtime are the same, else by reading."""
+    digests = {(stat.name, stat.size, stat.mtime_ns): stat.digest for stat in known if stat.mtime_ns}
+    return tuple(
+        Stat(stat.name, stat.size, stat.mtime_ns, digests.get((stat.name, stat.size, stat.mtime_ns)) or _digest(item))
+        for item, stat in zip(items, stats, strict=True)
+    )
+
+
+def _url(text: str, open_place: Callable[[StoreUrl], Objects]) -> Item:
+    scheme = text.partition("://")[0]
+    if scheme in ("http", "https"):
+        raise BadRequest(f"source is '{text}': {scheme} is not read yet. Download the file, or name an s3:// store.", source=text)
+    place = parse_store(text, "source")
+    if place.bucket is None:
+        return _item(str(_absolute(place)))
+    objects = open_place(place)
+    if not any(objects.get(f"{place.key}/{root}") is not None for root in ROOTS):
+        raise SourceError(f"source '{text}' is not a Zarr store at {objects.endpoint}: it has no {ROOTS[0]} or {ROOTS[1]}.", source=text)
+    return Item("zarr", text, objects)
+
+
+def _paths(text: str) -> list[str]:
+    path = os.path.abspath(Path(text).expanduser())  # noqa: PTH100 - resolves '..' without following links
+    if Path(path).exists() or not glob.has_magic(text):
+        return [path]
+    found = sorted(glob.glob(path, recursive=True))  # noqa: PTH207 - takes an absolute pattern
+    if not found:
+        raise SourceError(f"source '{text}' matches no file. Check the pattern, and that the files are on this host.", source=text)
+    return found
+
+
+def _item(path: str) -> Item:
+    place = Path(path)
+    if place.is_dir():
+        if not any((place / root).is_file() for root in ROOTS):
+            raise SourceError(f"source '{path}' is a folder without Zarr metadata. For the files in it write '{path}/*.nc'.", source=path)
+        return Item("zarr", path, open_objects(parse_store(path, "source")))
+    try:
+        with place.open("rb") as file:
+            magic = file.read(8)
+    except FileNotFoundError:
+        raise SourceError(f"source '{path}' does not exist on this host.", source=path) from None
+    except OSError as error:
+        raise SourceError(f"source '{path}' cannot be read: {error.strerror}.", source=path) from None
+    if magic[:4] in _NETCDF3:
+        _check_length(place)
+    elif magic != _HDF5 and not _has_user_block(place):
+        raise SourceError(f"source '{path}' is neither NetCDF nor HDF5: it begins with {magic!r}.", source=path)
+    return Item("netcdf", path)
+
+
+def _check_length(path: Path) -> None:
+    # The NetCDF library reads what a truncated classic file lacks as zeros, without a word.
+    needed, size = required_size(path), path.stat().st_size
+    if size < needed:
+        raise SourceError(f"source '{path}' is truncated: {size} bytes, its header promises {needed}. Copy it again.", source=str(path))
+
+
+def _has_user_block(path: Path) -> bool:
+    # HDF5 may begin after a block of the user's own, at 512, 1024, 2048 … bytes.
+    size, offset = path.stat().st_size, 512
+    with path.open("rb") as file:
+        while offset < min(size, 2**20):
+            file.seek(offset)
+            if file.read(8) == _HDF5:
+                return True
+            offset *= 2
+    return False
+
+
+def _absolute(place: StoreUrl) -> Path:
+    if place.parent is None:
+        return Path("/", place.key)
+    return Path(os.path.realpath(place.parent / place.key))
+
+
+def _stat(item: Item) -> Stat:
+    if item.objects and item.objects.place.bucket:
+        return Stat(item.name, sum(info.size for info in item.objects.list(item.objects.place.key)), 0)
+    try:
+        entries = [path.stat() for path in _files(item)]
+    except OSError as error:
+        raise SourceError(f"source '{item.place}' cannot be read: {error.strerror}.", source=item.place) from None
+    return Stat(item.name, sum(entry.st_size for entry in entries), max((entry.st_mtime_ns for entry in entries), default=0))
+
+
+def _files(item: Item) -> Iterator[Path]:
+    path = Path(item.place)
+    if item.kind == "netcdf":
+        yield path
+        return
+    for folder, folders, names in os.walk(path):
+        folders.sort()
+        yield from (Path(folder, name) for name in sorted(names))
+
+
+def _digest(item: Item) -> str:
+    if item.kind == "netcdf":
+        return _file_digest(Path(item.place))
+    digest = hashlib.blake2b(digest_size=20)
+    if item.objects and item.objects.place.bucket:
+        for info in sorted(item.objects.list(item.objects.place.key), key=lambda info: info.key):
+            digest.update(f"{info.key.removeprefix(item.objects.place.key)}\0{info.size}\0{info.etag}\0".encode())
+        return digest.hexdigest()
+    for path in _files(item):
+        digest.update(f"{path.relative_to(item.place)}\0{_file_digest(path)}\0".encode())
+    return digest.hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=20)).hexdigest()
+    except OSError as error:
+        raise SourceError(f"source '{path}' cannot be read: {error.strerror}.", source=str(path)) from None

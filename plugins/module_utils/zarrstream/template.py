@@ -1,0 +1,116 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The metadata of a store, written by xarray itself into memory: every attribute and codec as ``to_zarr`` would have it.
+
+No data passes here. The documents are kept apart so that ``write`` can publish them after the chunks.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from .dataset import Source
+from .encoding import Encoding, Packer, codec_arguments, rehearse
+from .errors import BadRequest, SourceError
+from .plan import Region, WritePlan
+
+if TYPE_CHECKING:
+    import numpy as np
+    import xarray as xr
+
+_GROUP = {2: (".zattrs", ".zmetadata", ".zgroup"), 3: ("zarr.json",)}  # the last one opens the store
+
+
+@dataclass(frozen=True)
+class Template:
+    """All documents of a store by key: those of its arrays, and those of its root, the one that opens it last."""
+
+    arrays: dict[str, bytes]
+    root: dict[str, bytes]
+
+    @property
+    def documents(self) -> dict[str, bytes]:
+        """All of them."""
+        return {**self.arrays, **self.root}
+
+
+class Encoder:
+    """What turns blocks of a source into the values that get stored."""
+
+    def __init__(self, source: Source, encodings: Mapping[str, Encoding]) -> None:
+        self.source = source
+        self.encodings = {name: encodings.get(name, Encoding(name)) for name in source.variables}
+        self.packers = {
+            name: Packer(name, source.variables[name], encoding.packing) for name, encoding in self.encodings.items() if encoding.packing
+        }
+
+    def values(self, name: str, region: Region) -> np.ndarray:
+        """The stored values of a region; reads it from the source."""
+        block = self.source.block(name, region)
+        packer = self.packers.get(name)
+        return packer.pack(block) if packer else block.values
+
+    def placeholder(self, name: str) -> xr.Variable:
+        """A variable with the dtype, shape and attributes of what gets stored, and no values."""
+        import dask.array
+        import xarray as xr
+
+        variable, packer = self.source.variables[name], self.packers.get(name)
+        dtype = packer.dtype if packer else self.source.stored_type(name)
+        data = dask.array.zeros(variable.shape, dtype=dtype, chunks=-1)
+        placeholder = xr.Variable(variable.dims, data, packer.attrs if packer else variable.attrs)
+        # Without this xarray would give floats a _FillValue that the source does not have.
+        placeholder.encoding["_FillValue"] = None
+        return placeholder
+
+
+def check_encodings(encoder: Encoder, encodings: Mapping[str, Encoding], zarr_format: Literal[2, 3]) -> None:
+    """Raises BadRequest for encodings of unknown variables, and for codecs that do not work on the variable's type."""
+    for name, encoding in encodings.items():
+        if name not in encoder.source.variables:
+            known = ", ".join(sorted(encoder.source.variables))
+            raise BadRequest(f"encoding names '{name}', which is not written. Written are: {known}.", variable=name)
+        dtype = encoder.placeholder(name).dtype
+        if dtype.kind in "biufc":
+            rehearse(encoding, dtype, zarr_format)
+        elif encoding.filters:
+            raise BadRequest(f"encoding.{name}.filters: '{name}' holds text ({dtype}), and these filters are for numbers.", variable=name)
+
+
+def make_template(encoder: Encoder, plan: WritePlan, *, zarr_format: Literal[2, 3], consolidated: bool) -> Template:
+    """The documents of the planned store; raises SourceError for attributes or types that xarray cannot write."""
+    documents = _written_by_xarray(encoder, plan, zarr_format, consolidated)
+    root = {key: documents.pop(key) for key in _GROUP[zarr_format] if key in documents}
+    return Template(arrays=documents, root=root)
+
+
+def _written_by_xarray(encoder: Encoder, plan: WritePlan, zarr_format: Literal[2, 3], consolidated: bool) -> dict[str, bytes]:
+    import xarray as xr
+    import zarr
+    from zarr.storage import MemoryStore
+
+    variables = {array.name: encoder.placeholder(array.name) for array in plan.arrays}
+    dimensions = {name: variable for name, variable in variables.items() if name in variable.dims}
+    others = {name: variable for name, variable in variables.items() if name not in dimensions}
+    # Coordinates without indexes: an index would be loaded, and written, at once.
+    dataset = xr.Dataset(others, coords=xr.Coordinates(dimensions, indexes={}), attrs=encoder.source.attrs)
+    encoding: dict[str, dict[str, Any]] = {}
+    for array in plan.arrays:
+        arguments = codec_arguments(encoder.encodings[array.name], variables[array.name].dtype, zarr_format)
+        encoding[array.name] = {"chunks": array.chunks, **arguments}
+    kept: dict[str, Any] = {}
+    store = MemoryStore(kept)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # consolidated v3 and text are "not in the specification yet": known, and readable
+        try:
+            dataset.to_zarr(
+                store, mode="w", zarr_format=zarr_format, consolidated=False, compute=False, encoding=encoding, safe_chunks=False
+            )
+        except (TypeError, ValueError, NotImplementedError) as error:
+            raise SourceError(f"xarray cannot write {encoder.source.place} as Zarr v{zarr_format}: {error}") from None
+        if consolidated:
+            zarr.consolidate_metadata(store, zarr_format=zarr_format)
+    return {key: bytes(buffer.to_bytes()) for key, buffer in kept.items()}

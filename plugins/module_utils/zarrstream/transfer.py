@@ -1,0 +1,168 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Chunks on their way: a Zarr store that takes its metadata from a template, sends chunks and records each one's MD5."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, Any
+
+from .errors import WriteError
+from .manifest import Stored
+from .plan import ArrayPlan, Block
+from .store import Objects
+
+if TYPE_CHECKING:
+    import numpy as np
+    import zarr
+    from zarr.abc.store import ByteRequest
+    from zarr.core.buffer import Buffer, BufferPrototype
+
+WORKERS = min(4, (os.cpu_count() or 1) + 1)  # blocks in memory at a time: the HDF5 library reads one at a time anyway
+_HASH_IN_THREAD = 2**18  # bytes above which a digest would hold up the other requests
+
+
+def staged_store(  # noqa: C901 - one class of a dozen short methods, whose base must not be imported earlier
+    objects: Objects,
+    documents: Mapping[str, bytes],
+    *,
+    on_stored: Callable[[str, Stored], None] | None = None,
+    records: Mapping[str, Stored] | None = None,
+) -> Any:
+    """A Zarr store over chunks that are not published: metadata from ``documents``, chunks to or from ``objects``.
+
+    With ``on_stored`` it writes, and calls it with every object's key and record; it reads no chunk, because every block
+    covers whole chunks. With ``records`` it reads, and raises WriteError for an object that is not as recorded.
+    """
+    from zarr.abc.store import Store
+    from zarr.core.buffer import default_buffer_prototype
+
+    prefix = objects.place.key
+
+    def read_back(key: str) -> bytes:
+        data = objects.get(f"{prefix}/{key}")
+        assert records is not None  # noqa: S101 - see above
+        if data is None or md5_of(data) != records.get(key):
+            raise damaged(objects, key, "is missing" if data is None else "has other bytes than were sent")
+        return data
+
+    class StagedStore(Store):
+        supports_writes = on_stored is not None
+        supports_deletes = False
+        supports_partial_writes = False
+        supports_listing = False
+
+        def __eq__(self, other: object) -> bool:
+            return self is other
+
+        __hash__ = object.__hash__
+
+        async def get(self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None) -> Buffer | None:
+            data = documents.get(key)
+            if data is None and records is not None and not is_metadata(key):
+                data = await asyncio.to_thread(read_back, key)
+            if data is None:
+                return None
+            assert byte_range is None  # noqa: S101 - only sharded arrays are read in parts
+            return (prototype or default_buffer_prototype()).buffer.from_bytes(data)
+
+        async def set(self, key: str, value: Buffer) -> None:
+            assert on_stored is not None  # noqa: S101 - see above
+            data = value.to_bytes()
+            stored = await asyncio.to_thread(md5_of, data) if len(data) > _HASH_IN_THREAD else md5_of(data)
+            await objects.put_async(f"{prefix}/{key}", data)
+            on_stored(key, stored)
+
+        async def exists(self, key: str) -> bool:
+            return key in documents
+
+        async def get_partial_values(
+            self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]
+        ) -> list[Buffer | None]:
+            return [await self.get(key, prototype, byte_range) for key, byte_range in key_ranges]
+
+        async def set_partial_values(self, key_start_values: Iterable[tuple[str, int, Any]]) -> None:
+            raise NotImplementedError
+
+        async def delete(self, key: str) -> None:
+            raise NotImplementedError
+
+        async def list(self) -> AsyncIterator[str]:
+            for key in documents:
+                yield key
+
+        async def list_prefix(self, prefix: str) -> AsyncIterator[str]:
+            for key in documents:
+                if key.startswith(prefix):
+                    yield key
+
+        async def list_dir(self, prefix: str) -> AsyncIterator[str]:
+            for key in documents:
+                if key.startswith(prefix):
+                    yield key.removeprefix(prefix).split("/")[0]
+
+    return StagedStore(read_only=on_stored is None)
+
+
+def open_staged(store: Any, array: ArrayPlan, zarr_format: int) -> zarr.Array:
+    """An array of a staged store. Every chunk of it gets written, so that a missing object is always a fault."""
+    import zarr
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as in template
+        return zarr.open_array(
+            store,
+            path=array.name,
+            mode="r" if store.read_only else "r+",
+            zarr_format=zarr_format,  # type: ignore[arg-type]
+            config={"write_empty_chunks": True},
+        )
+
+
+def copy_blocks(
+    blocks: Iterable[Block], read: Callable[[Block], np.ndarray], write: Callable[[Block, np.ndarray], None], workers: int = WORKERS
+) -> None:
+    """Read and write every block, a few at a time; the first error ends it. Holds at most ``workers`` blocks in memory."""
+
+    def work(block: Block) -> None:
+        write(block, read(block))
+
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="zarrstream")
+    try:
+        running: set[Future[None]] = set()
+        for block in blocks:
+            running.add(pool.submit(work, block))
+            if len(running) >= workers:
+                running = _settle(running)
+        while running:
+            running = _settle(running)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def md5_of(data: bytes) -> Stored:
+    """The record of an object with these bytes."""
+    return Stored(len(data), hashlib.md5(data, usedforsecurity=False).hexdigest())
+
+
+def damaged(objects: Objects, key: str, what: str) -> WriteError:
+    """The error for an object that did not arrive as it was sent."""
+    place = f"{objects.place.bucket or objects.place.parent}/{objects.place.key}/{key}"
+    return WriteError(f"{place} {what}, although {objects.endpoint} acknowledged it.", key=key)
+
+
+def is_metadata(key: str) -> bool:
+    """Whether a key of a Zarr store is that of a metadata document."""
+    return key.rpartition("/")[2] in ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
+
+
+def _settle(running: set[Future[None]]) -> set[Future[None]]:
+    done, rest = wait(running, return_when=FIRST_COMPLETED)
+    for future in done:
+        future.result()
+    return rest
