@@ -69,11 +69,14 @@ def type_name(block: Block) -> str:
     return "text" if dtype.kind in _TEXT else f"{dtype.kind}{dtype.itemsize}"
 
 
+def is_time(attributes: Mapping[str, Any]) -> bool:
+    """Whether the numbers count time from a date."""
+    return " since " in str(attributes.get("units"))
+
+
 def packing(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Those attributes that say what the numbers stand for: change one, and the same numbers are other values."""
-    names = list(_PACKING)
-    if " since " in str(attributes.get("units")):
-        names += ["units", "calendar"]
+    names = [*_PACKING, "units", "calendar"] if is_time(attributes) else _PACKING
     return {name: attributes[name] for name in names if name in attributes}
 
 
@@ -133,6 +136,8 @@ def _packing_loss(stored: Block, source: Block, lossy: list[tuple[float, float, 
 
 def difference(rule: Rule, stored: Block, source: Block) -> Difference | None:
     """The first difference of two blocks of one shape, or None."""
+    if rule.exact and type_name(stored) != type_name(source):
+        return Difference(stored.values.size, (), f"{stored.values.dtype} values", f"{source.values.dtype} values")
     if rule.exact:
         return _bits(stored.values, source.values)
     return _decoded(rule, decode(stored), decode(source))
@@ -153,7 +158,7 @@ def decode(block: Block) -> np.ndarray:
 def _bits(stored: np.ndarray, source: np.ndarray) -> Difference | None:
     import numpy as np
 
-    if stored.dtype.kind in _TEXT and source.dtype.kind in _TEXT:
+    if stored.dtype.kind in _TEXT:
         unequal = _as_text(stored) != _as_text(source)
     else:
         unequal = _raw(stored) != _raw(source)
