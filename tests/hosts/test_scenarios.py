@@ -65,7 +65,7 @@ def cloud(environment: dict[str, str], network: str) -> Iterator[Path]:
         variables = {
             "embedded_cloud_state": state,
             "embedded_cloud_path": str(BUILD / "cloud"),
-            "embedded_cloud_venvs": str(BUILD / "cloud-venvs"),
+            "embedded_cloud_venvs": str(ROOT / "build" / "embedded-cloud-venvs"),
             "embedded_cloud_host": network,
             "embedded_cloud_tls": True,
         }
