@@ -7,8 +7,8 @@ Fixtures
 cloud            a running embedded cloud, Keystone 29.1.0, Swift and S3 over TLS: what most tests want (session)
 cloud30          the same with Keystone 30.0.0 and plain http (session)
 run_playbook     runs ansible-playbook from the checkout, see `Runner.__call__`; returns a `Play`
-start_cloud      makes another cloud for tests that break one: start_cloud(tls=False, version="29.1.0") -> Cloud;
-                 it is removed when the test ends
+start_cloud      makes another cloud for tests that break one: start_cloud(tls=False, version="29.1.0", start=True,
+                 path=None) -> Cloud; with start=False it is only described. It is removed when the test ends
 free_ports       a function: free_ports(5) -> five ports that nobody listens on
 home             the test's own empty HOME (every test has one, whether it asks or not)
 
@@ -241,13 +241,14 @@ def _free_ports(number: int) -> list[int]:
 
 
 @contextmanager
-def _running(runner: Runner, path: Path, version: str, tls: bool) -> Iterator[Cloud]:
+def _running(runner: Runner, path: Path, version: str, tls: bool, start: bool = True) -> Iterator[Cloud]:
     cloud = Cloud(path, version, tls, dict(zip(PORT_VARIABLES, _free_ports(len(PORT_VARIABLES)), strict=True)))
     VENVS.mkdir(parents=True, exist_ok=True)
     try:
-        with (VENVS / ".lock").open("w") as lock:  # test sessions at the same time build the environment once
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            runner(PLAYBOOK, extra_vars=cloud.variables)
+        if start:
+            with (VENVS / ".lock").open("w") as lock:  # test sessions at the same time build the environment once
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                runner(PLAYBOOK, extra_vars=cloud.variables)
         yield cloud
     finally:
         runner(PLAYBOOK, extra_vars={**cloud.variables, "embedded_cloud_state": "absent"})
@@ -309,8 +310,8 @@ def start_cloud(run_playbook: Runner, tmp_path: Path) -> Iterator[Callable[..., 
     """Return a function that runs a cloud for this test alone."""
     with ExitStack() as stack:
 
-        def start(tls: bool = False, version: str = "29.1.0") -> Cloud:
-            path = tmp_path / f"cloud{random.getrandbits(16):x}"
-            return stack.enter_context(_running(run_playbook, path, version, tls))
+        def make(tls: bool = False, version: str = "29.1.0", start: bool = True, path: Path | None = None) -> Cloud:
+            folder = path or tmp_path / f"cloud{random.getrandbits(16):x}"
+            return stack.enter_context(_running(run_playbook, folder, version, tls, start))
 
-        yield start
+        yield make

@@ -4,16 +4,458 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import importlib.util
+import os
+import signal
+import socket
+import stat
+import time
+from contextlib import closing
+from errno import ENOTSUP
+from pathlib import Path
+
 import pytest
+import requests
 from botocore.exceptions import ClientError
 
+ROLE = Path(__file__).resolve().parents[2] / "roles" / "embedded_cloud"
+PLAYBOOK = ROLE.parents[1] / "playbooks" / "embedded_cloud.yml"
+SECRETS = {"admin", "swift", "zarr", "zarr-reader", "other", "app-unrestricted", "app-restricted"}
 
-def test_s3_over_tls_and_anonymous(cloud):
-    client = cloud.s3(*cloud.new_ec2_key())
-    client.create_bucket(Bucket="first-bucket")
-    client.put_object(Bucket="first-bucket", Key="a/b", Body=b"content")
-    assert client.get_object(Bucket="first-bucket", Key="a/b")["Body"].read() == b"content"
-    with pytest.raises(ClientError, match="AccessDenied"):
-        cloud.anonymous_s3().get_object(Bucket="first-bucket", Key="a/b")
-    client.put_bucket_acl(Bucket="first-bucket", ACL="public-read")
-    assert cloud.anonymous_s3().get_object(Bucket="first-bucket", Key="a/b")["Body"].read() == b"content"
+
+@pytest.fixture(scope="module")
+def account(cloud):
+    """A connection of user zarr, and the URL of the project's Swift account."""
+    with cloud.connect() as connection:
+        yield connection, connection.object_store.get_endpoint()
+
+
+@pytest.fixture(scope="module")
+def s3(cloud):
+    return cloud.s3(*cloud.new_ec2_key())
+
+
+def pids(cloud_path, program):
+    """Return the ids of the processes of a cloud that run a program."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (entry / "cmdline").read_bytes().decode().split("\0")
+        except OSError:
+            continue
+        if any(argument.startswith(str(cloud_path)) for argument in command) and any(program in argument for argument in command):
+            found.append(int(entry.name))
+    return found
+
+
+def listens(port):
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def wait_until(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.1)
+
+
+def error_code(call, **arguments):
+    with pytest.raises(ClientError) as caught:
+        call(**arguments)
+    return caught.value.response["Error"]["Code"]
+
+
+# --- what clients see ---
+
+
+def test_s3_objects_over_tls(s3):
+    s3.create_bucket(Bucket="objects")
+    s3.put_object(Bucket="objects", Key="a/b", Body=b"content", ContentEncoding="gzip")
+    answer = s3.get_object(Bucket="objects", Key="a/b")
+    assert answer["Body"].read() == b"content"
+    assert answer["ContentEncoding"] == "gzip"
+    assert [item["Key"] for item in s3.list_objects_v2(Bucket="objects", Prefix="a/")["Contents"]] == ["a/b"]
+    s3.delete_object(Bucket="objects", Key="a/b")
+    assert error_code(s3.get_object, Bucket="objects", Key="a/b") == "NoSuchKey"
+
+
+def test_a_wrong_secret_is_refused(cloud):
+    access, _secret = cloud.new_ec2_key()
+    assert error_code(cloud.s3(access, "wrong").list_buckets) == "SignatureDoesNotMatch"
+
+
+def test_the_certificate_is_checked(cloud):
+    with pytest.raises(requests.exceptions.SSLError):
+        requests.get(cloud.swift_url + "/healthcheck", timeout=10)
+    assert requests.get(cloud.swift_url + "/healthcheck", verify=cloud.ca_bundle, timeout=10).text == "OK"
+
+
+def test_a_client_that_stalls_its_handshake_stalls_nobody(cloud):
+    with socket.create_connection(("127.0.0.1", cloud.ports["embedded_cloud_swift_port"])):
+        assert requests.get(cloud.swift_url + "/healthcheck", verify=cloud.ca_bundle, timeout=10).text == "OK"
+
+
+def test_large_objects_by_s3(s3):
+    s3.create_bucket(Bucket="multipart")
+    upload = s3.create_multipart_upload(Bucket="multipart", Key="big")["UploadId"]
+    bodies = [b"x" * 5 * 2**20, b"end"]
+    parts = [
+        {"PartNumber": n, "ETag": s3.upload_part(Bucket="multipart", Key="big", UploadId=upload, PartNumber=n, Body=body)["ETag"]}
+        for n, body in enumerate(bodies, 1)
+    ]
+    s3.complete_multipart_upload(Bucket="multipart", Key="big", UploadId=upload, MultipartUpload={"Parts": parts})
+    assert hashlib.md5(s3.get_object(Bucket="multipart", Key="big")["Body"].read()).digest() == hashlib.md5(b"".join(bodies)).digest()
+
+
+def test_swift_tells_what_it_can(cloud):
+    info = requests.get(cloud.swift_url + "/info", verify=cloud.ca_bundle, timeout=10).json()
+    assert info["s3api"]["max_bucket_listing"] == 1000
+    middleware = {"bulk_upload", "bulk_delete", "tempurl", "slo", "staticweb", "symlink", "container_quotas", "account_quotas"}
+    assert middleware <= info.keys()
+    assert "object_versioning" in info
+
+
+def test_temporary_urls(cloud, account):
+    connection, url = account
+    connection.object_store.post(url, headers={"X-Account-Meta-Temp-URL-Key": "key"})
+    connection.object_store.put(url + "/temporary")
+    connection.object_store.put(url + "/temporary/object", data=b"content")
+    path = requests.utils.urlparse(url).path + "/temporary/object"
+    expires = int(time.time()) + 60
+    signature = hmac.new(b"key", f"GET\n{expires}\n{path}".encode(), hashlib.sha256).hexdigest()
+    answer = requests.get(
+        cloud.swift_url + path, params={"temp_url_sig": signature, "temp_url_expires": expires}, verify=cloud.ca_bundle, timeout=10
+    )
+    assert (answer.status_code, answer.content) == (200, b"content")
+
+
+def test_bulk_delete(account):
+    connection, url = account
+    connection.object_store.put(url + "/bulk")
+    for name in ("one", "two"):
+        connection.object_store.put(f"{url}/bulk/{name}", data=b"content")
+    headers = {"Content-Type": "text/plain", "Accept": "application/json"}
+    answer = connection.object_store.post(url + "?bulk-delete", data="bulk/one\nbulk/two\nbulk/none", headers=headers).json()
+    assert (answer["Number Deleted"], answer["Number Not Found"], answer["Errors"]) == (2, 1, [])
+
+
+def test_dynamic_large_objects(account):
+    connection, url = account
+    connection.object_store.put(url + "/segments")
+    for n, text in enumerate((b"one ", b"two")):
+        connection.object_store.put(f"{url}/segments/part{n}", data=text)
+    connection.object_store.put(url + "/segments/whole", headers={"X-Object-Manifest": "segments/part"})
+    assert connection.object_store.get(url + "/segments/whole").content == b"one two"
+
+
+def test_a_container_quota_holds(account, s3):
+    connection, url = account
+    connection.object_store.put(url + "/quota", headers={"X-Container-Meta-Quota-Bytes": "10"})
+    assert error_code(s3.put_object, Bucket="quota", Key="big", Body=b"x" * 11) == "EntityTooLarge"
+
+
+def test_a_reader_reads_and_does_not_write(cloud, account):
+    connection, url = account
+    connection.object_store.put(url + "/for-reader")
+    with cloud.connect("embedded-reader") as reader:
+        assert reader.object_store.get(url + "/for-reader").status_code in (200, 204)
+        assert reader.object_store.put(url + "/for-reader/object", data=b"").status_code == 403
+    with cloud.connect("embedded-other") as other:
+        assert other.object_store.get(url + "/for-reader").status_code == 403
+
+
+# --- anonymous reading ---
+
+
+@pytest.fixture(scope="module")
+def buckets(account, s3):
+    """Two buckets with one object each, a public and a private one."""
+    connection, url = account
+    for name, acl in (("public", ".r:*,.rlistings"), ("private", "")):
+        connection.object_store.put(f"{url}/{name}", headers={"X-Container-Read": acl})
+        s3.put_object(Bucket=name, Key="zarr/data", Body=name.encode())
+
+
+def test_unsigned_s3_reads_a_public_bucket(cloud, buckets):
+    client = cloud.anonymous_s3()
+    assert client.get_object(Bucket="public", Key="zarr/data")["Body"].read() == b"public"
+    assert client.head_object(Bucket="public", Key="zarr/data")["ContentLength"] == len(b"public")
+    assert [item["Key"] for item in client.list_objects_v2(Bucket="public")["Contents"]] == ["zarr/data"]
+    ranged = client.get_object(Bucket="public", Key="zarr/data", Range="bytes=1-2")
+    assert ranged["Body"].read() == b"ub"
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "code"),
+    [
+        ("get_object", {"Bucket": "public", "Key": "missing"}, "NoSuchKey"),
+        ("put_object", {"Bucket": "public", "Key": "new", "Body": b""}, "AccessDenied"),
+        ("delete_object", {"Bucket": "public", "Key": "zarr/data"}, "AccessDenied"),
+        ("get_object", {"Bucket": "private", "Key": "zarr/data"}, "AccessDenied"),
+        ("get_object", {"Bucket": "private", "Key": "missing"}, "AccessDenied"),
+        ("list_objects_v2", {"Bucket": "private"}, "AccessDenied"),
+        ("create_bucket", {"Bucket": "new-bucket"}, "NoSuchBucket"),
+        ("list_objects_v2", {"Bucket": "missing"}, "NoSuchBucket"),
+        ("get_object", {"Bucket": "missing", "Key": "any"}, "NoSuchBucket"),
+    ],
+)
+def test_unsigned_s3_is_refused_the_rest(cloud, buckets, method, arguments, code):
+    assert error_code(getattr(cloud.anonymous_s3(), method), **arguments) == code
+
+
+def test_of_two_buckets_of_one_name_the_public_one_is_read(cloud, s3):
+    other = cloud.s3(*cloud.new_ec2_key("embedded-other"))
+    for client, text in ((s3, b"zarr's"), (other, b"other's")):
+        client.create_bucket(Bucket="same-name")
+        client.put_object(Bucket="same-name", Key="key", Body=text)
+    for client, text in ((s3, b"zarr's"), (other, b"other's")):
+        client.put_bucket_acl(Bucket="same-name", ACL="public-read")
+        wait_until(lambda text=text: cloud.anonymous_s3().get_object(Bucket="same-name", Key="key")["Body"].read() == text)
+        client.put_bucket_acl(Bucket="same-name", ACL="private")
+    wait_until(lambda: error_code(cloud.anonymous_s3().get_object, Bucket="same-name", Key="key") == "AccessDenied")
+
+
+def test_anonymous_swift(cloud, account, buckets):
+    _connection, url = account
+
+    def get(path):
+        return requests.get(url + path, verify=cloud.ca_bundle, timeout=10)
+
+    assert get("/public/zarr/data").content == b"public"
+    assert get("/public?format=json").json()[0]["name"] == "zarr/data"
+    assert get("/public/missing").status_code == 404
+    assert get("/private/zarr/data").status_code == 401
+    assert get("/missing/zarr/data").status_code == 401
+
+
+# --- who may make EC2 credentials ---
+
+
+def make_ec2(connection):
+    url = f"/users/{connection.current_user_id}/credentials/OS-EC2"
+    return connection.identity.post(url, json={"tenant_id": connection.current_project_id})
+
+
+@pytest.mark.parametrize(
+    ("fixture", "name", "status", "said"),
+    [
+        ("cloud", "embedded", 201, ""),
+        ("cloud", "embedded-reader", 403, "ec2_create_credential"),
+        ("cloud", "embedded-app", 201, ""),
+        ("cloud", "embedded-app-restricted", 403, "not allowed for managing additional application credentials"),
+        ("cloud30", "embedded", 201, ""),
+        ("cloud30", "embedded-reader", 403, "ec2_create_credential"),
+        ("cloud30", "embedded-app", 403, "Delegated tokens cannot access credentials directly"),
+        ("cloud30", "embedded-app-restricted", 403, "Delegated tokens cannot access credentials directly"),
+    ],
+)
+def test_who_may_make_ec2_credentials(request, fixture, name, status, said):
+    with request.getfixturevalue(fixture).connect(name) as connection:
+        answer = make_ec2(connection)
+    assert answer.status_code == status
+    assert said in answer.text
+
+
+@pytest.mark.parametrize(("fixture", "allowed"), [("cloud", True), ("cloud30", False)])
+def test_who_may_list_ec2_credentials(request, fixture, allowed):
+    with request.getfixturevalue(fixture).connect("embedded-app-restricted") as connection:
+        answer = connection.identity.get(f"/users/{connection.current_user_id}/credentials/OS-EC2")
+    assert answer.status_code == (200 if allowed else 403)
+
+
+@pytest.mark.parametrize("name", ["embedded-app", "embedded-app-restricted"])
+def test_application_credentials_use_swift(request, cloud30, name):
+    with cloud30.connect(name) as connection:
+        url = connection.object_store.get_endpoint()
+        assert connection.object_store.put(f"{url}/by-{name}").status_code in (201, 202)
+
+
+def test_a_revoked_key_is_refused_soon(cloud):
+    access, secret = cloud.new_ec2_key()
+    client = cloud.s3(access, secret)
+    client.list_buckets()
+    with cloud.connect() as connection:
+        connection.identity.delete(f"/users/{connection.current_user_id}/credentials/OS-EC2/{access}")
+    time.sleep(2)
+    assert error_code(client.list_buckets) == "SignatureDoesNotMatch"
+
+
+# --- the role ---
+
+
+def test_secrets_are_private(cloud):
+    assert {file.name for file in (cloud.path / "secrets").iterdir()} == SECRETS
+    files = [*(cloud.path / "secrets").iterdir(), *(cloud.path / "etc").glob("*.conf"), *(cloud.path / "tls").glob("*.key")]
+    files += [cloud.clouds_file, cloud.path / "supervisor.sock", cloud.path / "keystone" / "keystone.db"]
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    for folder in (cloud.path, cloud.path / "secrets", cloud.path / "tls", cloud.path / "keystone" / "fernet"):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_the_processes_show_no_secret_and_inherit_nothing(cloud):
+    words = [(cloud.path / "secrets" / name).read_text().strip().encode() for name in SECRETS]
+    processes = [*pids(cloud.path, "supervisord.conf"), *pids(cloud.path, "keystone_server.py"), *pids(cloud.path, "swift_server.py")]
+    assert len(processes) == 3
+    for process in processes:
+        shown = Path(f"/proc/{process}/cmdline").read_bytes() + Path(f"/proc/{process}/environ").read_bytes()
+        assert not [word for word in words if word in shown]
+        assert b"HOME=" not in Path(f"/proc/{process}/environ").read_bytes()
+
+
+def test_a_second_run_changes_nothing(cloud, run_playbook):
+    play = run_playbook(PLAYBOOK, extra_vars=cloud.variables)
+    assert play.changed == 0
+    assert run_playbook(PLAYBOOK, "--check", "--diff", extra_vars=cloud.variables).changed == 0
+
+
+def test_strings_from_the_command_line_are_understood(cloud, run_playbook):
+    variables = {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in cloud.variables.items()}
+    assert run_playbook(PLAYBOOK, "--check", extra_vars=variables).changed == 0
+
+
+@pytest.mark.parametrize("program", ["keystone_server.py", "swift_server.py"])
+def test_a_killed_server_comes_back(cloud, s3, program):
+    (before,) = pids(cloud.path, program)
+    os.kill(before, signal.SIGKILL)
+    wait_until(lambda: pids(cloud.path, program) not in ([], [before]))
+    for port in cloud.ports.values():
+        wait_until(lambda port=port: listens(port))
+    access, secret = cloud.new_ec2_key()
+    cloud.s3(access, secret).list_buckets()
+
+
+def test_the_next_run_mends_a_killed_cloud_and_lost_secrets(cloud, s3, run_playbook):
+    s3.create_bucket(Bucket="survivor")
+    (supervisor,) = pids(cloud.path, "supervisord.conf")
+    os.kill(supervisor, signal.SIGKILL)
+    wait_until(lambda: not any(listens(port) for port in cloud.ports.values()))  # orphans would keep the ports
+    lost = [cloud.path / "secrets" / name for name in ("admin", "swift", "zarr", "app-restricted")]
+    for file in lost:
+        file.unlink()
+
+    checked = run_playbook(PLAYBOOK, "--check", extra_vars=cloud.variables)
+    assert checked.changed > 0
+    assert not any(file.exists() for file in lost)
+    assert run_playbook(PLAYBOOK, extra_vars=cloud.variables).changed > 0
+    assert "survivor" in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
+    for name in ("embedded", "embedded-admin", "embedded-app-restricted"):
+        assert cloud.project_id(name)
+    assert run_playbook(PLAYBOOK, extra_vars=cloud.variables).changed == 0
+
+
+def test_stopped_cloud_and_taken_port(cloud, run_playbook):
+    stopped = {**cloud.variables, "embedded_cloud_state": "stopped"}
+    assert run_playbook(PLAYBOOK, "--check", extra_vars=stopped).changed == 1
+    assert listens(cloud.ports["embedded_cloud_swift_port"])
+    try:
+        assert run_playbook(PLAYBOOK, extra_vars=stopped).changed == 1
+        assert not any(listens(port) for port in cloud.ports.values())
+        assert run_playbook(PLAYBOOK, extra_vars=stopped).changed == 0
+        port = cloud.ports["embedded_cloud_object_port"]
+        with closing(socket.create_server(("127.0.0.1", port))):
+            play = run_playbook(PLAYBOOK, extra_vars=cloud.variables, check=False)
+        assert play.rc == 2
+        assert f"embedded_cloud_object_port is {port}, but the embedded cloud cannot listen on 127.0.0.1:{port}" in unwrapped(play.output)
+        assert not any(listens(port) for port in cloud.ports.values())
+    finally:
+        run_playbook(PLAYBOOK, extra_vars=cloud.variables)
+    cloud.new_ec2_key()
+
+
+def unwrapped(output):
+    """Join what the YAML output has wrapped."""
+    return " ".join(output.split())
+
+
+def test_life_of_a_cloud(run_playbook, start_cloud, tmp_path):
+    """From nothing, over an interrupted installation and a changed setting, to nothing."""
+    cloud = start_cloud(start=False, path=tmp_path / "a cloud")
+    venvs = tmp_path / "venvs"
+    variables = {**cloud.variables, "embedded_cloud_venvs": str(venvs)}
+
+    assert run_playbook(PLAYBOOK, "--check", "--diff", extra_vars=variables).changed > 0
+    assert not cloud.path.exists()
+
+    half = venvs / next(Path(cloud.variables["embedded_cloud_venvs"]).glob("keystone-29.1.0-*")).name / "lib"
+    half.mkdir(parents=True)  # as a killed installation leaves it: files, but no end
+    outputs = [run_playbook(PLAYBOOK, "-vvv", "--diff", extra_vars=variables).output]
+    assert (half.parent / ".complete").exists()
+    assert run_playbook(PLAYBOOK, "--check", extra_vars=variables).changed == 0
+
+    access, secret = cloud.new_ec2_key()
+    cloud.s3(access, secret).create_bucket(Bucket="kept")
+    secure = {**variables, "embedded_cloud_tls": True, "embedded_cloud_region": "elsewhere"}
+    assert run_playbook(PLAYBOOK, "--check", extra_vars=secure).changed > 0
+    outputs.append(run_playbook(PLAYBOOK, "-vvv", "--diff", extra_vars=secure).output)
+    with cloud.connect() as connection:
+        assert connection.config.get_region_name() == "elsewhere"
+        endpoint = connection.object_store.get_endpoint()
+        assert endpoint.startswith("https://127.0.0.1:")
+        assert [container.name for container in connection.object_store.containers()] == ["kept"]
+    assert run_playbook(PLAYBOOK, extra_vars=secure).changed == 0
+
+    words = [(cloud.path / "secrets" / name).read_text().strip() for name in SECRETS]
+    words += [line for file in (cloud.path / "tls").glob("*.key") for line in file.read_text().splitlines() if len(line) > 40]
+    assert len(words) > len(SECRETS)
+    assert not [word for word in words for output in outputs if word in output]
+
+    gone = {**variables, "embedded_cloud_state": "absent"}
+    assert run_playbook(PLAYBOOK, "--check", extra_vars=gone).changed > 0
+    assert cloud.path.exists()
+    assert run_playbook(PLAYBOOK, extra_vars=gone).changed > 0
+    assert not cloud.path.exists()
+    assert not any(listens(port) for port in cloud.ports.values())
+    assert run_playbook(PLAYBOOK, extra_vars=gone).changed == 0
+
+
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_a_folder_of_somebody_else_is_left_alone(run_playbook, tmp_path, state):
+    file = tmp_path / "precious" / "file"
+    file.parent.mkdir(mode=0o755)
+    file.write_text("content")
+    variables = {"embedded_cloud_path": str(file.parent), "embedded_cloud_state": state}
+    play = run_playbook(PLAYBOOK, extra_vars=variables, check=False)
+    assert play.rc == 2
+    assert "that folder holds files, but no embedded cloud" in unwrapped(play.output)
+    assert [entry.name for entry in file.parent.iterdir()] == ["file"]
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o755
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"embedded_cloud_path": "relative/path"}, "embedded_cloud_path is 'relative/path': it must be an absolute path"),
+        ({"embedded_cloud_path": "/tmp/" + "x" * 90}, "at most 82 characters (it has 95;"),
+        ({"embedded_cloud_path": "/tmp/100%"}, "without a slash at the end, quotes, and the characters %"),
+        ({"embedded_cloud_host": "localhost"}, "embedded_cloud_host is 'localhost': it must be an IPv4 address"),
+        ({"embedded_cloud_swift_port": 15000}, "The ports must be five different numbers from 1 to 65535"),
+        ({"embedded_cloud_swift_port": 70000}, "The ports must be five different numbers from 1 to 65535"),
+        ({"embedded_cloud_swift_port": "http"}, "embedded_cloud_swift_port"),
+        ({"embedded_cloud_keystone_version": "12"}, "value of embedded_cloud_keystone_version must be one of: 29.1.0, 30.0.0"),
+        ({"embedded_cloud_state": "gone"}, "value of embedded_cloud_state must be one of: present, stopped, absent"),
+    ],
+)
+def test_a_bad_value_gets_one_clear_line(run_playbook, tmp_path, variables, said):
+    play = run_playbook(PLAYBOOK, extra_vars={"embedded_cloud_path": str(tmp_path / "new"), **variables}, check=False)
+    assert play.rc == 2
+    assert said in unwrapped(play.output)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_file_system_without_attributes_is_refused(monkeypatch, tmp_path):
+    spec = importlib.util.spec_from_file_location("control", ROLE / "files" / "server" / "control.py")
+    control = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(control)
+    (tmp_path / "swift").mkdir()
+    control.check_attributes(tmp_path / "swift")  # the real one passes
+
+    def refuse(*_arguments):
+        raise OSError(ENOTSUP, os.strerror(ENOTSUP))
+
+    monkeypatch.setattr(os, "setxattr", refuse)
+    with pytest.raises(control.Refused, match=f"embedded_cloud_path {tmp_path}: its file system keeps no user extended attributes"):
+        control.check_attributes(tmp_path / "swift")
+    assert list((tmp_path / "swift").iterdir()) == []

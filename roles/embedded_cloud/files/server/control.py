@@ -9,6 +9,7 @@ The standard library is enough, so that a cloud can be stopped whatever has beco
 from __future__ import annotations
 
 import argparse
+import errno
 import http.client
 import json
 import os
@@ -48,7 +49,7 @@ class UnixTransport(xmlrpc.client.Transport):
         super().__init__()
         self._path = path
 
-    def make_connection(self, host: Any) -> http.client.HTTPConnection:
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:  # noqa: ARG002
         """Connect to the socket, whatever the URL's host."""
         connection = http.client.HTTPConnection("localhost", timeout=60)
         connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -120,7 +121,7 @@ def make_secrets(folder: Path, only_look: bool) -> bool:
     missing = [name for name in SECRETS if not (folder / name).exists()]
     for name in missing if not only_look else ():
         descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "w", encoding="ascii") as file:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(secrets.token_urlsafe(24) + "\n")
     return bool(missing)
 
@@ -140,23 +141,25 @@ def check_attributes(folder: Path) -> None:
         probe.unlink()
 
 
-def port_is_free(host: str, port: int) -> bool:
-    """Tell whether a server could listen on the port."""
+def bind_error(host: str, port: int) -> OSError | None:
+    """Return why a server could not listen on the port; None when it could."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return False
-    return True
+        except OSError as error:
+            return error
+    return None
 
 
 def check_port(host: str, port: int, variable: str) -> None:
     """Refuse a port that something else has taken; a server of ours that is just ending gets a moment."""
-    if not wait_until(lambda: port_is_free(host, port), PORT_SECONDS):
+    wait_until(lambda: not (error := bind_error(host, port)) or error.errno != errno.EADDRINUSE, PORT_SECONDS)
+    if error := bind_error(host, port):
         raise Refused(
-            f"{variable} is {port}, but the embedded cloud cannot listen on {host}:{port}: another process has it. "
-            f"End that process (ss -ltnp 'sport = :{port}' names it) or set {variable} to a free port."
+            f"{variable} is {port}, but the embedded cloud cannot listen on {host}:{port}: {error.strerror}. "
+            f"End the process that has the port (ss -ltnp 'sport = :{port}' names it), or set {variable} to a free port "
+            "and embedded_cloud_host to an address of this machine."
         )
 
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import argparse
 import io
+import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 from socketserver import TCPServer, ThreadingMixIn
@@ -69,6 +71,15 @@ def one_at_a_time(app: WsgiApp) -> WsgiApp:
     return serve
 
 
+def let_readers_be(database: Path) -> None:
+    """Keep a log of writes beside the database, so that nobody who reads holds up a writer.
+
+    Keystone leaves a session open now and then, until Python collects it; its read lock would make writes fail.
+    """
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+
+
 def migrate(release_file: Path) -> None:
     """Create or upgrade the database and the key repositories, once for each Keystone release."""
     release = version("keystone")
@@ -111,6 +122,7 @@ def main() -> None:
     die_with_parent()
 
     args.state.mkdir(mode=0o700, exist_ok=True)
+    let_readers_be(args.state / "keystone.db")
     keystone.server.configure(config_files=[args.config])
     migrate(args.state / "release")
     bootstrap(f"http://{args.host}:{args.port}/v3", args.region, args.password_file.read_text().strip())

@@ -170,6 +170,7 @@ def ensure_users(keystone: Keystone, settings: Settings) -> None:
                 keystone.change("PUT", f"/projects/{grant[1]}/users/{grant[0]}/roles/{grant[2]}")
         if not can_log_in(settings.login(user)):
             keystone.change("PATCH", f"/users/{users[user.name]}", {"user": {"password": password}})
+            time.sleep(1)  # a new password revokes every token of the same second
 
 
 def can_log_in(session: Session) -> bool:
@@ -241,7 +242,7 @@ def ensure_file(path: Path, text: str, check: bool) -> bool:
     if not check:
         draft = path.with_name(f".{path.name}.new")
         draft.unlink(missing_ok=True)
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             file.write(text)
         draft.replace(path)
     return True
@@ -264,8 +265,8 @@ def seed(settings: Settings) -> bool:
     """Bring everything to the wanted state; tell whether anything was changed."""
     logs = settings.path / "log"
     admin = settings.login(ADMIN)
-    retry("Keystone issues no token to the administrator", logs / "keystone.log", admin.get_token)
     keystone = Keystone(admin, settings)
+    retry("Keystone does not accept the administrator", logs / "keystone.log", lambda: keystone.list("roles"))
     ensure_catalog(keystone, settings)
     ensure_users(keystone, settings)
     credentials, more = ensure_application_credentials(settings)

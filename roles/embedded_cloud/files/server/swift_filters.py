@@ -2,6 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Paste filters that let stock Swift run as one process, without memcached and with passwords in files."""
 
+# ruff: noqa: ARG001, ARG002 - Swift and Paste give these arguments by name
+
 from __future__ import annotations
 
 import json
@@ -67,7 +69,7 @@ class Cache:
         key: str,
         value: Any,
         serialize: bool = True,
-        time: float = 0,  # noqa: A002 (Swift passes it by this name)
+        time: float = 0,
         min_compress_len: int = 0,
         raise_on_error: bool = False,
     ) -> None:
@@ -77,13 +79,13 @@ class Cache:
         text = value.decode() if isinstance(value, bytes) else value
         self._entries[key] = (json.dumps(text), _after(time))
 
-    def incr(self, key: str, delta: int = 1, time: float = 0) -> int:  # noqa: A002
+    def incr(self, key: str, delta: int = 1, time: float = 0) -> int:
         """Add delta to a number, which never falls below 0; return the new one."""
         number = max(0, int(self.get(key) or 0) + int(delta))
         self.set(key, number, time=time)
         return number
 
-    def decr(self, key: str, delta: int = 1, time: float = 0) -> int:  # noqa: A002
+    def decr(self, key: str, delta: int = 1, time: float = 0) -> int:
         """Subtract delta from a number."""
         return self.incr(key, -int(delta), time)
 
@@ -96,7 +98,7 @@ class Cache:
         mapping: dict[str, Any],
         server_key: str,
         serialize: bool = True,
-        time: float = 0,  # noqa: A002
+        time: float = 0,
         min_compress_len: int = 0,
     ) -> None:
         """Keep several values."""
