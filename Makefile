@@ -12,6 +12,8 @@ DEMO_DATA := build/demo-data
 PLAYBOOK := $(VENV)/bin/ansible-playbook -i inventory/embedded $(ARGS)
 
 export LC_ALL := C.UTF-8
+# Tests have a HOME of their own; the cache of packages is one for all.
+export UV_CACHE_DIR ?= $(HOME)/.cache/uv
 unexport PYTHONDONTWRITEBYTECODE
 # These would win over the profile that the kit writes.
 unexport AWS_CA_BUNDLE AWS_PROFILE AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_ENDPOINT_URL

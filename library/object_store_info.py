@@ -49,6 +49,15 @@ object_store_url:
   returned: success
   type: str
   sample: https://js2.jetstream-cloud.org:8001/swift/v1
+exists:
+  description: Whether the project has the bucket.
+  returned: when O(bucket) is set
+  type: bool
+read_acl:
+  description: The Swift ACL for reading; empty where there is none.
+  returned: when O(bucket) is set
+  type: str
+  sample: ".r:*,.rlistings"
 anonymous:
   description: What works without credentials.
   returned: when O(bucket) is set
@@ -98,16 +107,26 @@ class ObjectStoreInfoModule(OpenStackModule):
         )
         s3_url = s3_endpoint(wanted or origin(swift_url))
         result = {"endpoint_url": s3_url, "object_store_url": swift_url}
-        if self.params["bucket"]:
+        bucket = self.params["bucket"]
+        if bucket:
             verify, _client = self.conn.config.get_requests_verify_args()
-            found = ask_anonymously(self.params["bucket"], s3_url, swift_url, verify)
+            found = ask_anonymously(bucket, s3_url, swift_url, verify)
+            container = self.container(bucket)
             result |= {
+                "exists": container is not None,
+                "read_acl": (container and container.read_ACL) or "",
                 "anonymous": asdict(found),
                 "public": found.public,
                 "private": found.private,
                 "anonymous_endpoint": anonymous_endpoint(found, s3_url, swift_url),
             }
         return result
+
+    def container(self, name):
+        try:
+            return self.conn.object_store.get_container_metadata(name)
+        except self.sdk.exceptions.NotFoundException:
+            return None
 
 
 def main():

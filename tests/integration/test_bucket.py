@@ -1,0 +1,128 @@
+"""The role bucket and the module object_store_info, on real Swift over TLS."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+PLAY = """
+- hosts: localhost
+  gather_facts: false
+  roles: [bucket]
+"""
+
+
+@pytest.fixture
+def declare(cloud: Any, run_playbook: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A function that runs the role for a bucket of this test; the bucket is removed at the end."""
+    name = f"test-{request.node.originalname[:40].replace('_', '-').rstrip('-')}"
+
+    def run(*arguments: str, **variables: Any) -> Any:
+        wanted = {"bucket_cloud": "embedded", "bucket_name": name, **variables}
+        return run_playbook(PLAY, *arguments, extra_vars=wanted, env={"OS_CLIENT_CONFIG_FILE": str(cloud.clouds_file)}, check=False)
+
+    run.name = name  # type: ignore[attr-defined]
+    yield run
+    with cloud.connect() as connection:
+        if name in {each.name for each in connection.object_store.containers()}:
+            for each in connection.object_store.objects(name):
+                connection.object_store.delete_object(each.name, container=name)
+            connection.object_store.delete_container(name)
+
+
+def test_the_life_of_a_bucket(declare: Any, cloud: Any) -> None:
+    predicted = declare("--check", "--diff")
+    assert (predicted.rc, predicted.changed) == (0, 1)
+    created = declare()
+    assert (created.rc, created.changed) == (0, 1), created.output
+    assert declare().changed == 0
+    assert declare("--check").changed == 0
+    assert declare("--check", bucket_public=True).changed == 1
+    assert declare(bucket_public=True).changed == 1
+    assert declare(bucket_public=True).changed == 0
+    assert declare(bucket_public=False).changed == 1
+    assert declare(bucket_state="absent").changed == 1
+    assert declare(bucket_state="absent").changed == 0
+
+
+def test_private_and_public_are_what_a_stranger_finds(declare: Any, cloud: Any) -> None:
+    from botocore.exceptions import ClientError
+
+    stranger = cloud.anonymous_s3()
+    assert declare(bucket_public=True).rc == 0
+    with cloud.connect() as connection:
+        connection.object_store.upload_object(declare.name, "hello", data=b"hello")
+    assert stranger.get_object(Bucket=declare.name, Key="hello")["Body"].read() == b"hello"
+    assert [each["Key"] for each in stranger.list_objects_v2(Bucket=declare.name)["Contents"]] == ["hello"]
+    assert declare(bucket_public=False).rc == 0
+    with pytest.raises(ClientError, match="AccessDenied"):
+        stranger.get_object(Bucket=declare.name, Key="hello")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        stranger.list_objects_v2(Bucket=declare.name)
+
+
+def test_a_bucket_with_objects_goes_only_when_told_twice(declare: Any, cloud: Any) -> None:
+    assert declare().rc == 0
+    with cloud.connect() as connection:
+        connection.object_store.upload_object(declare.name, "hello", data=b"hello")
+        refused = declare(bucket_state="absent")
+        assert refused.rc != 0
+        assert "holds objects and was not removed. Set bucket_delete_objects: true" in " ".join(refused.stdout.split())
+        assert [each.name for each in connection.object_store.objects(declare.name)] == ["hello"]
+    removed = declare(bucket_state="absent", bucket_delete_objects=True)
+    assert (removed.rc, removed.changed) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"bucket_name": "My_Bucket"}, "bucket_name is 'My_Bucket': S3 addresses only names of 3 to 63 lower case letters"),
+        ({"bucket_name": "ab"}, "bucket_name is 'ab'"),
+        ({"bucket_public": "perhaps"}, "bucket_public"),
+        ({"bucket_state": "gone"}, "value of bucket_state must be one of: present, absent, got: gone"),
+        ({"bucket_cloud": "nowhere"}, "Cloud nowhere was not found"),
+    ],
+)
+def test_bad_input_gets_one_clear_line_and_changes_nothing(declare: Any, cloud: Any, variables: dict[str, Any], message: str) -> None:
+    with cloud.connect() as connection:
+        before = {each.name for each in connection.object_store.containers()}
+        refused = declare(**variables)
+        assert refused.rc != 0
+        assert message in " ".join(refused.stdout.split()), refused.stdout
+        assert refused.changed == 0
+        assert {each.name for each in connection.object_store.containers()} == before
+
+
+class _TakenName(BaseHTTPRequestHandler):
+    """Answers as Ceph RGW does for a bucket of another project: not visible, and not to be had."""
+
+    def do_HEAD(self) -> None:
+        self.send_error(404)
+
+    def do_PUT(self) -> None:
+        self.send_error(409, "Conflict")
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+
+def test_a_name_that_another_project_holds_is_said_to_be_taken(declare: Any, cloud: Any, run_playbook: Any, tmp_path: Path) -> None:
+    """Swift keeps names per project, so the 409 of Ceph RGW comes from a stand-in."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _TakenName) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        clouds = yaml.safe_load(cloud.clouds_file.read_text())
+        clouds["clouds"]["embedded"]["object_store_endpoint_override"] = f"http://127.0.0.1:{server.server_port}/swift/v1"
+        elsewhere = tmp_path / "clouds.yaml"
+        elsewhere.touch(mode=0o600)
+        elsewhere.write_text(yaml.safe_dump(clouds))
+        variables = {"bucket_cloud": "embedded", "bucket_name": "testbucket"}
+        refused = run_playbook(PLAY, extra_vars=variables, env={"OS_CLIENT_CONFIG_FILE": str(elsewhere)}, check=False)
+        server.shutdown()
+    assert refused.rc != 0
+    assert "bucket 'testbucket' belongs to another project" in " ".join(refused.stdout.split())
