@@ -72,6 +72,7 @@ class _Probe:
         self._body = secrets.token_bytes(64)
         self._key = PREFIX + secrets.token_hex(16)
         self._written = False
+        self._server_time: datetime | None = None
 
     def run(self) -> Report:
         profile = self._check("endpoint", self._endpoint)

@@ -41,9 +41,14 @@ def config_path(config_file: str | None) -> Path:
 
 
 def credentials_path(config_file: str | None) -> Path:
-    """The file that overrules the configuration file: ``AWS_SHARED_CREDENTIALS_FILE``, or ``credentials`` beside it."""
+    """The file that overrules the configuration file.
+
+    ``AWS_SHARED_CREDENTIALS_FILE``, else ``credentials`` beside the file of the option, else ``~/.aws/credentials``.
+    """
     named = os.environ.get("AWS_SHARED_CREDENTIALS_FILE")
-    return Path(named).expanduser() if named else config_path(config_file).parent / "credentials"
+    if named or not config_file:
+        return Path(named or "~/.aws/credentials").expanduser()
+    return config_path(config_file).parent / "credentials"
 
 
 def aws_session(session: Session, config_file: str | None) -> Session:

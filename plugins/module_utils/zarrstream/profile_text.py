@@ -11,7 +11,8 @@ from __future__ import annotations
 import configparser
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -237,9 +238,9 @@ def _set_addressing(section: Section, style: str) -> None:
 def _updater(text: str) -> ConfigUpdater:
     from configupdater import ConfigUpdater
 
-    _parsed(text)  # what botocore cannot read is not edited
     updater = ConfigUpdater()
-    return updater.read_string(text)
+    with _faults_named():
+        return updater.read_string(text)
 
 
 def _around(updater: ConfigUpdater, section: str) -> tuple[str, str, str]:
@@ -268,11 +269,17 @@ def _words(section: str) -> list[str]:
 
 def _parsed(text: str) -> configparser.RawConfigParser:
     parser = configparser.RawConfigParser()
-    try:
+    with _faults_named():
         parser.read_string(text)
+    return parser
+
+
+@contextmanager
+def _faults_named() -> Iterator[None]:
+    try:
+        yield
     except configparser.Error as error:
         raise ProfileError(f"it is not in INI form: {_fault(error)}. Mend the file; it was left as it is.") from None
-    return parser
 
 
 def _fault(error: configparser.Error) -> str:
