@@ -45,10 +45,6 @@ options:
       - Where O(profile) is set too, its endpoint and its certificate authority are used, but not its keys.
     type: bool
     default: false
-  ca_bundle:
-    description:
-      - File with the certificate authority of the endpoint, for O(anonymous) without O(profile). A profile names its own.
-    type: path
   source:
     description:
       - What the store was made from, to compare with, as for M(zarrstream.platform.zarr_write). A path, a glob, a URL of
@@ -240,7 +236,6 @@ SPEC: dict[str, dict[str, Any]] = {
     **S3_OPTIONS,
     "store": {"type": "str", "required": True},
     "anonymous": {"type": "bool", "default": False},
-    "ca_bundle": {"type": "path"},
     "source": {"type": "raw"},
     "checks": {"type": "list", "elements": "str", "choices": list(CHECKS)},
     "sample": {"type": "str", "default": "4"},

@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ..errors import Unreachable, ZarrstreamError
+from ..errors import AccessRefused, Unreachable, ZarrstreamError
 from .census import item_bytes
 from .chunks import ChunkReader
 from .compare import Block, Difference, Rule, difference, rule_for
@@ -71,7 +71,7 @@ def examine(shot: Snapshot, reader: ChunkReader, reference: Reference | None) ->
     readable = [layout for layout in layouts if not reader.missing_codecs(layout) and not reader.array_problem(layout)]
 
     def work(task: Task) -> Outcome:
-        return _decode(shot, reader, reference, rules, task)
+        return _examine(shot, reader, reference, rules, task)
 
     tally = Tally()
     for outcome in each(work, _tasks(shot, readable), _workers(readable)):
@@ -131,37 +131,42 @@ def _rules(reader: ChunkReader, reference: Reference) -> dict[str, Rule]:
     }
 
 
-def _decode(shot: Snapshot, reader: ChunkReader, reference: Reference | None, rules: dict[str, Rule], task: Task) -> Outcome:
-    import numpy as np
-
-    layout, key = task.layout, task.key
-    if decoded_bytes(layout) > LARGEST:
-        size = human_bytes(decoded_bytes(layout))
-        return Outcome(task, problem=f"its values take {size}; a check decodes no more than {human_bytes(LARGEST)} at once")
-    if shot.listing is not None and key not in shot.listing:
-        return Outcome(task, missing=True)
+def _examine(shot: Snapshot, reader: ChunkReader, reference: Reference | None, rules: dict[str, Rule], task: Task) -> Outcome:
+    data = _fetch(shot, task)
+    if isinstance(data, Outcome):
+        return data
     try:
-        data = shot.fetch(key)
-    except Unreachable:
-        raise
-    except ZarrstreamError as error:
-        return Outcome(task, problem=f"there, but cannot be read: {error}")
-    if data is None:
-        return Outcome(task, missing=True)
-    try:
-        values = reader.decode(layout, task.place, data)
+        values = reader.decode(task.layout, task.place, data)
     except Exception as error:  # noqa: BLE001 - codecs raise anything for damaged bytes
         return Outcome(task, problem=f"does not decode: {one_line(error)}", stored=len(data))
-    rule = rules.get(layout.path)
+    rule = rules.get(task.layout.path)
     if reference is None or rule is None:
         return Outcome(task, stored=len(data))
-    source = reference.source_block(layout.path, layout.region(task.place))
-    stored = Block(np.asarray(values), reference.stored[layout.path].attrs)
+    source = reference.source_block(task.layout.path, task.layout.region(task.place))
+    stored = Block(values, reference.stored[task.layout.path].attrs)
     try:
         unequal = difference(rule, stored, source)
-    except (ValueError, TypeError, OverflowError) as error:
-        return Outcome(task, stored=len(data), compared=True, difference=Difference(0, (), f"not comparable: {one_line(error)}", ""))
+    except (ValueError, TypeError, OverflowError) as error:  # attributes that unpack to nothing
+        unequal = Difference(values.size, (), f"not comparable: {one_line(error)}", "")
     return Outcome(task, stored=len(data), compared=True, difference=unequal)
+
+
+def _fetch(shot: Snapshot, task: Task) -> bytes | Outcome:
+    size = decoded_bytes(task.layout)
+    if size > LARGEST:
+        text = f"its values take {human_bytes(size)}; a check decodes no more than {human_bytes(LARGEST)} at once"
+        return Outcome(task, problem=text)
+    if shot.listing is not None and task.key not in shot.listing:
+        return Outcome(task, missing=True)
+    try:
+        data = shot.fetch(task.key)
+    except Unreachable:
+        raise
+    except AccessRefused as error:
+        return Outcome(task, problem=f"not allowed: {error}")
+    except ZarrstreamError as error:
+        return Outcome(task, problem=f"cannot be read: {error}")
+    return Outcome(task, missing=True) if data is None else data
 
 
 def _count(shot: Snapshot, tally: Tally, outcome: Outcome) -> None:

@@ -71,7 +71,13 @@ def open_reference(shot: Snapshot, reader: ChunkReader) -> Reference:
     request = shot.request
 
     def open_place(place: StoreUrl) -> Objects:
-        return open_objects(place, profile=request.profile, endpoint_url=request.endpoint_url, config_file=request.config_file)
+        return open_objects(
+            place,
+            profile=request.profile,
+            endpoint_url=request.endpoint_url,
+            config_file=request.config_file,
+            ca_bundle=request.ca_bundle,
+        )
 
     source = open_items(find_source(request.source, open_place))
     source.select(_written_variables(shot))

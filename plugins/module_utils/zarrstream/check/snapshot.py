@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from ..endpoint import origin
 from ..errors import AccessRefused, BadRequest, NotFound, Unreachable, ZarrstreamError
 from ..manifest import MANIFEST, WRITING, Manifest, parse_manifest
 from ..profile import read_profile
@@ -122,13 +123,16 @@ def open_for_reading(request: CheckRequest) -> Objects:
 
 
 def _list(shot: Snapshot) -> None:
+    if shot.place.bucket and origin(shot.objects.endpoint) != shot.objects.endpoint:
+        shot.listing_problem = "the Swift URL of a project serves objects to strangers but no S3 listing"
+        return
     skip = len(shot.place.key) + 1
     try:
         shot.listing = {info.key[skip:]: info for info in shot.objects.list(shot.place.key)}
     except Unreachable:
         raise
     except ZarrstreamError as error:
-        # Strangers may often read but not list, and stock Swift lists by S3 for nobody without a signature.
+        # Strangers may often read but not list.
         if not shot.request.anonymous or _no_bucket(error):
             raise
         shot.listing_problem = f"the store cannot be listed without credentials ({error})"
