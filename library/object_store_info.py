@@ -49,6 +49,10 @@ object_store_url:
   returned: success
   type: str
   sample: https://js2.jetstream-cloud.org:8001/swift/v1
+ca_bundle:
+  description: The CA of the endpoint that C(clouds.yaml) names, a file on the controller; none where the system knows it.
+  returned: success
+  type: str
 exists:
   description: Whether the project has the bucket.
   returned: when O(bucket) is set
@@ -106,10 +110,14 @@ class ObjectStoreInfoModule(OpenStackModule):
             service_type="s3", interface=self.conn.config.get_interface(), region_name=self.conn.config.get_region_name()
         )
         s3_url = s3_endpoint(wanted or origin(swift_url))
-        result = {"endpoint_url": s3_url, "object_store_url": swift_url}
+        verify, _client_certificate = self.conn.config.get_requests_verify_args()
+        result = {
+            "endpoint_url": s3_url,
+            "object_store_url": swift_url,
+            "ca_bundle": verify if isinstance(verify, str) and s3_url.startswith("https:") else None,
+        }
         bucket = self.params["bucket"]
         if bucket:
-            verify, _client = self.conn.config.get_requests_verify_args()
             found = ask_anonymously(bucket, s3_url, swift_url, verify)
             container = self.container(bucket)
             result |= {
