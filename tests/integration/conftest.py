@@ -122,7 +122,12 @@ class Runner:
             *arguments,
             str(playbook),
         ]
-        environment = {**os.environ, "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", **(env or {})}
+        settings = {
+            "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_REMOTE_TEMP": str(self.folder / "remote"),  # otherwise the user's home, whatever HOME says
+        }
+        environment = {**os.environ, **settings, **(env or {})}
         done = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
         stats = {
             host: {key: int(value) for key, value in (pair.split("=") for pair in numbers.split())}

@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Start and stop the embedded cloud: the supervisor, and through it Keystone and Swift.
 
-Prints {"changed": bool}. A problem that the user can mend is one line on stderr and exit status 3.
+Prints {"changed": bool}, for look {"empty": bool, "exist": [bool, ...]}.
+A problem that the user can mend is one line on stderr and exit status 3.
 The standard library is enough, so that a cloud can be stopped whatever has become of its environment.
 """
 
@@ -22,6 +23,7 @@ import sys
 import time
 import urllib.request
 import xmlrpc.client
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -250,23 +252,31 @@ def main() -> int:
     """Do one action; print what came of it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("path", type=Path, help="the cloud's folder")
-    parser.add_argument("action", choices=("start", "stop", "restart"), help="start reads the servers as JSON from stdin")
-    parser.add_argument("server", nargs="?", help="what to restart")
+    parser.add_argument("action", choices=("look", "start", "stop", "restart"), help="start reads the servers as JSON from stdin")
+    parser.add_argument("names", nargs="*", help="the files to look for, or the server to restart")
     parser.add_argument("--check", action="store_true", help="only tell what would be done")
     args = parser.parse_args()
-    cloud = Cloud(args.path)
     try:
-        if args.action == "start":
-            changed = start(cloud, json.load(sys.stdin), args.check)
-        elif args.action == "stop":
-            changed = cloud.pid() is not None if args.check else cloud.stop()
-        else:
-            changed = restart(cloud, args.server)
+        answer = ACTIONS[args.action](Cloud(args.path), args)
     except Refused as refusal:
         sys.stderr.write(f"{refusal}\n")
         return 3
-    sys.stdout.write(json.dumps({"changed": changed}) + "\n")
+    sys.stdout.write(json.dumps(answer) + "\n")
     return 0
+
+
+def look(cloud: Cloud, args: argparse.Namespace) -> dict[str, Any]:
+    """Tell whether the folder is empty (or not there), and which of the named files exist."""
+    empty = not cloud.path.exists() or (cloud.path.is_dir() and not any(cloud.path.iterdir()))
+    return {"empty": empty, "exist": [Path(name).exists() for name in args.names]}
+
+
+ACTIONS: dict[str, Callable[[Cloud, argparse.Namespace], dict[str, Any]]] = {
+    "look": look,
+    "start": lambda cloud, args: {"changed": start(cloud, json.load(sys.stdin), args.check)},
+    "stop": lambda cloud, args: {"changed": cloud.pid() is not None if args.check else cloud.stop()},
+    "restart": lambda cloud, args: {"changed": restart(cloud, *args.names)},
+}
 
 
 if __name__ == "__main__":

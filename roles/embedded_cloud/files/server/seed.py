@@ -232,7 +232,8 @@ def clouds_yaml(settings: Settings, credentials: dict[str, str]) -> str:
         "embedded-other": password("other"),
         "embedded-admin": password("admin"),
     }
-    return "# Written by the role embedded_cloud; changes are overwritten.\n" + yaml.safe_dump({"clouds": clouds}, sort_keys=False)
+    head = "# Written by the role embedded_cloud; changes are overwritten.\n"
+    return head + str(yaml.safe_dump({"clouds": clouds}, sort_keys=False))
 
 
 def ensure_file(path: Path, text: str, check: bool) -> bool:

@@ -1,0 +1,233 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The role embedded_cloud: it installs, changes, mends, refuses and removes."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import socket
+import stat
+import time
+from contextlib import closing
+from errno import ENOTSUP
+from pathlib import Path
+
+import pytest
+
+ROLE = Path(__file__).resolve().parents[2] / "roles" / "embedded_cloud"
+PLAYBOOK = ROLE.parents[1] / "playbooks" / "embedded_cloud.yml"
+SECRETS = {"admin", "swift", "zarr", "zarr-reader", "other", "app-unrestricted", "app-restricted"}
+
+
+@pytest.fixture(scope="module")
+def s3(cloud):
+    return cloud.s3(*cloud.new_ec2_key())
+
+
+def pids(cloud_path, program):
+    """Return the ids of the processes of a cloud that run a program."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (entry / "cmdline").read_bytes().decode().split("\0")
+        except OSError:
+            continue
+        if any(argument.startswith(str(cloud_path)) for argument in command) and any(program in argument for argument in command):
+            found.append(int(entry.name))
+    return found
+
+
+def listens(port):
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def wait_until(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.1)
+
+
+def unwrapped(output):
+    """Join what the YAML output has wrapped."""
+    return " ".join(output.split())
+
+
+def test_secrets_are_private(cloud):
+    assert {file.name for file in (cloud.path / "secrets").iterdir()} == SECRETS
+    files = [*(cloud.path / "secrets").iterdir(), *(cloud.path / "etc").glob("*.conf"), *(cloud.path / "tls").glob("*.key")]
+    files += [cloud.clouds_file, cloud.path / "supervisor.sock", cloud.path / "keystone" / "keystone.db"]
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    for folder in (cloud.path, cloud.path / "secrets", cloud.path / "tls", cloud.path / "keystone" / "fernet"):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_the_processes_show_no_secret_and_inherit_nothing(cloud):
+    words = [(cloud.path / "secrets" / name).read_text().strip().encode() for name in SECRETS]
+    processes = [*pids(cloud.path, "supervisord.conf"), *pids(cloud.path, "keystone_server.py"), *pids(cloud.path, "swift_server.py")]
+    assert len(processes) == 3
+    for process in processes:
+        shown = Path(f"/proc/{process}/cmdline").read_bytes() + Path(f"/proc/{process}/environ").read_bytes()
+        assert not [word for word in words if word in shown]
+        assert b"HOME=" not in Path(f"/proc/{process}/environ").read_bytes()
+
+
+def test_a_second_run_changes_nothing(cloud, run_playbook):
+    play = run_playbook(PLAYBOOK, extra_vars=cloud.variables)
+    assert play.changed == 0
+    assert "[WARNING]" not in play.output
+    assert run_playbook(PLAYBOOK, "--check", "--diff", extra_vars=cloud.variables).changed == 0
+
+
+def test_strings_from_the_command_line_are_understood(cloud, run_playbook):
+    variables = {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in cloud.variables.items()}
+    assert run_playbook(PLAYBOOK, "--check", extra_vars=variables).changed == 0
+
+
+@pytest.mark.parametrize("program", ["keystone_server.py", "swift_server.py"])
+def test_a_killed_server_comes_back(cloud, s3, program):
+    (before,) = pids(cloud.path, program)
+    os.kill(before, signal.SIGKILL)
+    wait_until(lambda: pids(cloud.path, program) not in ([], [before]))
+    for port in cloud.ports.values():
+        wait_until(lambda port=port: listens(port))
+    access, secret = cloud.new_ec2_key()
+    cloud.s3(access, secret).list_buckets()
+
+
+def test_the_next_run_mends_a_killed_cloud_and_lost_secrets(cloud, s3, run_playbook):
+    s3.create_bucket(Bucket="survivor")
+    (supervisor,) = pids(cloud.path, "supervisord.conf")
+    os.kill(supervisor, signal.SIGKILL)
+    wait_until(lambda: not any(listens(port) for port in cloud.ports.values()))  # orphans would keep the ports
+    lost = [cloud.path / "secrets" / name for name in ("admin", "swift", "zarr", "app-restricted")]
+    for file in lost:
+        file.unlink()
+
+    checked = run_playbook(PLAYBOOK, "--check", extra_vars=cloud.variables)
+    assert checked.changed > 0
+    assert not any(file.exists() for file in lost)
+    assert run_playbook(PLAYBOOK, extra_vars=cloud.variables).changed > 0
+    assert "survivor" in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
+    for name in ("embedded", "embedded-admin", "embedded-app-restricted"):
+        assert cloud.project_id(name)
+    assert run_playbook(PLAYBOOK, extra_vars=cloud.variables).changed == 0
+
+
+def test_stopped_cloud_and_taken_port(cloud, run_playbook):
+    stopped = {**cloud.variables, "embedded_cloud_state": "stopped"}
+    assert run_playbook(PLAYBOOK, "--check", extra_vars=stopped).changed == 1
+    assert listens(cloud.ports["embedded_cloud_swift_port"])
+    try:
+        assert run_playbook(PLAYBOOK, extra_vars=stopped).changed == 1
+        assert not any(listens(port) for port in cloud.ports.values())
+        assert run_playbook(PLAYBOOK, extra_vars=stopped).changed == 0
+        port = cloud.ports["embedded_cloud_object_port"]
+        with closing(socket.create_server(("127.0.0.1", port))):
+            play = run_playbook(PLAYBOOK, extra_vars=cloud.variables, check=False)
+        assert play.rc == 2
+        assert f"embedded_cloud_object_port is {port}, but the embedded cloud cannot listen on 127.0.0.1:{port}" in unwrapped(play.output)
+        assert not any(listens(port) for port in cloud.ports.values())
+    finally:
+        run_playbook(PLAYBOOK, extra_vars=cloud.variables)
+    cloud.new_ec2_key()
+
+
+def test_life_of_a_cloud(run_playbook, start_cloud, tmp_path):
+    """From nothing, over an interrupted installation and a changed setting, to nothing."""
+    cloud = start_cloud(start=False, path=tmp_path / "a cloud")
+    venvs = tmp_path / "venvs"
+    variables = {**cloud.variables, "embedded_cloud_venvs": str(venvs)}
+
+    assert run_playbook(PLAYBOOK, "--check", "--diff", extra_vars=variables).changed > 0
+    assert not cloud.path.exists()
+
+    half = venvs / next(Path(cloud.variables["embedded_cloud_venvs"]).glob("keystone-29.1.0-*")).name / "lib"
+    half.mkdir(parents=True)  # as a killed installation leaves it: files, but no end
+    outputs = [run_playbook(PLAYBOOK, "-vvv", "--diff", extra_vars=variables).output]
+    assert "[WARNING]" not in outputs[0]
+    assert (half.parent / ".complete").exists()
+    assert run_playbook(PLAYBOOK, "--check", extra_vars=variables).changed == 0
+
+    access, secret = cloud.new_ec2_key()
+    cloud.s3(access, secret).create_bucket(Bucket="kept")
+    secure = {**variables, "embedded_cloud_tls": True, "embedded_cloud_region": "elsewhere"}
+    assert run_playbook(PLAYBOOK, "--check", extra_vars=secure).changed > 0
+    outputs.append(run_playbook(PLAYBOOK, "-vvv", "--diff", extra_vars=secure).output)
+    with cloud.connect() as connection:
+        assert connection.config.get_region_name() == "elsewhere"
+        endpoint = connection.object_store.get_endpoint()
+        assert endpoint.startswith("https://127.0.0.1:")
+        assert [container.name for container in connection.object_store.containers()] == ["kept"]
+    assert run_playbook(PLAYBOOK, extra_vars=secure).changed == 0
+
+    words = [(cloud.path / "secrets" / name).read_text().strip() for name in SECRETS]
+    words += [line for file in (cloud.path / "tls").glob("*.key") for line in file.read_text().splitlines() if len(line) > 40]
+    assert len(words) > len(SECRETS)
+    assert not [word for word in words for output in outputs if word in output]
+
+    gone = {**variables, "embedded_cloud_state": "absent"}
+    assert run_playbook(PLAYBOOK, "--check", extra_vars=gone).changed > 0
+    assert cloud.path.exists()
+    assert run_playbook(PLAYBOOK, extra_vars=gone).changed > 0
+    assert not cloud.path.exists()
+    assert not any(listens(port) for port in cloud.ports.values())
+    assert run_playbook(PLAYBOOK, extra_vars=gone).changed == 0
+
+
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_a_folder_of_somebody_else_is_left_alone(run_playbook, tmp_path, state):
+    file = tmp_path / "precious" / "file"
+    file.parent.mkdir(mode=0o755)
+    file.write_text("content")
+    variables = {"embedded_cloud_path": str(file.parent), "embedded_cloud_state": state}
+    play = run_playbook(PLAYBOOK, extra_vars=variables, check=False)
+    assert play.rc == 2
+    assert "that folder holds files, but no embedded cloud" in unwrapped(play.output)
+    assert [entry.name for entry in file.parent.iterdir()] == ["file"]
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o755
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"embedded_cloud_path": "relative/path"}, "embedded_cloud_path is 'relative/path': it must be an absolute path"),
+        ({"embedded_cloud_path": "/tmp/" + "x" * 90}, "at most 82 characters (it has 95;"),
+        ({"embedded_cloud_path": "/tmp/100%"}, "without a slash at the end, quotes, and the characters %"),
+        ({"embedded_cloud_host": "localhost"}, "embedded_cloud_host is 'localhost': it must be an IPv4 address"),
+        ({"embedded_cloud_swift_port": 15000}, "The ports must be five different numbers from 1 to 65535"),
+        ({"embedded_cloud_swift_port": 70000}, "The ports must be five different numbers from 1 to 65535"),
+        ({"embedded_cloud_swift_port": "http"}, "embedded_cloud_swift_port"),
+        ({"embedded_cloud_keystone_version": "12"}, "value of embedded_cloud_keystone_version must be one of: 29.1.0, 30.0.0"),
+        (
+            {"embedded_cloud_uv": "/nowhere/uv", "embedded_cloud_venvs": "/tmp/none"},
+            "embedded_cloud_uv is '/nowhere/uv': there is no such program",
+        ),
+        ({"embedded_cloud_state": "gone"}, "value of embedded_cloud_state must be one of: present, stopped, absent"),
+    ],
+)
+def test_a_bad_value_gets_one_clear_line(run_playbook, tmp_path, variables, said):
+    play = run_playbook(PLAYBOOK, extra_vars={"embedded_cloud_path": str(tmp_path / "new"), **variables}, check=False)
+    assert play.rc == 2
+    assert said in unwrapped(play.output)
+    assert "Traceback" not in play.output
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_file_system_without_attributes_is_refused(monkeypatch, tmp_path):
+    spec = importlib.util.spec_from_file_location("control", ROLE / "files" / "server" / "control.py")
+    control = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(control)
+    (tmp_path / "swift").mkdir()
+    control.check_attributes(tmp_path / "swift")  # the real one passes
+
+    def refuse(*_arguments):
+        raise OSError(ENOTSUP, os.strerror(ENOTSUP))
+
+    monkeypatch.setattr(os, "setxattr", refuse)
+    with pytest.raises(control.Refused, match=f"embedded_cloud_path {tmp_path}: its file system keeps no user extended attributes"):
+        control.check_attributes(tmp_path / "swift")
+    assert list((tmp_path / "swift").iterdir()) == []
