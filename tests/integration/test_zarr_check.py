@@ -292,10 +292,10 @@ def test_no_secret_in_the_output(place: Place, run_playbook: Any, tmp_path: Path
         ("{store: /tmp/a.zarr, sample: many}", "sample is 'many'"),
         ("{store: /tmp/a.zarr, checks: [opne]}", "value of checks must be one or more of"),
         (
-            "{store: s3://b/a.zarr, endpoint_url: 'https://h:1/swift/v1', profile: zarr, config_file: CONFIG}",
+            "{store: s3://bucket/a.zarr, endpoint_url: 'https://h:1/swift/v1', profile: zarr, config_file: CONFIG}",
             "is the path of the Swift API, which does not speak S3",
         ),
-        ("{store: s3://b/a.zarr, profile: nobody, config_file: CONFIG}", "it has: zarr"),
+        ("{store: s3://bucket/a.zarr, profile: nobody, config_file: CONFIG}", "it has: zarr"),
     ],
 )
 def test_bad_input_gets_one_clear_line(setting: tuple[Any, Path, Path], run_playbook: Any, options: str, message: str) -> None:

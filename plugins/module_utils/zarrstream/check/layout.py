@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 _COORDINATE = re.compile(r"0|[1-9][0-9]{0,17}")
@@ -37,7 +38,7 @@ class ArrayLayout:
     attributes: dict[str, Any] = field(repr=False)
     document: dict[str, Any] = field(repr=False)
 
-    @property
+    @cached_property
     def grid(self) -> tuple[int, ...]:
         """Number of objects along each dimension."""
         return tuple(-(-size // chunk) if size else 0 for size, chunk in zip(self.shape, self.chunks, strict=True))

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 ITEMS = 20  # findings named one by one; the rest is counted
@@ -43,12 +44,9 @@ class Findings:
             self.items.append(item)
 
     def add_many(self, count: int, items: Iterable[Any]) -> None:
-        """Note ``count`` findings, of which ``items`` names some; it is not read further than needed."""
+        """Note ``count`` findings, which ``items`` names; it is not read further than needed."""
         self.count += count
-        for item in items:
-            if len(self.items) >= ITEMS:
-                break
-            self.items.append(item)
+        self.items.extend(islice(items, min(count, ITEMS - len(self.items))))
 
     def __bool__(self) -> bool:
         return self.count > 0
