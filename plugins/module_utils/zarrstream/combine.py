@@ -30,7 +30,7 @@ def combine_files(paths: Sequence[str]) -> xr.Dataset:
     datasets: list[xr.Dataset] = []
     try:
         for path in paths:
-            opened = open_file(path, in_pieces=True)
+            opened = open_file(path, lazy_arrays=True)
             datasets.append(_same_units(datasets[0], opened, paths[0], path) if datasets else opened)
         for path, dataset in zip(paths[1:], datasets[1:], strict=True):
             _compare(datasets[0], dataset, paths[0], path)
@@ -47,7 +47,7 @@ def combine_files(paths: Sequence[str]) -> xr.Dataset:
         _close(datasets)
         raise _misfit(datasets, paths, error) from None
     combined.set_close(lambda: _close(datasets))
-    _keep_encoding(combined, datasets[0])
+    _describe_as(combined, datasets)
     return combined
 
 
@@ -56,10 +56,13 @@ def _close(datasets: Sequence[xr.Dataset]) -> None:
         dataset.close()
 
 
-def _keep_encoding(combined: xr.Dataset, first: xr.Dataset) -> None:
+def _describe_as(combined: xr.Dataset, datasets: Sequence[xr.Dataset]) -> None:
+    """Attributes and chunking of the file that was named first, wherever it lies among the others."""
+    combined.attrs = dict(datasets[0].attrs)
     for name, variable in combined.variables.items():
-        if name in first.variables and not variable.encoding:
-            variable.encoding = dict(first.variables[name].encoding)
+        first = next(dataset.variables[name] for dataset in datasets if name in dataset.variables)
+        variable.attrs = dict(first.attrs)
+        variable.encoding = dict(first.encoding)
 
 
 def _compare(first: xr.Dataset, other: xr.Dataset, first_path: str, other_path: str) -> None:

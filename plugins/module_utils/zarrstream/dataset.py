@@ -7,7 +7,7 @@ What is written that way decodes to the same values, whatever library reads it, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .errors import BadRequest, SourceError
@@ -61,15 +61,16 @@ class Source:
 
     def stored_type(self, name: str) -> np.dtype:
         """The dtype as it gets stored: in this machine's byte order, text of any length as objects that xarray knows as text."""
+        import numpy as np
         from xarray.coding.strings import create_vlen_dtype
 
         if self.is_text(name):
             return create_vlen_dtype(str)  # type: ignore[no-untyped-call]
-        return self.variables[name].dtype.newbyteorder("=")
+        return np.dtype(self.variables[name].dtype.str).newbyteorder("=")
 
     def block(self, name: str, region: Region) -> xr.Variable:
         """A piece of a variable, read now."""
-        piece = self.variables[name][tuple(slice(start, stop) for start, stop in region)].copy(deep=False)
+        piece = self.variables[name].to_base_variable()[tuple(slice(start, stop) for start, stop in region)]
         try:
             values = piece.data.compute(scheduler="single-threaded") if piece.chunks is not None else piece.values
         except (OSError, RuntimeError, ValueError, KeyError) as error:
@@ -97,9 +98,10 @@ class Source:
         return texts
 
     def _array(self, name: str, variable: xr.Variable) -> ArraySource:
-        if variable.dtype.kind not in "biufcSUOT":
+        if variable.dtype.kind not in "biufcSUOT" or "ragged" in variable.encoding:
+            what = "rows of unequal length" if "ragged" in variable.encoding else f"dtype {variable.dtype}"
             raise SourceError(
-                f"source {self.place}: '{name}' has dtype {variable.dtype}, which is not written: only numbers and text are. "
+                f"source {self.place}: '{name}' has {what}, which is not written: only numbers and text are. "
                 "Leave it out: name the others in 'variables'.",
                 variable=name,
                 dtype=str(variable.dtype),
@@ -129,23 +131,42 @@ def open_items(items: Sequence[Item]) -> Source:
     return Source(combine_files(places), f"{places[0]} and {len(places) - 1} more")
 
 
-def open_file(path: str, *, in_pieces: bool = False) -> xr.Dataset:
-    """One NetCDF or HDF5 file in encoded form; ``in_pieces`` for Dask arrays with indexes, as combining needs them."""
+def open_file(path: str, *, lazy_arrays: bool = False) -> xr.Dataset:
+    """One NetCDF or HDF5 file in encoded form; ``lazy_arrays`` for Dask arrays with indexes, as combining needs them.
+
+    Each is one Dask chunk: Dask reads only the piece that is asked for, and a graph of one node a variable stays quick.
+    """
     import xarray as xr
     from xarray.backends import NetCDF4DataStore
 
-    options: dict[str, Any] = {"chunks": {}} if in_pieces else {"create_default_indexes": False, "cache": False}
+    options: dict[str, Any] = {"chunks": -1} if lazy_arrays else {"create_default_indexes": False, "cache": False}
     try:
         # One handle for both looks at the file: the library crashes where a file of strings is open twice.
         store = NetCDF4DataStore.open(path)  # type: ignore[no-untyped-call]
         try:
             _refuse_groups(path, sorted(store.ds.groups))
-            return xr.open_dataset(store, **ENCODED, **options)
+            dataset = xr.open_dataset(store, **ENCODED, **options)
+            _describe_types(dataset, store.ds.variables)
         except BaseException:
             store.close()
             raise
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise _unreadable(path, error) from None
+    return dataset
+
+
+def _describe_types(dataset: xr.Dataset, variables: Mapping[str, Any]) -> None:
+    """Say of NetCDF's own types what xarray's dtypes do not: rows of unequal length, and the names of an enumeration."""
+    import netCDF4
+
+    for name, variable in dataset.variables.items():
+        kind = variables[str(name)].datatype if str(name) in variables else None
+        if isinstance(kind, netCDF4.VLType) and kind.dtype != str:
+            variable.encoding["ragged"] = True
+        elif isinstance(kind, netCDF4.EnumType) and "flag_values" not in variable.attrs:
+            words = {value: word.replace(" ", "_") for word, value in kind.enum_dict.items()}  # CF's way to name values
+            variable.attrs["flag_values"] = list(words)
+            variable.attrs["flag_meanings"] = " ".join(words.values())
 
 
 def source_chunks(variable: xr.Variable) -> tuple[int, ...] | None:

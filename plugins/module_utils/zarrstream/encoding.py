@@ -57,6 +57,14 @@ class Encoding:
     filters: tuple[Codec, ...] = ()
     packing: dict[str, Any] = field(default_factory=dict)
 
+    def normal(self) -> dict[str, Any]:
+        """The request in one spelling, for the fingerprint; empty where it asks for nothing but the defaults."""
+        if self == Encoding(self.variable):
+            return {}
+        packing = {key: "NaN" if value != value else value for key, value in sorted(self.packing.items())}
+        codecs = [[codec.name, dict(sorted(codec.parameters.items()))] for codec in (*self.filters, self.compressor)]
+        return {"codecs": codecs, "packing": packing}
+
     def lossy(self, dtype: np.dtype) -> bool:
         """Whether decoding what was stored may give other values than were sent: differences of floats are rounded too."""
         return any(codec.name in LOSSY or (codec.name == "delta" and dtype.kind == "f") for codec in self.filters)
@@ -259,7 +267,7 @@ def _made(encoding: Encoding, make: Any, parameters: dict[str, Any]) -> Any:
     try:
         return make(parameters)
     except (TypeError, ValueError) as error:
-        raise refused_parameters(encoding, error) from None
+        raise refused_parameters(encoding, str(error).strip().rstrip(".")) from None
 
 
 def rehearse(encoding: Encoding, dtype: np.dtype, zarr_format: Literal[2, 3]) -> None:
@@ -272,16 +280,18 @@ def rehearse(encoding: Encoding, dtype: np.dtype, zarr_format: Literal[2, 3]) ->
     from zarr.storage import MemoryStore
 
     arguments = codec_arguments(encoding, dtype, zarr_format)
+    values = (np.arange(16) % 2 if dtype.kind == "b" else np.arange(16) * (1.25 if dtype.kind in "fc" else 3)).astype(dtype)
     try:
         array = zarr.create_array(MemoryStore(), shape=(16,), chunks=(16,), dtype=dtype, zarr_format=zarr_format, **arguments)
-        array[...] = np.ones(16, dtype)
-        _ = array[...]
+        array[...] = values
+        found = np.asarray(array[...])
     except Exception as error:  # noqa: BLE001 - codecs raise whatever they like
-        raise refused_parameters(encoding, error) from None
+        raise refused_parameters(encoding, str(error).strip().rstrip(".") or type(error).__name__) from None
+    if not encoding.lossy(dtype) and found.tobytes() != values.tobytes():
+        raise refused_parameters(encoding, f"it does not give {dtype} back as it was")
 
 
-def refused_parameters(encoding: Encoding, error: Exception) -> BadRequest:
+def refused_parameters(encoding: Encoding, reason: str) -> BadRequest:
     """The error for a codec that does not work with the parameters it was given."""
     asked = [{"name": codec.name, **codec.parameters} for codec in (*encoding.filters, encoding.compressor)]
-    reason = str(error).strip().rstrip(".") or type(error).__name__
     return BadRequest(f"encoding.{encoding.variable}: {asked} does not work: {reason}. Correct the parameters.", variable=encoding.variable)

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from .errors import Conflict
-from .manifest import MANIFEST, WRITING, Manifest, parse_manifest
+from .manifest import MANIFEST, WRITING, Manifest, md5_of, parse_manifest
 from .plan import Found
-from .source import ROOTS
 from .store import Objects
+
+_OPENS = ("zarr.json", ".zgroup", ".zarray")  # without one of these a reader finds no store
 
 
 def look(objects: Objects) -> tuple[Found, Manifest | None]:
@@ -21,13 +22,14 @@ def look(objects: Objects) -> tuple[Found, Manifest | None]:
     if place.parent is not None and (place.parent / place.key).is_file():
         raise Conflict(f"store '{place.url}' is a file. Name a folder, or a place where nothing is.", store=place.url)
     marker = objects.get(f"{place.sidecar}/{WRITING}") is not None
-    root = any(objects.get(f"{place.key}/{name}") is not None for name in ROOTS)
-    if not root:
+    roots = {name: data for name in _OPENS if (data := objects.get(f"{place.key}/{name}")) is not None}
+    if not roots:
         example = next(iter(objects.list(place.key)), None)
         return Found(marker=marker, example=example.key if example else None), None
     data = objects.get(f"{place.sidecar}/{MANIFEST}")
     manifest = parse_manifest(data, f"{place.url}.zarrstream/{MANIFEST}") if data is not None else None
-    return Found(root=True, fingerprint=manifest.fingerprint if manifest else None, marker=marker), manifest
+    ours = manifest is not None and all(manifest.objects.get(name) == md5_of(data) for name, data in roots.items())
+    return Found(root=True, fingerprint=manifest.fingerprint if manifest and ours else None, marker=marker), manifest
 
 
 def refusal(objects: Objects, found: Found, manifest: Manifest | None, request: Mapping[str, Any]) -> Conflict:
@@ -39,6 +41,9 @@ def refusal(objects: Objects, found: Found, manifest: Manifest | None, request: 
         return Conflict(text, store=url, example=found.example)
     if manifest is None:
         return Conflict(f"store '{url}' holds a Zarr store without a manifest of Zarrstream. {remedy}", store=url)
+    if found.fingerprint is None:
+        text = f"store '{url}' has a root document that is not the one of its manifest: somebody wrote or changed it since. {remedy}"
+        return Conflict(text, store=url)
     differing = sorted(key for key in request if request[key] != manifest.request.get(key))
     what = f"with other {', '.join(differing)}" if differing else "from a source with other contents"
     text = f"store '{url}' was written {what} on {manifest.created}. {remedy}"

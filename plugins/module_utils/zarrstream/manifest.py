@@ -7,6 +7,7 @@ It lies beside the store, in ``<store>.zarrstream/``, so that the store itself s
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +25,11 @@ class Stored:
 
     size: int
     md5: str
+
+
+def md5_of(data: bytes) -> Stored:
+    """The record of an object with these bytes."""
+    return Stored(len(data), hashlib.md5(data, usedforsecurity=False).hexdigest())
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from .errors import BadRequest
+from .errors import BadRequest, PlanError
 
 CHUNK_TARGET = 16 * 2**20  # bytes of one chunk, not compressed
 SOURCE_CHUNK_LIMIT = 256 * 2**20  # a source chunk above this is split: nobody can read such an object with ease
+CHUNK_LIMIT = 2**31 - 1  # bytes: codecs take no more
 BLOCK_TARGET = 64 * 2**20  # bytes that one task holds, not compressed
 TEXT_ITEM = 32  # bytes that a string of variable length counts for
 
@@ -152,6 +153,7 @@ def _plan_array(array: ArraySource, wanted: Mapping[str, int]) -> ArrayPlan:
     # A coordinate of its own dimension is read whole by every reader that opens the store: few objects serve it best.
     fixed = {} if array.dims == (array.name,) else wanted
     chunks = auto_chunks(array, fixed)
+    _check_size(array, chunks)
     return ArrayPlan(
         name=array.name,
         dims=array.dims,
@@ -207,6 +209,20 @@ def _check_chunks(arrays: Sequence[ArraySource], wanted: Mapping[str, int]) -> N
         if not 1 <= chunk <= size:
             remedy = f"Use {size}" if chunk > size else f"Use {size} for one chunk, or less"
             raise BadRequest(f"chunks.{dim} is {chunk}: a chunk is from 1 to {size}, the length of '{dim}'. {remedy}.", dimension=dim)
+
+
+def _check_size(array: ArraySource, chunks: tuple[int, ...]) -> None:
+    size = _size(chunks, array.itemsize)
+    if size <= CHUNK_LIMIT:
+        return
+    axis = max(range(len(chunks)), key=lambda number: chunks[number])
+    legal = max(1, chunks[axis] * CHUNK_LIMIT // size)
+    raise PlanError(
+        f"a chunk of '{array.name}' would have {size / 2**30:.1f} GiB: codecs take less than 2 GiB. "
+        f"Set chunks.{array.dims[axis]} to {legal} or less.",
+        variable=array.name,
+        chunks=list(chunks),
+    )
 
 
 def _listed(names: Mapping[str, int]) -> str:

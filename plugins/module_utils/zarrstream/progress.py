@@ -32,12 +32,18 @@ class Progress:
     seconds_left: float | None
 
 
+def check_path(text: str | None) -> Path | None:
+    """The file to report to; raises BadRequest where its folder is missing."""
+    path = Path(text).expanduser() if text else None
+    if path is not None and not path.parent.is_dir():
+        raise BadRequest(f"progress_path is '{path}': its folder does not exist. Make it, or name another.")
+    return path
+
+
 class ProgressReporter:
     """Counts what is done and tells it about once a second, to a file and to a function; both may be None."""
 
     def __init__(self, path: Path | None, tell: Callable[[Progress], None] | None = None) -> None:
-        if path is not None and not path.parent.is_dir():
-            raise BadRequest(f"progress_path is '{path}': its folder does not exist. Make it, or name another.")
         self._path, self._tell = path, tell
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._state, self._total, self._done, self._stored, self._read = "preparing", 0, 0, 0, 0

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .endpoint import anonymous_endpoint
-from .errors import BadRequest, NotFound, ZarrstreamError
+from .errors import AccessRefused, BadRequest, NotFound, ZarrstreamError
 from .profile import read_profile
 from .s3_errors import S3Failure, s3_error
 
@@ -35,6 +35,7 @@ _CODE_OF_CLASS = {
     "PermissionDeniedError": "AccessDenied",
     "UnauthenticatedError": "AccessDenied",
 }
+_STAGED = re.compile(r"#\d+$")
 _BUCKET = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{1,254}$")
 
 
@@ -145,7 +146,13 @@ def _local_objects(place: StoreUrl, make_folders: bool) -> Objects:
     from obstore.store import LocalStore, MemoryStore
 
     def at(folder: Path) -> Any:
-        return LocalStore(prefix=folder, mkdir=True) if make_folders or folder.is_dir() else MemoryStore()
+        if make_folders:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                text = f"{place.url}: the folder {folder} cannot be made: {error.strerror}. Name another place, or mend this one."
+                raise AccessRefused(text, store=place.url) from None
+        return LocalStore(prefix=folder) if folder.is_dir() else MemoryStore()
 
     parent = place.parent
     assert parent is not None  # noqa: S101 - a place without bucket has a parent folder
@@ -215,6 +222,15 @@ class Objects:
                 continue
             except Exception as error:
                 raise self.translate(error, "delete", key) from error
+
+    def sweep(self) -> None:
+        """Remove what a killed write left of half-written files; a bucket never shows any."""
+        if self.place.parent is None:
+            return
+        for folder in (self.place.parent / self.place.key, self.place.parent / self.place.sidecar):
+            for path in folder.rglob("*#*"):  # obstore writes "name#1" and renames it; such names are in no listing
+                if _STAGED.search(path.name) and path.is_file():
+                    path.unlink(missing_ok=True)
 
     def zarr_store(self, *, read_only: bool = True) -> Store:
         """The Zarr store at ``place`` for zarr-python; a reading one unless told otherwise."""

@@ -61,10 +61,7 @@ class Encoder:
         variable, packer = self.source.variables[name], self.packers.get(name)
         dtype = packer.dtype if packer else self.source.stored_type(name)
         data = dask.array.zeros(variable.shape, dtype=dtype, chunks=-1)
-        placeholder = xr.Variable(variable.dims, data, packer.attrs if packer else variable.attrs)
-        # Without this xarray would give floats a _FillValue that the source does not have.
-        placeholder.encoding["_FillValue"] = None
-        return placeholder
+        return xr.Variable(variable.dims, data, packer.attrs if packer else variable.attrs)
 
 
 def check_encodings(encoder: Encoder, encodings: Mapping[str, Encoding], zarr_format: Literal[2, 3]) -> None:
@@ -101,6 +98,8 @@ def _written_by_xarray(encoder: Encoder, plan: WritePlan, zarr_format: Literal[2
     for array in plan.arrays:
         arguments = codec_arguments(encoder.encodings[array.name], variables[array.name].dtype, zarr_format)
         encoding[array.name] = {"chunks": array.chunks, **arguments}
+        if "_FillValue" not in variables[array.name].attrs:
+            encoding[array.name]["_FillValue"] = None  # else xarray gives floats one, which the source does not have
     kept: dict[str, Any] = {}
     store = MemoryStore(kept)
     with warnings.catch_warnings():

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -13,7 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
 from .errors import WriteError
-from .manifest import Stored
+from .manifest import Stored, md5_of
 from .plan import ArrayPlan, Block
 from .store import Objects
 
@@ -48,7 +47,7 @@ def staged_store(  # noqa: C901 - one class of a dozen short methods, whose base
         data = objects.get(f"{prefix}/{key}")
         assert records is not None  # noqa: S101 - see above
         if data is None or md5_of(data) != records.get(key):
-            raise damaged(objects, key, "is missing" if data is None else "has other bytes than were sent")
+            raise damaged(objects, f"{prefix}/{key}", "is missing" if data is None else "has other bytes than were sent")
         return data
 
     class StagedStore(Store):
@@ -145,14 +144,9 @@ def copy_blocks(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def md5_of(data: bytes) -> Stored:
-    """The record of an object with these bytes."""
-    return Stored(len(data), hashlib.md5(data, usedforsecurity=False).hexdigest())
-
-
-def damaged(objects: Objects, key: str, what: str) -> WriteError:
+def damaged(objects: Objects, key: str, what: str = "is missing or has other bytes than were sent") -> WriteError:
     """The error for an object that did not arrive as it was sent."""
-    place = f"{objects.place.bucket or objects.place.parent}/{objects.place.key}/{key}"
+    place = f"{objects.place.bucket or objects.place.parent}/{key}"
     return WriteError(f"{place} {what}, although {objects.endpoint} acknowledged it.", key=key)
 
 

@@ -12,7 +12,6 @@ import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .encoding import parse_encoding
@@ -20,9 +19,10 @@ from .errors import WriteError, ZarrstreamError
 from .existing import look, refusal
 from .fingerprint import fingerprint, normal_request
 from .libraries import missing_libraries_named
-from .manifest import MANIFEST, WRITING, Manifest, Stored
+from .manifest import MANIFEST, Manifest, Stored, md5_of
 from .plan import Block, Decision, WritePlan, decide, make_plan
-from .progress import Progress, ProgressReporter
+from .progress import Progress, ProgressReporter, check_path
+from .publish import Marker, begin, check_listing, finish, leave, publish, unpublished
 from .request import WriteRequest, check_request, chunk_lengths
 from .source import Item, Stat, check_apart, find_source, stat_items, take_digests
 from .store import Objects, StoreUrl, parse_store
@@ -90,6 +90,7 @@ class _Situation:
 
 def preview(request: WriteRequest) -> WriteResult:
     """What ``write_dataset`` would do; changes nothing, and raises what it would raise before its first change."""
+    check_path(request.progress_path)
     with missing_libraries_named():
         situation = _look_around(request)
         if situation.decision == "nothing":
@@ -103,12 +104,12 @@ def write_dataset(request: WriteRequest, progress: Callable[[Progress], None] | 
 
     Raises a ZarrstreamError; after the first change its message says that nothing was published, or what was.
     """
-    path = Path(request.progress_path).expanduser() if request.progress_path else None
+    path = check_path(request.progress_path)
     with missing_libraries_named():
         situation = _look_around(request)
         if situation.decision == "nothing":
             if situation.marker:  # a write that was killed after it had published
-                situation.objects.delete([f"{situation.place.sidecar}/{WRITING}"])
+                finish(situation.objects)
             return _unchanged(situation)
         with _Work(request, situation) as work, ProgressReporter(path, progress) as reporter:
             return work.run(reporter)
@@ -128,7 +129,7 @@ def _look_around(request: WriteRequest) -> _Situation:
         consolidated=request.consolidated,
         variables=request.variables,
         chunks=chunk_lengths(request.chunks),
-        encoding={name: request.encoding[name] for name in encodings},
+        encoding={name: encoding.normal() for name, encoding in encodings.items()},
     )
     known = [Stat(**entry) for entry in manifest.source] if manifest else []
     stats = take_digests(items, stat_items(items), known)
@@ -202,8 +203,6 @@ class _Work:
 
     def run(self, reporter: ProgressReporter) -> WriteResult:
         """Copy, prove, publish."""
-        from .publish import Marker, begin, publish, unpublished
-
         situation, request = self.situation, self.request
         objects = request.open_place(situation.place, make_folders=True)
         again = situation.decision == "continue"
@@ -220,6 +219,9 @@ class _Work:
             publish(objects, self.template, self._manifest(), marker, read_back=request.verify != "none")
         except ZarrstreamError as error:
             raise unpublished(error) from error
+        finally:
+            leave(marker)
+        finish(objects)
         for data in self.template.documents.values():
             reporter.stored(len(data))
         return self.result(changed=True, objects=len(self.records), verification=verification, bytes_read=reporter.bytes_read)
@@ -243,7 +245,7 @@ class _Work:
         )
 
     def _copy(self, objects: Objects, reporter: ProgressReporter) -> None:
-        from .transfer import copy_blocks, md5_of, open_staged, staged_store
+        from .transfer import copy_blocks, open_staged, staged_store
 
         def on_stored(key: str, stored: Stored) -> None:
             self.records[key] = stored
@@ -276,7 +278,6 @@ class _Work:
                 raise WriteError(text, source=item.place)
 
     def _verify(self, objects: Objects, again: bool) -> dict[str, Any]:
-        from .publish import check_listing
         from .readback import compare_values, sample_blocks
 
         level = self.request.verify

@@ -1,0 +1,97 @@
+"""Places and objects, in folders; buckets are in the integration tests."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from zarrstream.errors import BadRequest, Conflict, ProfileError, ZarrstreamError
+from zarrstream.store import open_objects, parse_store
+
+
+@pytest.mark.parametrize(
+    ("text", "bucket", "key"),
+    [
+        ("s3://climate/air.zarr", "climate", "air.zarr"),
+        ("s3://climate/a/b/air.zarr/", "climate", "a/b/air.zarr"),
+        ("/data/air.zarr", None, "air.zarr"),
+        ("/data/air.zarr/", None, "air.zarr"),
+        ("file:///data/air.zarr", None, "air.zarr"),
+    ],
+)
+def test_a_store_is_a_bucket_with_a_key_or_a_folder(text: str, bucket: str | None, key: str) -> None:
+    place = parse_store(text)
+    assert (place.bucket, place.key, place.sidecar) == (bucket, key, f"{key}.zarrstream")
+    assert (place.parent is None) == (bucket is not None)
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("s3:///air.zarr", "bucket"),
+        ("s3://climate", "name below its bucket"),
+        ("s3://climate/", "name below its bucket"),
+        ("s3://climate/a/../b", "'..'"),
+        ("s3://climate/a//b", "empty parts"),
+        ("s3://cli mate/b", "not a bucket's name"),
+        ("/data/../etc", "'..'"),
+        ("gs://climate/air.zarr", "scheme 'gs' is unknown"),
+        ("https://host/air.zarr", "scheme 'https' is unknown"),
+        ("/", "name a folder"),
+    ],
+)
+def test_what_is_no_store_is_refused(text: str, word: str) -> None:
+    with pytest.raises(BadRequest, match="store is") as error:
+        parse_store(text)
+    assert word in str(error.value)
+
+
+def test_objects_of_a_folder(tmp_path: Path) -> None:
+    objects = open_objects(parse_store(str(tmp_path / "air.zarr")), make_folders=True)
+    objects.put("air.zarr/zarr.json", b"{}")
+    asyncio.run(objects.put_async("air.zarr/a b/c/0", b"123"))
+    assert {(info.key, info.size) for info in objects.list("air.zarr")} == {("air.zarr/zarr.json", 2), ("air.zarr/a b/c/0", 3)}
+    assert objects.get("air.zarr/a b/c/0") == b"123"
+    assert objects.get("air.zarr/nothing") is None
+    with pytest.raises(Conflict, match="exists already"):
+        objects.put("air.zarr/zarr.json", b"[]", create=True)
+    assert objects.get("air.zarr/zarr.json") == b"{}"
+    objects.delete(["air.zarr/zarr.json", "air.zarr/never.was"])
+    assert [info.key for info in objects.list("air.zarr")] == ["air.zarr/a b/c/0"]
+
+
+def test_reading_makes_no_folder(tmp_path: Path) -> None:
+    objects = open_objects(parse_store(str(tmp_path / "deep" / "air.zarr")))
+    assert objects.get("air.zarr/zarr.json") is None
+    assert list(objects.list("air.zarr")) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ZarrstreamError, match="file"):
+        open_objects(parse_store(str(tmp_path / "file" / "air.zarr")), make_folders=True).put("air.zarr/zarr.json", b"")
+
+
+def test_sweeping_removes_half_written_files_and_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "air.zarr" / "a" / "c"
+    folder.mkdir(parents=True)
+    for name in ("0", "0#1", "0#27", "b#x"):
+        (folder / name).write_bytes(b"")
+    open_objects(parse_store(str(tmp_path / "air.zarr"))).sweep()
+    assert sorted(path.name for path in folder.iterdir()) == ["0", "b#x"]
+
+
+def test_a_bucket_needs_a_profile_that_is_there(tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text("[profile other]\nregion = here\n")
+    with pytest.raises(ProfileError, match=r"'zarr' is not in .*it has: other"):
+        open_objects(parse_store("s3://climate/a.zarr"), profile="zarr", config_file=str(config))
+
+
+def test_the_swift_api_is_no_s3_endpoint(tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text("[profile zarr]\naws_access_key_id = a\naws_secret_access_key = b\n")
+    with pytest.raises(BadRequest, match=r"Use 'https://host:8001'"):
+        open_objects(parse_store("s3://climate/a.zarr"), profile="zarr", config_file=str(config), endpoint_url="https://host:8001/swift/v1")
