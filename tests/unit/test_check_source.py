@@ -17,6 +17,8 @@ from zarrstream.check.run import check_store
 from zarrstream.check.snapshot import CheckRequest
 from zarrstream.errors import SourceError
 from zarrstream.manifest import Manifest
+from zarrstream.request import WriteRequest
+from zarrstream.write import write_dataset
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 ODD = struct.unpack("<f", bytes.fromhex("0100c17f"))[0]  # a NaN with a payload of its own
@@ -245,7 +247,7 @@ def test_a_lossy_filter_gives_the_tolerance(source: Path, codec: Any, good: bool
 
 
 def test_packing_that_was_asked_for_is_compared_within_half_a_step(source: Path) -> None:
-    request = {"variables": None, "encoding": {"x": {"dtype": "int16", "scale_factor": 0.5}}}
+    request = {"variables": None, "encoding": {"x": {"packing": {"dtype": "int16", "scale_factor": 0.5}}}}
     path = write_store(source, request=request)
     made = xr.open_zarr(path, decode_cf=False).load()
     for variable in made.variables.values():
@@ -258,6 +260,34 @@ def test_packing_that_was_asked_for_is_compared_within_half_a_step(source: Path)
     assert "scale_factor=0.5" in found["values"].message
     change_value(path, "x", (3,), 8)
     assert "in the source 3.0" in check(path, source)["values"].message
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize(
+    ("encoding", "rule"),
+    [
+        ({}, ""),
+        ({"compressor": "gzip", "filters": ["shuffle"]}, ""),
+        ({"compressor": "none"}, ""),
+        ({"dtype": "int16", "scale_factor": 0.01, "add_offset": 280, "_FillValue": -32768}, "scale_factor=0.01"),
+        ({"dtype": "int32", "scale_factor": 0.01, "add_offset": 20000, "_FillValue": -32768}, "scale_factor=0.01"),
+        ({"dtype": "int32", "scale_factor": 1e-4, "add_offset": 280}, "scale_factor=0.0001"),
+        ({"dtype": "float64"}, "stored as float64"),
+        ({"_FillValue": -9999.0}, "decoded values"),
+        ({"filters": [{"name": "bitround", "keepbits": 10}]}, "bitround keepbits=10"),
+        ({"filters": [{"name": "quantize", "digits": 2}]}, "quantize digits=2"),
+        ({"filters": [{"name": "fixedscaleoffset", "offset": 280, "scale": 100, "astype": "i4"}]}, "fixedscaleoffset scale=100"),
+    ],
+)
+def test_what_our_writer_makes_of_an_encoding_passes(tmp_path: Path, zarr_format: Any, encoding: dict[str, Any], rule: str) -> None:
+    values = np.random.default_rng(0).normal(280, 5, (40, 60)).astype("f4")
+    xr.Dataset({"temp": (("time", "x"), values)}).to_netcdf(tmp_path / "a.nc", encoding={"temp": {"_FillValue": None}})
+    request = {"source": (str(tmp_path / "a.nc"),), "store": str(tmp_path / "a.zarr"), "zarr_format": zarr_format, "chunks": {"time": 15}}
+    write_dataset(WriteRequest(**request, encoding={"temp": encoding} if encoding else {}))
+    report = check_store(CheckRequest(store=request["store"], source=request["source"], sample=None))
+    assert [(result.id, result.message) for result in report.checks if result.status in ("failed", "warning")] == []
+    loose = {result.id: result for result in report.checks}["values"].evidence["tolerances"]
+    assert (rule in loose["temp"]) if rule else loose == {}
 
 
 def test_a_source_that_is_missing_is_an_error_and_no_finding(source: Path) -> None:

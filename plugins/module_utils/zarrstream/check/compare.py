@@ -116,16 +116,15 @@ def _epsilon(dtype: np.dtype) -> float:
 
 
 def _packing_loss(stored: Block, source: Block, lossy: list[tuple[float, float, str]]) -> Rule:
-    import numpy as np
-
     absolute = sum(loss[0] for loss in lossy)
     relative = sum(loss[1] for loss in lossy)
     reasons = [loss[2] for loss in lossy]
     dtype, scale = stored.values.dtype, stored.attributes.get("scale_factor")
     if scale is not None:
-        # Half a step of the packing; unpacking in float32 adds its own rounding.
-        absolute += abs(float(scale)) / 2
-        relative += 2 * float(np.finfo("f4").eps)
+        # Half a step of the packing, and the rounding of the floats in which it is worked out, before and after.
+        rounding = 2 * max(_epsilon(decode(stored).dtype), _epsilon(decode(source).dtype))
+        absolute += abs(float(scale)) / 2 + rounding * abs(float(stored.attributes.get("add_offset", 0)))
+        relative += rounding
         reasons.append(f"packed as {dtype} with scale_factor={float(scale):g}")
     elif dtype != source.values.dtype:
         relative += _epsilon(dtype)

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from ..dataset import Source
 
 
-_REPACKING = {"dtype", "scale_factor", "add_offset", "_FillValue"}
-
-
 class Reference:
     """Source and store side by side. ``stored`` is empty and ``problem`` set where xarray does not open the store."""
 
@@ -45,7 +42,7 @@ class Reference:
         """Whether the store holds other numbers than the source on purpose: as its manifest says, else as it looks."""
         if self.encoding is not None:
             asked = self.encoding.get(name)
-            return isinstance(asked, dict) and bool(_REPACKING & asked.keys())
+            return isinstance(asked, dict) and bool(asked.get("packing"))
         stored, source = self.empty_blocks(name)
         if type_name(stored) != type_name(source):
             return True
