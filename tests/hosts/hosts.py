@@ -50,7 +50,12 @@ systemctl --failed --plain --no-legend | cut -d' ' -f1 | tr '\\n' ' '
 echo
 cat /etc/ssh/ssh_host_ed25519_key.pub
 """
-JOURNAL = "hostname; systemctl --failed --no-pager; journalctl --no-pager --no-hostname --boot --lines=150"
+# What every task of Ansible's leaves there, an open session, is left out.
+JOURNAL = """
+echo "=== $(hostname)"
+systemctl --failed --no-legend --no-pager
+journalctl --no-pager --no-hostname --boot | grep -vE ' (sudo|sshd|sshd-session|python3|systemd-logind)\\[' | tail -n 60
+"""
 
 
 class HostsError(Exception):

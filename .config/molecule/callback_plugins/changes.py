@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,6 @@ class CallbackModule(CallbackBase):
         """Find the record of the earlier runs."""
         super().__init__()
         self._folder = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
-        self._unpredictable = re.compile(os.environ["UNPREDICTABLE_TASKS"])
         self._runs: list[dict[str, Any]] = []
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
@@ -56,9 +54,8 @@ class CallbackModule(CallbackBase):
         (self._folder / "runs.json").write_text(json.dumps(self._runs, indent=1) + "\n")
 
     def _note(self, result: Any, item: str = "") -> None:
-        task = result.task.get_name()
-        if self._runs and result.result.get("changed") and not self._unpredictable.search(task):
-            self._runs[-1]["changed"].append(f"{result.host.get_name()}: {task}{item}")
+        if self._runs and result.result.get("changed"):
+            self._runs[-1]["changed"].append(f"{result.host.get_name()}: {result.task.get_name()}{item}")
             self._write()
 
     def v2_runner_on_ok(self, result: Any) -> None:
