@@ -181,11 +181,20 @@ checks:
       type: str
       sample: "1 of 12 objects are missing and would be read as fill values: air/c/3/0/0: missing"
     evidence:
-      description:
-        - What the finding rests on. RV(checks[].evidence.items) holds the first 20 findings, each with its key, index or
-          values, and RV(checks[].evidence.count) their number.
+      description: What the result rests on. Some checks add numbers of their own, such as the objects expected or decoded.
       type: dict
-      sample: {count: 1, items: [{key: air/c/3/0/0, problem: missing}], expected: 12}
+      contains:
+        count:
+          description: The number of findings.
+          type: int
+          returned: when there are findings
+          sample: 1
+        findings:
+          description: The first 20 findings, each with its key, its index or its values.
+          type: list
+          elements: raw
+          returned: when there are findings
+          sample: [{key: air/c/3/0/0, problem: missing}]
 summary:
   description: The numbers of checks by status, and one line for people.
   type: dict

@@ -68,7 +68,7 @@ def check(path: Path, *checks: str, **options: Any) -> dict[str, CheckResult]:
 
 
 def items(result: CheckResult) -> str:
-    return json.dumps(result.evidence["items"])
+    return json.dumps(result.evidence["findings"])
 
 
 def edit(file: Path, change: Callable[[dict[str, Any]], object]) -> None:
@@ -274,7 +274,7 @@ def test_evidence_is_bounded_and_counted_for_any_announced_number(tmp_path: Path
     edit(path / "temp/zarr.json", lambda document: document.update(shape=[10**15, 10**15, 6]))
     result = check(path, "complete")["complete"]
     assert result.evidence["count"] > 10**28
-    assert len(result.evidence["items"]) == 20
+    assert len(result.evidence["findings"]) == 20
     assert check(path, "decode", missing="fill")["decode"].status == "passed"
 
 

@@ -142,7 +142,7 @@ def test_values_names_one_changed_element(source: Path, name: str, index: tuple[
     result = check(path, source)["values"]
     assert result.status == "failed"
     assert result.evidence["count"] == 1
-    (item,) = result.evidence["items"]
+    (item,) = result.evidence["findings"]
     assert (item["array"], item["index"], item["elements"]) == (name, list(index), 1)
     for text in texts:
         assert text in json.dumps(item, ensure_ascii=False)
@@ -164,7 +164,7 @@ def test_the_sample_is_the_same_in_each_run_and_another_for_another_seed(tmp_pat
     zarr.open_group(path, mode="r+")["a"][...] = np.arange(1000) + 1  # type: ignore[index]
 
     def keys(seed: int) -> list[str]:
-        return [item["key"] for item in check(path, tmp_path / "a.nc", sample=5, seed=seed)["values"].evidence["items"]]
+        return [item["key"] for item in check(path, tmp_path / "a.nc", sample=5, seed=seed)["values"].evidence["findings"]]
 
     assert keys(0) == keys(0) != keys(1)
     assert len(set(keys(0))) == 5
@@ -220,7 +220,7 @@ def test_roundtrip_decodes_times(source: Path, attributes: dict[str, str]) -> No
     change_attribute(path, "time", **attributes)
     result = check(path, source)["roundtrip"]
     assert result.status == "failed"
-    assert result.evidence["items"][0]["array"] == "time"
+    assert result.evidence["findings"][0]["array"] == "time"
 
 
 def test_only_the_variables_that_were_asked_for_are_expected(source: Path) -> None:

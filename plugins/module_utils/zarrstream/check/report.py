@@ -58,7 +58,7 @@ class Findings:
 
     def evidence(self) -> dict[str, Any]:
         """The findings as a result carries them."""
-        return {"count": self.count, "items": list(self.items)}
+        return {"count": self.count, "findings": list(self.items)}
 
 
 def describe(item: Any) -> str:
