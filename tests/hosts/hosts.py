@@ -14,9 +14,11 @@ import json
 import os
 import shlex
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,7 @@ NETWORK_FILE = BUILD / "network.json"
 # Of the open connections of Ansible's ssh.
 SOCKETS = BUILD / "ssh"
 FIRST_HOST = 11
+SSH_SECONDS = 20
 CAP_SYS_RESOURCE = 24
 DEBIAN_PACKAGES = {"podman": "podman", "mmdebstrap": "mmdebstrap", "ssh-keygen": "openssh-client", "iptables": "iptables", "runc": "runc"}
 
@@ -270,12 +273,35 @@ def create(engine: Engine, scenario: str, hosts: list[Host], known_hosts: Path) 
         engine(
             "run", "--detach", f"--name={NAME}-{scenario}-{host.name}", f"--hostname={host.name}",
             f"--label=zarrstream={NAME}", f"--label=zarrstream-scenario={NAME}-{scenario}",
-            f"--network={NAME}", f"--ip={host.address}", *neighbours,
+            f"--network={NAME}", f"--ip={host.address}", f"--mac-address={hardware_address(host.address)}", *neighbours,
             *engine.systemd_options, *trust_options(engine, image), f"--volume={cache}:/var/cache/uv", image,
         )
         # fmt: on
     lines = [f"{host.address} {greet(engine, f'{NAME}-{scenario}-{host.name}')}" for host in hosts]
+    for host in hosts:
+        wait_for_ssh(host.address)
     known_hosts.write_text("\n".join(lines) + "\n")
+
+
+def hardware_address(address: str) -> str:
+    """Return the same MAC for the same address, so that the machine's ARP cache is right about the address's next holder."""
+    return ":".join(["02", "42", *(f"{int(part):02x}" for part in address.split("."))])
+
+
+def wait_for_ssh(address: str) -> None:
+    """Return when the host's sshd answers this machine."""
+    end = time.monotonic() + SSH_SECONDS
+    while True:
+        try:
+            with socket.create_connection((address, 22), timeout=SSH_SECONDS / 10) as connection:
+                if connection.recv(4) == b"SSH-":
+                    return
+        except OSError as error:
+            if time.monotonic() > end:
+                raise HostsError(
+                    f"No ssh at {address} after {SSH_SECONDS} seconds: {error}. A firewall of this machine may be in the way."
+                ) from None
+        time.sleep(0.1)
 
 
 def greet(engine: Engine, container: str) -> str:
@@ -297,8 +323,8 @@ def destroy(engine: Engine, scenario: str, *, journal: bool) -> None:
     for container in containers if journal else []:
         answer = engine("exec", container, "sh", "-c", JOURNAL, check=False)
         sys.stdout.write(answer.stdout + answer.stderr)
-    for socket in SOCKETS.glob("*"):
-        run(["ssh", "-o", f"ControlPath={socket}", "-O", "exit", "host"], check=False)
+    for path in SOCKETS.glob("*"):
+        run(["ssh", "-o", f"ControlPath={path}", "-O", "exit", "host"], check=False)
     engine.remove(f"zarrstream-scenario={NAME}-{scenario}")
 
 
