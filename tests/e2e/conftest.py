@@ -19,11 +19,12 @@ PORTS = ("keystone", "swift", "account", "container", "object")
 
 @dataclass(frozen=True)
 class Demo:
-    """A checkout of its own with the demo in it, and what the first and the second run printed."""
+    """A checkout of its own with the demo in it: its files before, and what the first and the second run printed."""
 
     checkout: Path
     environment: dict[str, str]
     ports: dict[str, int]
+    cloned: set[str]
     first: str
     second: str
 
@@ -82,13 +83,14 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """The demo after two runs; stopped and removed at the end."""
     checkout = tmp_path_factory.mktemp("checkout")
     copy_checkout(checkout)
+    cloned = files_below(checkout)
     ports = _free_ports()
     arguments = " ".join(f"-e embedded_cloud_{name}_port={port}" for name, port in ports.items())
     environment = {**_clean(), "ARGS": arguments, "HOME": str(tmp_path_factory.mktemp("home")), "UV_CACHE_DIR": _uv_cache()}
     try:
         first = run(["./make", "demo"], checkout, environment)
         second = run(["./make", "demo"], checkout, environment)
-        yield Demo(checkout, environment, ports, first, second)
+        yield Demo(checkout, environment, ports, cloned, first, second)
     finally:
         run(["./make", "clean"], checkout, environment)
 

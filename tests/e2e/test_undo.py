@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import socket
-from pathlib import Path
 
 import pytest
 
-from .conftest import Demo, copy_checkout, files_below
+from .conftest import Demo, files_below
 
 
-def test_demo_down_stops_the_servers_and_clean_leaves_the_checkout_as_cloned(demo: Demo, tmp_path: Path) -> None:
+def test_demo_down_stops_the_servers_and_clean_leaves_the_checkout_as_cloned(demo: Demo) -> None:
     demo.make("demo-down")
     for port in demo.ports.values():
         with pytest.raises(ConnectionRefusedError):
@@ -18,5 +17,4 @@ def test_demo_down_stops_the_servers_and_clean_leaves_the_checkout_as_cloned(dem
     again = demo.make("demo")
     assert "air-temperature: unchanged" in again, "the data outlive a stop"
     demo.make("clean")
-    copy_checkout(tmp_path)
-    assert files_below(demo.checkout) == files_below(tmp_path)
+    assert files_below(demo.checkout) == demo.cloned
