@@ -8,7 +8,7 @@ import math
 import random
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from .errors import WriteError
 from .manifest import Stored
@@ -39,7 +39,7 @@ def compare_values(
     template: Template,
     records: Mapping[str, Stored],
     blocks: Iterable[Block],
-    zarr_format: int,
+    zarr_format: Literal[2, 3],
 ) -> int:
     """Decode these blocks from the store and compare them with the source; returns the bytes compared, or raises WriteError."""
     store = staged_store(objects, template.documents, records=records)
@@ -80,7 +80,7 @@ def _chunk(array: ArrayPlan, index: int) -> Block:
     return Block(array.name, tuple(region))
 
 
-def _through_codecs(template: Template, block: Block, values: np.ndarray, shape: tuple[int, ...], zarr_format: int) -> np.ndarray:
+def _through_codecs(template: Template, block: Block, values: np.ndarray, shape: tuple[int, ...], zarr_format: Literal[2, 3]) -> np.ndarray:
     """What lossy codecs make of the values, worked out in memory."""
     import numpy as np
     import zarr
@@ -91,7 +91,7 @@ def _through_codecs(template: Template, block: Block, values: np.ndarray, shape:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # as in template
         store = MemoryStore({key: buffer.from_bytes(data) for key, data in template.arrays.items() if key.startswith(f"{block.array}/")})
-        array = zarr.open_array(store, path=block.array, mode="r+", zarr_format=zarr_format)  # type: ignore[arg-type]
+        array = zarr.open_array(store, path=block.array, mode="r+", zarr_format=zarr_format)
         region = tuple(slice(start, stop) for start, stop in block.region)
         assert array.shape == shape  # noqa: S101 - the same template
         array[region] = values

@@ -35,6 +35,12 @@ _CODE_OF_CLASS = {
     "PermissionDeniedError": "AccessDenied",
     "UnauthenticatedError": "AccessDenied",
 }
+_CAUSES = {  # what obstore tells only in the details of its errors
+    "InvalidCertificate": "its certificate is not trusted",
+    "ConnectionRefused": "connection refused",
+    "dns error": "no address is known for this name",
+    "TimedOut": "no answer in time",
+}
 _STAGED = re.compile(r"#\d+$")
 _BUCKET = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{1,254}$")
 
@@ -246,7 +252,7 @@ class Objects:
             S3Failure(
                 code=code.group(1) if code else _CODE_OF_CLASS.get(type(error).__name__, ""),
                 status=int(status.group(1)) if status else 0,
-                reason=text.partition("\n")[0],
+                reason=next((words for sign, words in _CAUSES.items() if sign in text), text.partition("\n")[0]),
                 verb=verb,
                 endpoint=self.endpoint,
                 bucket=self.place.bucket or "",

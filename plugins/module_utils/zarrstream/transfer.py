@@ -9,7 +9,7 @@ import os
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from .errors import WriteError
 from .manifest import Stored, md5_of
@@ -108,19 +108,15 @@ def staged_store(  # noqa: C901 - one class of a dozen short methods, whose base
     return StagedStore(read_only=on_stored is None)
 
 
-def open_staged(store: Any, array: ArrayPlan, zarr_format: int) -> zarr.Array:
+def open_staged(store: Any, array: ArrayPlan, zarr_format: Literal[2, 3]) -> zarr.Array:
     """An array of a staged store. Every chunk of it gets written, so that a missing object is always a fault."""
     import zarr
 
-    with warnings.catch_warnings():
+    # zarr 3.1 takes this from its settings alone when an array is opened, not from open_array's own argument.
+    with warnings.catch_warnings(), zarr.config.set({"array.write_empty_chunks": True}):
         warnings.simplefilter("ignore")  # as in template
-        return zarr.open_array(
-            store,
-            path=array.name,
-            mode="r" if store.read_only else "r+",
-            zarr_format=zarr_format,  # type: ignore[arg-type]
-            config={"write_empty_chunks": True},
-        )
+        mode: Literal["r", "r+"] = "r" if store.read_only else "r+"
+        return zarr.open_array(store, path=array.name, mode=mode, zarr_format=zarr_format)
 
 
 def copy_blocks(

@@ -1,0 +1,472 @@
+"""Writing to a real Swift over TLS: what arrives, what a reader sees meanwhile, and what each failure leaves."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import xarray as xr
+from zarrstream.errors import AccessRefused, BadRequest, Conflict, NotFound, ProfileError, Unreachable, ZarrstreamError
+from zarrstream.manifest import MANIFEST, WRITING, parse_manifest
+from zarrstream.readback import same_bits
+from zarrstream.request import WriteRequest
+from zarrstream.store import Objects, open_objects, parse_store
+from zarrstream.write import preview, write_dataset
+
+CORE = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
+BOTH = pytest.mark.parametrize("zarr_format", [2, 3])
+Format = Literal[2, 3]
+pytestmark = pytest.mark.filterwarnings("ignore:Consolidated metadata is currently not part")
+
+
+@dataclasses.dataclass(frozen=True)
+class Bucket:
+    """A bucket of the test's own, and the profile that reaches it."""
+
+    name: str
+    config_file: Path
+    endpoint: str
+    s3: Any
+
+    def request(self, source: Path | str, key: str = "air.zarr", **options: Any) -> WriteRequest:
+        return WriteRequest(
+            **{
+                "source": (str(source),),
+                "store": f"s3://{self.name}/{key}",
+                "profile": "zarr",
+                "config_file": str(self.config_file),
+                "chunks": {"time": 10},
+                **options,
+            }
+        )
+
+    def objects(self, key: str = "air.zarr") -> Objects:
+        return open_objects(parse_store(f"s3://{self.name}/{key}"), profile="zarr", config_file=str(self.config_file))
+
+    def keys(self) -> dict[str, bytes]:
+        listed = self.s3.list_objects_v2(Bucket=self.name).get("Contents", [])
+        return {entry["Key"]: self.s3.get_object(Bucket=self.name, Key=entry["Key"])["Body"].read() for entry in listed}
+
+    def open(self, key: str = "air.zarr") -> xr.Dataset:
+        """As a plain reader does, with obstore and xarray."""
+        with xr.open_zarr(self.objects(key).zarr_store()) as opened:
+            return opened.load()
+
+
+def write_profile(path: Path, cloud: Any, access: str, secret: str, endpoint: str | None = None) -> Path:
+    path.write_text(
+        f"[profile zarr]\naws_access_key_id = {access}\naws_secret_access_key = {secret}\nregion = {cloud.region}\n"
+        f"endpoint_url = {endpoint or cloud.s3_endpoint}\n" + (f"ca_bundle = {cloud.ca_bundle}\n" if cloud.ca_bundle else "")
+    )
+    path.chmod(0o600)
+    return path
+
+
+@pytest.fixture(scope="module")
+def keys(cloud: Any) -> tuple[str, str]:
+    return cloud.new_ec2_key()
+
+
+@pytest.fixture
+def bucket(cloud: Any, keys: tuple[str, str], tmp_path: Path) -> Bucket:
+    s3, name = cloud.s3(*keys), f"write-{uuid.uuid4().hex[:12]}"
+    s3.create_bucket(Bucket=name)
+    return Bucket(name, write_profile(tmp_path / "config", cloud, *keys), cloud.s3_endpoint, s3)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    random = np.random.default_rng(3)
+    dataset = xr.Dataset(
+        {
+            "air": (("time", "lat", "lon"), random.integers(-3000, 3000, (100, 5, 8)).astype("i2")),
+            "wind": (("time", "lat"), np.resize(np.array([0x7FC00001, 0x80000000], np.uint32).view("f4"), (100, 5))),
+            "name": ("lat", np.array(["Åre", "", "Oslo", "x", "日本"], object)),
+            "a b+%é": ((), np.int32(7)),
+        },
+        {"time": np.arange(100), "lat": np.linspace(-60, 60, 5, dtype="f4"), "lon": np.arange(8.0)},
+    )
+    dataset.air.attrs = {"scale_factor": 0.01, "_FillValue": np.int16(-1)}
+    dataset.time.attrs = {"units": "hours since 2000-01-01"}
+    dataset.to_netcdf(tmp_path / "air.nc", engine="netcdf4", encoding={"wind": {"_FillValue": None}})
+    return tmp_path / "air.nc"
+
+
+def decoded(source: Path) -> xr.Dataset:
+    with xr.open_dataset(source, engine="netcdf4") as dataset:
+        return dataset.load()
+
+
+@BOTH
+@pytest.mark.parametrize("verify", ["none", "manifest", "sample", "full"])
+def test_a_bucket_holds_what_the_source_holds(bucket: Bucket, source: Path, zarr_format: Format, verify: str) -> None:
+    wanted = bucket.request(source, zarr_format=zarr_format, verify=verify)
+    told = preview(wanted)
+    assert bucket.keys() == {}
+    done = write_dataset(wanted)
+    xr.testing.assert_identical(bucket.open(), decoded(source))
+    stored = bucket.keys()
+    manifest = parse_manifest(stored.pop(f"air.zarr.zarrstream/{MANIFEST}"), "")
+    assert {key.removeprefix("air.zarr/") for key in stored} == manifest.objects.keys()
+    etags = {info.key.removeprefix("air.zarr/"): info.etag for info in bucket.objects().list("air.zarr")}
+    assert etags == {key: record.md5 for key, record in manifest.objects.items()}
+    assert (told.plan, told.objects, told.fingerprint) == (done.plan, len(stored), done.fingerprint)
+    assert done.bytes_stored == sum(map(len, stored.values()))
+    before = {key: entry["LastModified"] for key, entry in entries(bucket).items()}
+    again = write_dataset(wanted)
+    assert (again.changed, again.objects, again.bytes_stored) == (False, done.objects, done.bytes_stored)
+    assert {key: entry["LastModified"] for key, entry in entries(bucket).items()} == before
+
+
+def entries(bucket: Bucket) -> dict[str, Any]:
+    return {entry["Key"]: entry for entry in bucket.s3.list_objects_v2(Bucket=bucket.name).get("Contents", [])}
+
+
+def test_values_arrive_to_the_last_bit(bucket: Bucket, source: Path) -> None:
+    write_dataset(bucket.request(source))
+    options: dict[str, Any] = {"mask_and_scale": False, "decode_times": False}
+    with (
+        xr.open_dataset(source, engine="netcdf4", **options) as expected,
+        xr.open_zarr(bucket.objects().zarr_store(), **options) as found,
+    ):
+        assert all(same_bits(found[name].values, expected[name].values) for name in expected.variables)
+
+
+def test_a_store_in_a_bucket_is_a_source(bucket: Bucket, source: Path, tmp_path: Path) -> None:
+    write_dataset(bucket.request(source))
+    write_dataset(bucket.request(f"s3://{bucket.name}/air.zarr", "again.zarr", zarr_format=2, chunks={"time": 25}, verify="full"))
+    xr.testing.assert_identical(bucket.open("again.zarr"), decoded(source))
+    local = tmp_path / "local.zarr"
+    wanted = bucket.request(f"s3://{bucket.name}/again.zarr", store=str(local))
+    write_dataset(wanted)
+    with xr.open_zarr(local) as found:
+        xr.testing.assert_identical(found.load(), decoded(source))
+    assert not write_dataset(wanted).changed
+    with pytest.raises(BadRequest, match="lie in one another"):
+        write_dataset(bucket.request(f"s3://{bucket.name}/air.zarr", "air.zarr/inner.zarr"))
+
+
+def test_create_refuses_what_is_there(bucket: Bucket, source: Path) -> None:
+    write_dataset(bucket.request(source))
+    bucket.s3.put_object(Bucket=bucket.name, Key="notes.zarr/readme.txt", Body=b"mine")
+    before = bucket.keys()
+    with pytest.raises(Conflict, match="was written with other chunks"):
+        write_dataset(bucket.request(source, chunks={"time": 50}))
+    with pytest.raises(Conflict, match=r"such as notes\.zarr/readme\.txt"):
+        write_dataset(bucket.request(source, "notes.zarr"))
+    assert bucket.keys() == before
+
+
+def test_neighbours_with_a_longer_name_are_no_part_of_a_store(bucket: Bucket, source: Path) -> None:
+    bucket.s3.put_object(Bucket=bucket.name, Key="air.zarr2/zarr.json", Body=b"{}")
+    assert write_dataset(bucket.request(source)).action == "create"
+
+
+def refused(wanted: WriteRequest, kind: type[ZarrstreamError], *words: str, secret: str = "\0") -> float:
+    """The preview and the write end with this error, in one line and without the secret; returns the longer time in seconds."""
+    longest = 0.0
+    for run in (preview, write_dataset):
+        began = time.monotonic()
+        with pytest.raises(kind) as error:
+            run(wanted)
+        longest = max(longest, time.monotonic() - began)
+        text = str(error.value)
+        assert "\n" not in text
+        assert secret not in text
+        assert all(word in text for word in words), text
+    return longest
+
+
+def test_a_wrong_secret(cloud: Any, bucket: Bucket, keys: tuple[str, str], source: Path, tmp_path: Path) -> None:
+    write_profile(bucket.config_file, cloud, keys[0], "not-the-secret")
+    refused(bucket.request(source), AccessRefused, "SignatureDoesNotMatch", "profile 'zarr'", keys[0][-4:], secret="not-the-secret")
+
+
+def test_a_missing_bucket(bucket: Bucket, source: Path) -> None:
+    refused(
+        bucket.request(source, store="s3://no-such-bucket/air.zarr"), NotFound, "bucket 'no-such-bucket'", bucket.endpoint, "role bucket"
+    )
+
+
+def test_the_bucket_of_another_project(cloud: Any, bucket: Bucket, source: Path) -> None:
+    theirs = f"theirs-{uuid.uuid4().hex[:12]}"
+    cloud.s3(*cloud.new_ec2_key("embedded-other")).create_bucket(Bucket=theirs)
+    refused(bucket.request(source, store=f"s3://{theirs}/air.zarr"), ZarrstreamError, theirs)
+
+
+def test_a_missing_profile(bucket: Bucket, source: Path) -> None:
+    refused(bucket.request(source, profile="nobody"), ProfileError, "'nobody'", "it has: zarr")
+
+
+def test_the_swift_api_as_endpoint(bucket: Bucket, source: Path) -> None:
+    refused(bucket.request(source, endpoint_url=f"{bucket.endpoint}/swift/v1"), BadRequest, f"Use '{bucket.endpoint}'")
+
+
+@pytest.mark.parametrize(
+    ("address", "cause"), [("https://127.0.0.1:{port}", "connection refused"), ("https://no-such-host.invalid", "no address is known")]
+)
+def test_a_dead_endpoint_is_named_within_half_a_minute(
+    bucket: Bucket, source: Path, free_ports: Callable[[int], list[int]], address: str, cause: str
+) -> None:
+    endpoint = address.format(port=free_ports(1)[0])
+    assert refused(bucket.request(source, endpoint_url=endpoint), Unreachable, endpoint, cause) < 30
+
+
+def test_a_certificate_that_nobody_vouches_for(cloud: Any, bucket: Bucket, keys: tuple[str, str], source: Path) -> None:
+    write_profile(bucket.config_file, dataclasses.replace(cloud, tls=False), *keys, endpoint=cloud.s3_endpoint)
+    refused(bucket.request(source), Unreachable, "certificate", "ca_bundle")
+
+
+def test_bad_requests_send_nothing(bucket: Bucket, source: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.nc").write_bytes(source.read_bytes()[:3000])
+    refused(bucket.request(source, chunks={"tme": 5}), BadRequest, "'tme'")
+    refused(bucket.request(source, encoding={"air": {"compressor": "zstandard"}}), BadRequest, "zstandard")
+    refused(bucket.request(tmp_path / "broken.nc"), ZarrstreamError, "broken.nc")
+    assert bucket.keys() == {}
+
+
+WRITER = """
+    import asyncio, sys
+    from zarrstream.store import Objects
+    from zarrstream.write import WriteRequest, write_dataset
+    wanted = {wanted!r}
+    put_async = Objects.put_async
+    async def slow(self, key, data):
+        await asyncio.sleep({pause})
+        await put_async(self, key, data)
+    Objects.put_async = slow
+    print("ready", flush=True)
+    print(write_dataset(wanted).action)
+"""
+
+
+def start_writer(wanted: WriteRequest, pause: float) -> subprocess.Popen[str]:
+    program = textwrap.dedent(WRITER.format(wanted=wanted, pause=pause))
+    environment = {**os.environ, "PYTHONPATH": str(CORE), "PYTHONWARNINGS": "ignore"}
+    return subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@BOTH
+def test_a_killed_writer_leaves_no_store_and_the_next_run_makes_it(bucket: Bucket, source: Path, zarr_format: Format) -> None:
+    wanted = bucket.request(source, zarr_format=zarr_format, chunks={"time": 2})
+    with start_writer(wanted, 0.4) as writer:
+        wait_for(lambda: sum("/air/" in key for key in entries(bucket)) > 10)
+        writer.send_signal(signal.SIGKILL)
+    left = entries(bucket)
+    assert f"air.zarr.zarrstream/{WRITING}" in left
+    assert not any(key.endswith(("zarr.json", ".zgroup", ".zarray", ".zmetadata")) for key in left)
+    with pytest.raises(FileNotFoundError):
+        bucket.open()
+    assert preview(wanted).action == "continue"
+    # The next run is of another shape: what the first left must not show through.
+    result = write_dataset(dataclasses.replace(wanted, chunks={"time": 30}))
+    assert result.action == "continue"
+    xr.testing.assert_identical(bucket.open(), decoded(source))
+    stored = bucket.keys()
+    assert len([key for key in stored if key.startswith("air.zarr/")]) == result.objects
+    assert f"air.zarr.zarrstream/{WRITING}" not in stored
+
+
+@BOTH
+@pytest.mark.parametrize("signed", [True, False])
+def test_a_reader_sees_nothing_until_everything_is_there(
+    cloud: Any, bucket: Bucket, source: Path, zarr_format: Format, signed: bool
+) -> None:
+    with cloud.connect() as connection:
+        connection.object_store.set_container_metadata(bucket.name, read_ACL=".r:*,.rlistings")
+    wanted = bucket.request(source, zarr_format=zarr_format, chunks={"time": 5})
+    expected, seen, stop = decoded(source), [], threading.Event()
+    place = parse_store(wanted.store)
+    access: dict[str, Any] = {"profile": "zarr", "config_file": str(bucket.config_file)}
+    if not signed:
+        access = {"anonymous": True, "endpoint_url": cloud.s3_endpoint, "ca_bundle": cloud.ca_bundle}
+    objects = open_objects(place, **access)
+
+    def look() -> None:
+        while not stop.is_set():
+            try:
+                with xr.open_zarr(objects.zarr_store()) as opened:
+                    seen.append(opened.load().identical(expected))
+            except FileNotFoundError:
+                seen.append(None)
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    try:
+        with start_writer(wanted, 0.2) as writer:
+            assert writer.wait(120) == 0
+        time.sleep(0.5)
+    finally:
+        stop.set()
+        reader.join()
+    assert seen.count(None) > 3
+    assert seen.count(True) > 0
+    assert seen == [None] * seen.count(None) + [True] * seen.count(True)
+
+
+def test_of_five_writers_one_wins(bucket: Bucket, source: Path) -> None:
+    wanted = [bucket.request(source, chunks={"time": number}) for number in (5, 10, 20, 25, 50)]
+    outcomes: dict[int, str] = {}
+    barrier = threading.Barrier(len(wanted))
+
+    def run(number: int) -> None:
+        barrier.wait()
+        try:
+            outcomes[number] = write_dataset(wanted[number]).action
+        except Conflict as error:
+            outcomes[number] = "conflict"
+            assert "another writer" in str(error) or "was written with other chunks" in str(error)  # noqa: PT017
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(len(wanted))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes.values()) == ["conflict"] * 4 + ["create"]
+    xr.testing.assert_identical(bucket.open(), decoded(source))
+    winner = next(number for number, outcome in outcomes.items() if outcome == "create")
+    assert not write_dataset(wanted[winner]).changed
+
+
+class Relay:
+    """A way to the server that can be cut, as a network can."""
+
+    def __init__(self, port: int) -> None:
+        self.server_port, self.open_sockets = port, []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self.listener.accept()
+                server = socket.create_connection(("127.0.0.1", self.server_port))
+                self.open_sockets += [client, server]
+                for pair in ((client, server), (server, client)):
+                    threading.Thread(target=self._pump, args=pair, daemon=True).start()
+
+    def _pump(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def cut(self) -> None:
+        """Refuse new connections and break those that are there."""
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for end in self.open_sockets:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_network_that_goes_away_leaves_no_store(cloud: Any, bucket: Bucket, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    relay = Relay(int(cloud.s3_endpoint.rpartition(":")[2]))
+    endpoint = f"https://127.0.0.1:{relay.port}"
+    put_async, sent = Objects.put_async, []
+
+    async def counted(self: Objects, key: str, data: bytes) -> None:
+        sent.append(key)
+        if len(sent) == 20:
+            relay.cut()
+        await put_async(self, key, data)
+
+    wanted = bucket.request(source, chunks={"time": 2})
+    monkeypatch.setattr(Objects, "put_async", counted)
+    began = time.monotonic()
+    with pytest.raises(Unreachable, match="Nothing was published") as error:
+        write_dataset(dataclasses.replace(wanted, endpoint_url=endpoint))
+    assert time.monotonic() - began < 60
+    assert endpoint in str(error.value)
+    with pytest.raises(FileNotFoundError):
+        bucket.open()
+    assert write_dataset(wanted).action == "continue"
+    xr.testing.assert_identical(bucket.open(), decoded(source))
+
+
+PLAY = """
+- hosts: localhost
+  gather_facts: false
+  vars:
+    ansible_python_interpreter: "{{ ansible_playbook_python }}"
+  tasks:
+    - name: Write
+      zarr_write:
+        source: "{{ source }}"
+        store: "{{ store }}"
+        profile: zarr
+        config_file: "{{ config_file }}"
+        chunks: "{{ chunks }}"
+      register: result
+    - name: Keep what it said
+      ansible.builtin.copy:
+        content: "{{ result | to_json }}"
+        dest: "{{ answer }}"
+        mode: "0600"
+      check_mode: false
+      changed_when: false
+"""
+
+
+def test_the_life_of_a_store_in_a_playbook(
+    run_playbook: Callable[..., Any], bucket: Bucket, source: Path, keys: tuple[str, str], tmp_path: Path
+) -> None:
+    answer = tmp_path / "answer.json"
+    variables = {
+        "source": source,
+        "store": f"s3://{bucket.name}/air.zarr",
+        "config_file": bucket.config_file,
+        "chunks": {"time": 25},
+        "answer": answer,
+    }
+
+    def run(*arguments: str, **changes: Any) -> tuple[Any, dict[str, Any]]:
+        play = run_playbook(PLAY, *arguments, extra_vars={**variables, **changes}, check=False)
+        assert keys[1] not in play.output
+        assert "Traceback" not in play.output
+        return play, json.loads(answer.read_text()) if play.rc == 0 else {}
+
+    play, _ = run(chunks={"tme": 3})
+    assert play.rc != 0
+    assert "chunks names the dimension 'tme'" in play.output
+    play, told = run("--check", "--diff", "-vvv")
+    assert (play.changed, bucket.keys()) == (1, {})
+    assert "+air: int16 [100, 5, 8] in chunks [25, 5, 8], 4 objects" in play.output
+    play, done = run("--diff")
+    assert play.changed == 1
+    xr.testing.assert_identical(bucket.open(), decoded(source))
+    play, again = run("--diff")
+    assert (play.changed, again["changed"]) == (0, False)
+    play, checked = run("--check")
+    assert play.changed == 0
+    assert told.keys() == done.keys() == again.keys() == checked.keys()
+    assert told["plan"] == done["plan"] == again["plan"] == checked["plan"]
+    play, _ = run(chunks={"time": 50})
+    assert play.rc != 0
+    assert "was written with other chunks" in play.output
