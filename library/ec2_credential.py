@@ -207,7 +207,7 @@ class Ec2CredentialModule(OpenStackModule):
         proof = SignedRequest(name, endpoint or "", params["region"], ca_bundle, settings.get("region"))
         keys = Ec2Keys(self.conn, who)
 
-        decision = plan(wanted, find(wanted, held_pair(settings), keys, proof))
+        decision = plan(wanted, find(wanted, held_pair(settings), keys, proof, who))
 
         change = Change(
             decision=decision,

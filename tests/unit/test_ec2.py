@@ -10,11 +10,12 @@ from zarrstream import profile_file
 from zarrstream.ec2 import Change, endpoint_from, find
 from zarrstream.ec2_plan import Action, Ec2Plan, Found, Pair, Wanted, plan
 from zarrstream.errors import AccessRefused, BadRequest, Conflict, NotFound, ProfileError, Unreachable, ZarrstreamError
-from zarrstream.keystone import Login, Services, refusal
+from zarrstream.keystone import Login, Services, project_of_owner, refusal
 from zarrstream.profile_text import ProfileSettings, read_values
 
 HELD, LISTED, NEW, BROUGHT = (Pair(name, f"secret of {name}") for name in ("HELD", "LISTED", "NEW", "BROUGHT"))
 P = "project"
+WHO = Login("js2", "user", P, delegated=False, project_name="lab")
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,7 @@ def test_no_pair_is_made_where_the_endpoint_refuses_all_that_exist():
 )
 def test_contradiction_is_refused_before_anything_is_asked(wanted, says):
     with pytest.raises(BadRequest, match=says):
-        find(Wanted(P, **wanted), HELD, keys=None, proof=None)
+        find(Wanted(P, **wanted), HELD, keys=None, proof=None, who=WHO)
 
 
 @dataclass
@@ -74,6 +75,7 @@ class Cloud:
     log: list = field(default_factory=list)
     project: str | None = P
     region: str = "RegionOne"
+    owner: str | None = None
 
     def _step(self, name):
         self.log.append(name)
@@ -122,7 +124,7 @@ def have(cloud, *pairs):
 def test_only_what_the_decision_needs_is_asked(cloud, held, wanted, steps, action):
     cloud.log.clear()
     wish = Wanted(P, **wanted)
-    assert plan(wish, find(wish, held, cloud, cloud)).action is action
+    assert plan(wish, find(wish, held, cloud, cloud, WHO)).action is action
     assert cloud.log == steps
 
 
@@ -131,20 +133,20 @@ def test_only_what_the_decision_needs_is_asked(cloud, held, wanted, steps, actio
 def test_endpoint_that_cannot_be_asked_stops_everything(held, error):
     cloud = Cloud(fail={"prove": error})
     with pytest.raises(type(error)):
-        find(Wanted(P), held, cloud, cloud)
+        find(Wanted(P), held, cloud, cloud, WHO)
     assert "create" not in cloud.log
     assert "list" not in cloud.log
 
 
 def test_server_that_says_access_denied_to_unknown_keys_is_alive():
     cloud = Cloud(fail={"prove": AccessRefused("denied", code="AccessDenied")})
-    assert find(Wanted(P), None, cloud, cloud).listed == ()
+    assert find(Wanted(P), None, cloud, cloud, WHO).listed == ()
 
 
 def test_wrong_supplied_pair_is_refused():
     cloud = Cloud()
     with pytest.raises(AccessRefused, match="supplied access_key BROUGHT") as caught:
-        find(Wanted(P, supplied=BROUGHT), HELD, cloud, cloud)
+        find(Wanted(P, supplied=BROUGHT), HELD, cloud, cloud, WHO)
     assert BROUGHT.secret_key not in str(caught.value)
 
 
@@ -297,6 +299,31 @@ def test_refusal_names_cause_and_ways_out(status, message, delegated, why, ways,
     assert all(way in text for way in ways)
     assert not any(way in text for way in not_ways)
     assert json.loads(json.dumps(error.details))["status"] == status
+
+
+ID, OTHER = "0" * 32, "1" * 32
+
+
+@pytest.mark.parametrize(
+    ("owner", "project"),
+    [
+        (ID, ID),
+        (f"{OTHER}${OTHER}", OTHER),
+        ("lab:alice", ID),
+        ("other-lab:alice", "'other-lab'"),
+        ("", None),
+        (None, None),
+        ("someone", None),
+    ],
+)
+def test_owner_of_the_buckets_tells_the_project(owner, project):
+    assert project_of_owner(owner, Login("js2", "u", ID, delegated=False, project_name="lab")) == project
+
+
+def test_working_pair_of_another_project_is_seen_without_keystone():
+    cloud = have(Cloud(owner="other-lab:alice", project=None), HELD)
+    with pytest.raises(Conflict, match="of project 'other-lab'"):
+        plan(Wanted(P), find(Wanted(P), HELD, cloud, cloud, WHO))
 
 
 JS2 = "https://js2.jetstream-cloud.org:8001"

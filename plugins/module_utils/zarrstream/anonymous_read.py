@@ -36,7 +36,8 @@ def read(endpoint_url: str, path: str, verify: str | bool) -> dict[str, str]:
         data = fs.cat_file(path, start=0, end=BYTES)  # of a large object, the beginning is enough
     except Exception as error:  # noqa: BLE001 - the parent reports it
         status = status_of(error)
-        outcome = {401: "refused", 403: "refused", 404: "missing"}.get(status, "failed")
+        # Stock Swift answers an unsigned S3 request with 400 or 412: it serves no strangers at that place.
+        outcome = "missing" if status == 404 else "refused" if 400 <= status < 500 else "failed"
         return {"outcome": outcome, "reason": str(status) if status else f"{type(error).__name__}: {error}"}
     return {"outcome": "read", "sha256": hashlib.sha256(data).hexdigest()}
 

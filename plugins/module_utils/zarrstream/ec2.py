@@ -14,7 +14,7 @@ from . import profile_file
 from .ec2_plan import Action, Ec2Plan, Found, Pair, Wanted, check
 from .endpoint import origin, s3_endpoint
 from .errors import AccessRefused, NotFound, ZarrstreamError
-from .keystone import Services
+from .keystone import Login, Services, project_of_owner
 from .profile import DEFAULT_REGION, Profile
 from .profile_file import FilePlan, FoundFile
 from .profile_text import NEW, ProfileSettings
@@ -38,6 +38,8 @@ class Proof(Protocol):
 
     @property
     def region(self) -> str: ...
+    @property
+    def owner(self) -> str | None: ...
     def works(self, pair: Pair) -> bool: ...
 
 
@@ -62,11 +64,17 @@ class SignedRequest:
 
     def __init__(self, profile: str, endpoint_url: str, region: str | None, ca_bundle: str | None, held_region: str | None = None) -> None:
         self._asked = region is None
+        self._owner: str | None = None
         self._probe = Profile(profile, endpoint_url, region or held_region or DEFAULT_REGION, "", "", ca_bundle)
 
     @property
     def region(self) -> str:
         return self._probe.region
+
+    @property
+    def owner(self) -> str | None:
+        """Whom the server named as the owner of the buckets, for the pair that worked last."""
+        return self._owner
 
     def works(self, pair: Pair) -> bool:
         """True or False where the server knows; every other answer is an error that says why nothing can be decided."""
@@ -74,7 +82,7 @@ class SignedRequest:
 
         signed = replace(self._probe, access_key=pair.access_key, secret_key=pair.secret_key)
         try:
-            s3_client(signed, read_timeout=PATIENCE).list_buckets()
+            self._owner = s3_client(signed, read_timeout=PATIENCE).list_buckets().get("Owner", {}).get("ID")
         except (ClientError, BotoCoreError) as error:
             region = expected_region(error)
             if region and region != self.region and self._asked:
@@ -86,7 +94,7 @@ class SignedRequest:
         return True
 
 
-def find(wanted: Wanted, held: Pair | None, keys: Keys, proof: Proof) -> Found:
+def find(wanted: Wanted, held: Pair | None, keys: Keys, proof: Proof, who: Login) -> Found:
     """Ask only what the decision needs. Raises an error where the endpoint cannot be asked: then nothing may be made."""
     check(wanted)
     if wanted.supplied:
@@ -94,11 +102,10 @@ def find(wanted: Wanted, held: Pair | None, keys: Keys, proof: Proof) -> Found:
         return Found(held=held)
     if not wanted.present:
         return Found(held=held, held_project=keys.project_of(held.access_key) if held else None)
-    project = keys.project_of(held.access_key) if held else None
     if held and not wanted.rotate and proof.works(held):
-        return Found(held=held, held_works=True, held_project=project)
+        return Found(held=held, held_works=True, held_project=project_of_owner(proof.owner, who) or keys.project_of(held.access_key))
     _reach(proof)
-    found = Found(held=held, held_project=project)
+    found = Found(held=held, held_project=keys.project_of(held.access_key) if held else None)
     if wanted.rotate:
         return found
     listed = keys.list()

@@ -8,6 +8,7 @@ clouds close it in different ways. No request of this file is logged: the answer
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,8 @@ _SUPPLY = "supply ready-made keys with access_key and secret_key (on many dashbo
 _LOGIN = "log in with a password or the token of a web login (OIDC)"
 _OPERATOR = "ask the operator of the cloud for a pair"
 
+_ID = re.compile(r"^[0-9a-f]{32}$")
+
 
 @dataclass(frozen=True)
 class Login:
@@ -28,6 +31,7 @@ class Login:
     user_id: str
     project_id: str
     delegated: bool
+    project_name: str = ""
 
 
 def login(conn: Any) -> Login:
@@ -41,7 +45,19 @@ def login(conn: Any) -> Login:
             cloud=cloud,
         )
     delegated = bool(getattr(access, "application_credential_id", None))
-    return Login(cloud=cloud, user_id=access.user_id, project_id=access.project_id, delegated=delegated)
+    return Login(cloud=cloud, user_id=access.user_id, project_id=access.project_id, delegated=delegated, project_name=access.project_name)
+
+
+def project_of_owner(owner: str | None, who: Login) -> str | None:
+    """The project behind the owner that S3 names for a pair; None where that cannot be told.
+
+    Ceph RGW names the project's id (``id`` or ``id$id``), Swift the names of project and user (``project:user``).
+    """
+    project, separator, _ = (owner or "").partition(":")
+    if separator:
+        return who.project_id if project == who.project_name else f"'{project}'"
+    project = project.partition("$")[0]
+    return project if _ID.match(project) else None
 
 
 @dataclass(frozen=True)

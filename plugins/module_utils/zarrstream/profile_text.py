@@ -183,10 +183,8 @@ def _append(wanted: ProfileSettings, text: str) -> str:
     lines = [header, *(f"{key} = {value}" for key, value in wanted.values().items() if value is not None)]
     lines += ["s3 =", f"    {_ADDRESSING} = {wanted.addressing_style}"]
     newline = _newline(text)
-    gap = "" if not text else newline if text.endswith("\n") else 2 * newline
-    if text.endswith(2 * newline):
-        gap = ""
-    return text + gap + newline.join(lines) + newline
+    last = newline if text and not text.endswith("\n") else ""
+    return text + last + newline.join(lines) + newline  # no blank line: removal would not know whose it is
 
 
 def _edit(wanted: ProfileSettings, section: str, text: str) -> str:
