@@ -1,0 +1,234 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The module aws_profile, its profile in the hands of s3fs and boto3, and the two roles that carry keys to a host."""
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FIELDS = {"profile", "path", "access_key", "secret_fingerprint", "shadowed_by", "changed", "diff"}
+OTHERS = b"# mine \xe9\r\n[profile a]\r\n\tregion=x\r\n\r\n# end\r\n"
+
+
+@pytest.fixture(scope="module")
+def server():
+    """The modules in a process that has them imported: see module_server.py."""
+    command = [sys.executable, str(Path(__file__).with_name("module_server.py")), "aws_profile"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        process.stdin.close()
+
+
+@pytest.fixture
+def ask(server):
+    """A function that runs the module once and returns its result."""
+
+    def run(check=False, **arguments):
+        args = {"_ansible_check_mode": check, "_ansible_diff": True, **arguments}
+        server.stdin.write(json.dumps({"module": "aws_profile", "args": args, "env": dict(os.environ)}) + "\n")
+        server.stdin.flush()
+        answer = json.loads(server.stdout.readline())
+        assert answer["status"] in (0, 1), answer
+        result = json.loads(answer["stdout"])
+        assert result.get("failed") or result.keys() >= FIELDS
+        assert arguments.get("secret_key", "?") not in answer["stdout"] + answer["stderr"]
+        return result
+
+    return run
+
+
+@pytest.fixture
+def config(home):
+    return home / ".aws" / "config"
+
+
+KEYS = {"access_key": "AK12", "secret_key": "s%#;=/+ %%t", "endpoint_url": "https://object.example.org:8001"}
+
+
+def test_life_of_a_profile(ask, config):
+    missing = ask(name="lab", access_key="AK12")
+    assert "state is present but all of the following are missing: secret_key, endpoint_url" in missing["msg"]
+
+    config.parent.mkdir(0o755)
+    config.write_bytes(OTHERS)
+    foreseen = ask(check=True, name="lab", **KEYS)
+    assert foreseen["changed"]
+    assert "[profile lab]" in foreseen["diff"]["after"]
+    assert config.read_bytes() == OTHERS
+
+    created = ask(name="lab", **KEYS)
+    assert created["changed"]
+    assert created["diff"] == foreseen["diff"]
+    assert config.read_bytes().startswith(OTHERS)
+    assert (config.stat().st_mode & 0o777, config.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+
+    again = ask(name="lab", **KEYS)
+    assert not again["changed"]
+    assert again["diff"]["before"] == again["diff"]["after"]
+    assert again["secret_fingerprint"] == created["secret_fingerprint"]
+
+    changed = ask(name="lab", **{**KEYS, "region": "elsewhere"})
+    assert changed["changed"]
+    assert "region = elsewhere" in changed["diff"]["after"]
+    assert not ask(check=True, name="lab", **{**KEYS, "region": "elsewhere"})["changed"]
+
+    assert ask(check=True, name="lab", state="absent")["changed"]
+    absent = ask(name="lab", state="absent")
+    assert (absent["changed"], absent["access_key"], absent["secret_fingerprint"]) == (True, None, None)
+    assert config.read_bytes() == OTHERS
+    assert not ask(name="lab", state="absent")["changed"]
+
+
+def test_shadow_is_a_warning(ask, config):
+    config.parent.mkdir()
+    (config.parent / "credentials").write_text("[default]\naws_access_key_id = a\naws_secret_access_key = b\n")
+    result = ask(**KEYS)
+    assert result["shadowed_by"] == [str(config.parent / "credentials")]
+    assert "AWS tools do not use what profile 'default' says" in json.dumps(result["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("prepare", "says"),
+    [
+        (lambda config: config.symlink_to("/dev/null"), "symbolic link"),
+        (lambda config: config.write_text("hunter2\n"), "not in INI form: line 1"),
+        (lambda config: config.mkdir(), "is not a file"),
+    ],
+    ids=["link", "broken", "folder"],
+)
+def test_file_that_is_not_safe_to_edit_is_refused(ask, config, prepare, says):
+    config.parent.mkdir()
+    prepare(config)
+    result = ask(**KEYS)
+    assert says in result["msg"]
+    assert str(config) in result["msg"]
+    assert "hunter2" not in json.dumps(result)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"endpoint_url": "https://js2.jetstream-cloud.org:8001/swift/v1"}, "Use 'https://js2.jetstream-cloud.org:8001'"),
+        ({"name": "a b"}, "a name is made of"),
+        ({"secret_key": "two\nlines"}, "aws_secret_access_key"),
+        ({"addressing_style": "sideways"}, "path, virtual, auto"),
+    ],
+)
+def test_wrong_value_is_refused(ask, config, wrong, says):
+    assert says in ask(**{**KEYS, **wrong})["msg"]
+    assert not config.exists()
+
+
+# --- in the hands of the clients --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def odd_pair(cloud):
+    """A pair that Keystone believes, with a secret that tries every parser: made by the one call that lets us choose it."""
+    pair = {"access": secrets.token_hex(8), "secret": f"%s%% #;=/+{secrets.token_hex(8)}=="}
+    with cloud.connect() as connection:
+        body = {"blob": json.dumps(pair), "type": "ec2", "user_id": connection.current_user_id, "project_id": connection.current_project_id}
+        made = connection.identity.post("/credentials", json={"credential": body})
+        assert made.status_code == 201, made.text
+        yield pair
+        connection.identity.delete(f"/credentials/{made.json()['credential']['id']}")
+
+
+CLIENTS = {
+    "boto3": "import boto3; print([b['Name'] for b in boto3.Session(profile_name='lab').client('s3').list_buckets()['Buckets']])",
+    "s3fs": "import s3fs; print(s3fs.S3FileSystem(profile='lab').ls(''))",
+}
+
+
+@pytest.mark.parametrize("code", CLIENTS.values(), ids=CLIENTS)
+def test_clients_need_nothing_but_the_name(ask, cloud, odd_pair, code, home):
+    ask(
+        name="lab",
+        access_key=odd_pair["access"],
+        secret_key=odd_pair["secret"],
+        endpoint_url=cloud.s3_endpoint,
+        ca_bundle=cloud.ca_bundle,
+    )
+    bucket = f"profile-{secrets.token_hex(4)}"
+    with cloud.connect() as connection:
+        connection.object_store.create_container(bucket)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+        connection.object_store.delete_container(bucket)
+    assert bucket in done.stdout, done.stderr
+
+
+# --- the roles --------------------------------------------------------------------------------------------------------
+
+PLAYBOOK = Path(__file__).parents[2] / "playbooks" / "credentials.yml"
+
+
+@pytest.fixture
+def variables(cloud, home):
+    bucket = f"roles-{secrets.token_hex(4)}"
+    with cloud.connect() as connection:
+        connection.object_store.create_container(bucket)
+        yield {
+            "zarr_openstack_environment": {"OS_CLIENT_CONFIG_FILE": str(cloud.clouds_file)},
+            "ec2_credentials_cloud": "embedded",
+            "ec2_credentials_profile": "default",
+            "ec2_credentials_config_file": "~/.aws/config",
+            "aws_profile_name": "default",
+            "aws_profile_config_file": "",
+            "aws_profile_source_file": "~/.aws/config",
+            "aws_profile_python": sys.executable,
+            "aws_profile_probe_bucket": bucket,
+        }
+        connection.object_store.delete_container(bucket)
+
+
+def test_roles_with_one_file_for_both(run_playbook, variables, home):
+    """Host and controller are one user of one machine: the second role has nothing to do."""
+    config = home / ".aws" / "config"
+    foreseen = run_playbook(PLAYBOOK, "--check", "--diff", extra_vars=variables)
+    assert (foreseen.changed, config.exists()) == (1, False)
+    first = run_playbook(PLAYBOOK, extra_vars=variables)
+    assert first.changed == 1
+    before = config.read_bytes()
+    second = run_playbook(PLAYBOOK, extra_vars=variables)
+    assert (second.changed, config.read_bytes()) == (0, before)
+    assert "[WARNING]" not in second.output
+
+    absent = {**variables, "aws_profile_state": "absent", "ec2_credentials_state": "absent"}
+    assert run_playbook(PLAYBOOK, extra_vars=absent).changed == 1
+    assert run_playbook(PLAYBOOK, extra_vars=absent).changed == 0
+    assert config.read_text() == ""
+
+
+def test_roles_with_a_file_of_the_host(run_playbook, variables, cloud, tmp_path):
+    """The files differ, as on another host: the profile and the CA are carried there. The connection is still local."""
+    host = tmp_path / "host" / ".aws"
+    there = {**variables, "aws_profile_config_file": str(host / "config"), "__aws_profile_is_local": False}
+    run_playbook(PLAYBOOK, extra_vars=there)
+    assert (host / "default-ca.pem").read_bytes() == Path(cloud.ca_bundle).read_bytes()
+    assert f"ca_bundle = {host / 'default-ca.pem'}" in (host / "config").read_text()
+    assert (host.stat().st_mode & 0o777, (host / "config").stat().st_mode & 0o777) == (0o700, 0o600)
+    assert run_playbook(PLAYBOOK, extra_vars=there).changed == 0
+
+    run_playbook(PLAYBOOK, extra_vars={**there, "aws_profile_state": "absent", "ec2_credentials_state": "absent"})
+    assert [path.name for path in host.iterdir()] == ["config"]
+    assert (host / "config").read_text() == ""
+
+
+def test_role_without_keys_on_the_controller_says_what_to_do(run_playbook, home):
+    play = "- {hosts: localhost, gather_facts: false, roles: [aws_profile]}"
+    result = run_playbook(play, extra_vars={"aws_profile_python": sys.executable}, check=False)
+    assert result.rc
+    assert "Run the role ec2_credentials first" in result.output
+    assert not (home / ".aws").exists()
+
+
+def test_role_variable_of_a_wrong_type_is_named(run_playbook):
+    play = "- {hosts: localhost, gather_facts: false, roles: [ec2_credentials]}"
+    result = run_playbook(play, extra_vars={"ec2_credentials_cloud": "embedded", "ec2_credentials_rotate": "perhaps"}, check=False)
+    assert result.rc
+    assert "ec2_credentials_rotate" in result.output
