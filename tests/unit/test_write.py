@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
-from zarrstream import publish, transfer
+from zarrstream import publish, transfer, write
 from zarrstream.errors import BadRequest, Conflict, PlanError, SourceError, WriteError, ZarrstreamError
 from zarrstream.manifest import MANIFEST, WRITING, Stored, md5_of, parse_manifest
 from zarrstream.readback import same_bits
@@ -549,7 +549,7 @@ def test_another_writer_that_publishes_first_wins(
 ) -> None:
     store = tmp_path / "air.zarr"
     name = "zarr.json" if zarr_format == 3 else ".zgroup"
-    check = publish._check_alone
+    check = publish.check_alone
     calls = []
 
     def check_then_lose(*arguments: Any) -> None:
@@ -558,7 +558,7 @@ def test_another_writer_that_publishes_first_wins(
         if len(calls) == 2:
             (store / name).write_text("theirs")
 
-    monkeypatch.setattr(publish, "_check_alone", check_then_lose)
+    monkeypatch.setattr(publish, "check_alone", check_then_lose)
     with pytest.raises(Conflict, match=r"another writer published .* first"):
         write_dataset(request(source, store, zarr_format=zarr_format))
     assert (store / name).read_text() == "theirs"
@@ -579,24 +579,50 @@ def test_a_writer_at_work_is_left_alone(source: Path, tmp_path: Path) -> None:
     assert_same(store, source)
 
 
-def test_of_two_writers_one_goes_on(source: Path, tmp_path: Path) -> None:
-    store, outcomes = tmp_path / "air.zarr", []
-    barrier = threading.Barrier(5)
+# Five processes, since the library that reads NetCDF does not bear several threads that open files.
+RACERS = """
+    import os, sys, time
+    from zarrstream import write, template, dataset, combine, readback, transfer
+    from zarrstream.errors import Conflict
+    import zarr, xarray, dask.array, netCDF4, obstore
+    source, store = sys.argv[1:]
+    start = time.time() + 0.5
 
-    def run(number: int) -> None:
-        barrier.wait()
+    def race(number):
+        request = write.WriteRequest(source=(source,), store=store, chunks={"time": number + 1})
+        time.sleep(max(0.0, start - time.time()))
         try:
-            outcomes.append(write_dataset(request(source, store, chunks={"time": number + 1})).action)
+            return {"create": 0}[write.write_dataset(request).action]
         except Conflict:
-            outcomes.append("conflict")
+            return 1
 
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(5)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(outcomes) == ["conflict"] * 4 + ["create"]
+    for number in range(5):
+        if os.fork() == 0:
+            os._exit(race(number))
+    print(sorted(os.waitstatus_to_exitcode(os.wait()[1]) for _ in range(5)))
+"""
+
+
+def test_of_several_writers_one_goes_on(source: Path, tmp_path: Path) -> None:
+    store = tmp_path / "air.zarr"
+    done = run_python(RACERS, str(source), str(store))
+    assert done.stdout == "[0, 1, 1, 1, 1]\n"
     assert_same(store, source)
+
+
+def test_a_store_that_was_published_meanwhile_is_left_alone(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, begin = tmp_path / "air.zarr", write.begin
+
+    def begin_after_another(*arguments: Any, **options: Any) -> None:
+        monkeypatch.undo()
+        write_dataset(request(source, store, chunks={"time": 3}))
+        begin(*arguments, **options)
+
+    monkeypatch.setattr(write, "begin", begin_after_another)
+    with pytest.raises(Conflict, match="published .* just now"):
+        write_dataset(request(source, store, chunks={"time": 1}))
+    assert_same(store, source)
+    assert files(sidecar(store)).keys() == {MANIFEST}
 
 
 def test_leftovers_of_another_plan_go(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -635,6 +661,12 @@ def test_a_stranger_in_the_folder_is_noticed(source: Path, tmp_path: Path, monke
     with pytest.raises(Conflict, match=r"air\.zarr/air/litter appeared"):
         write_dataset(request(source, store))
     assert not opens(store)
+
+
+def run_python(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a script that imports the core, in a process of its own."""
+    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(script), *arguments]
+    return subprocess.run(command, env={**os.environ, "PYTHONPATH": str(CORE)}, check=True, stdout=subprocess.PIPE, text=True)
 
 
 KILLER = """
@@ -681,11 +713,7 @@ def test_a_writer_killed_at_any_put_leaves_nothing_or_all(little: Path, tmp_path
     folder = tmp_path / "killed"
     wanted = request(little, folder / "x.zarr", zarr_format=zarr_format, chunks={"x": 2})
     puts = preview(wanted).objects + 2
-    subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(KILLER), str(little), str(folder), str(zarr_format), str(puts)],
-        env={**os.environ, "PYTHONPATH": str(CORE)},
-        check=True,
-    )
+    run_python(KILLER, str(little), str(folder), str(zarr_format), str(puts))
     stores = [folder / f"{number}-{after}.zarr" for number in range(1, puts + 1) for after in (False, True)]
     published = []
     for store in stores:
@@ -857,3 +885,23 @@ def test_what_lies_elsewhere_is_left_alone(source: Path, tmp_path: Path) -> None
 
 def test_records_are_of_bytes() -> None:
     assert md5_of(b"abc") == Stored(3, "900150983cd24fb0d6963f7d28e17f72")
+
+
+def test_a_writer_that_was_replaced_stops(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, put_async = tmp_path / "air.zarr", Objects.put_async
+    monkeypatch.setattr(publish, "CHECK_INTERVAL", 0)
+    sent = []
+
+    async def put_while_another_takes_over(self: Objects, key: str, data: bytes) -> None:
+        sent.append(key)
+        theirs = sidecar(store) / f"theirs-{len(sent)}"
+        theirs.write_text('{"write_id": "another", "pid": 7, "host": "elsewhere"}')
+        theirs.replace(sidecar(store) / WRITING)
+        await put_async(self, key, data)
+
+    monkeypatch.setattr(Objects, "put_async", put_while_another_takes_over)
+    monkeypatch.setattr("zarrstream.plan.BLOCK_TARGET", 1)
+    with pytest.raises(Conflict, match="process 7 on elsewhere"):
+        write_dataset(request(source, store, chunks={"time": 1}))
+    assert len(sent) < 20  # of 128: those under way when it happened
+    assert not opens(store)

@@ -22,7 +22,7 @@ def look(objects: Objects) -> tuple[Found, Manifest | None]:
     if place.parent is not None and (place.parent / place.key).is_file():
         raise Conflict(f"store '{place.url}' is a file. Name a folder, or a place where nothing is.", store=place.url)
     marker = objects.get(f"{place.sidecar}/{WRITING}") is not None
-    roots = {name: data for name in _OPENS if (data := objects.get(f"{place.key}/{name}")) is not None}
+    roots = opening_documents(objects)
     if not roots:
         example = next(iter(objects.list(place.key)), None)
         return Found(marker=marker, example=example.key if example else None), None
@@ -30,6 +30,11 @@ def look(objects: Objects) -> tuple[Found, Manifest | None]:
     manifest = parse_manifest(data, f"{place.url}.zarrstream/{MANIFEST}") if data is not None else None
     ours = manifest is not None and all(manifest.objects.get(name) == md5_of(data) for name, data in roots.items())
     return Found(root=True, fingerprint=manifest.fingerprint if manifest and ours else None, marker=marker), manifest
+
+
+def opening_documents(objects: Objects) -> dict[str, bytes]:
+    """The documents by which a reader would open the store; none for one that is not published."""
+    return {name: data for name in _OPENS if (data := objects.get(f"{objects.place.key}/{name}")) is not None}
 
 
 def refusal(objects: Objects, found: Found, manifest: Manifest | None, request: Mapping[str, Any]) -> Conflict:

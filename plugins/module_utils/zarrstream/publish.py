@@ -2,8 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Making a copied store visible, in the one order in which no reader ever finds less than all of it.
 
-1. Marker, created only where there is none: of two writers that begin together one goes on. From here on, what lies there
-   without a root is known to be a write of ours that was broken off.
+1. Marker, created only where there is none, so that of two writers that begin together one goes on. Swift lets several
+   creations at the same moment succeed (measured: all five of five, in most tries) and keeps the last; in a bucket a writer
+   therefore looks again after a moment before it sends its first chunk, and every second from then on. From here on, what
+   lies there without a root is known to be a write of ours that was broken off.
 2. Chunks. Without metadata they are no array to anybody.
 3. The arrays' metadata, when every chunk was found in a listing: an array that opens is complete.
 4. The manifest. It comes before the root, so that a store that opens always has one, and a second run finds it.
@@ -19,17 +21,21 @@ from __future__ import annotations
 import json
 import os
 import socket
+import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import Conflict, ZarrstreamError
-from .existing import read_marker
+from .existing import opening_documents, read_marker
 from .manifest import MANIFEST, WRITING, Manifest, Stored, md5_of
 from .store import Objects
 from .template import Template
 from .transfer import damaged, is_metadata
 
+SETTLE = 1.0  # seconds between a server's look for an object and the moment from which all see the new one
+CHECK_INTERVAL = 1.0  # seconds
 _AT_WORK: set[object] = set()  # ids of the writes of this process
 
 
@@ -80,9 +86,15 @@ def begin(objects: Objects, marker: Marker, *, again: bool) -> None:
         objects.put(key, document)
     elif again or not _create(objects, key, document):
         raise _somebody_else(objects)
-    if objects.get(key) != document:  # without it nobody could tell what the chunks are
+    if objects.get(key) is None:  # without it nobody could tell what the chunks are
         raise damaged(objects, key)
+    check_alone(objects, marker)
     _AT_WORK.add(marker.write_id)
+    if again:
+        Watch(objects, marker).check()
+    if opening_documents(objects):  # another one began after we had looked, and its marker was gone before ours came
+        finish(objects)
+        raise Conflict(f"another writer published '{place.url}' just now. Run again to see whether it is the same.", store=place.url)
     if again:
         objects.delete([info.key for info in objects.list(place.key) if is_metadata(info.key)])
         objects.delete([f"{place.sidecar}/{MANIFEST}"])
@@ -123,7 +135,7 @@ def check_listing(objects: Objects, records: Mapping[str, Stored], *, again: boo
 def publish(objects: Objects, template: Template, manifest: Manifest, marker: Marker, *, read_back: bool) -> None:
     """Steps 3 to 5 of the order above. Raises Conflict where another writer was faster."""
     place = objects.place
-    _check_alone(objects, marker)
+    check_alone(objects, marker)
     *others, last = template.root
     documents = {f"{place.key}/{key}": data for key, data in template.arrays.items()}
     documents[f"{place.sidecar}/{MANIFEST}"] = manifest.to_json()
@@ -132,7 +144,7 @@ def publish(objects: Objects, template: Template, manifest: Manifest, marker: Ma
         objects.put(key, data)
         if read_back and objects.get(key) != data:
             raise damaged(objects, key)
-    _check_alone(objects, marker)
+    check_alone(objects, marker)
     if not _create(objects, f"{place.key}/{last}", template.root[last]):
         raise Conflict(
             f"another writer published '{place.url}' first, with other contents. Compare the two requests, and write to another place.",
@@ -164,7 +176,29 @@ def _create(objects: Objects, key: str, data: bytes) -> bool:
     return True
 
 
-def _check_alone(objects: Objects, marker: Marker) -> None:
+class Watch:
+    """Sees to it that no second writer works at the same place: none may send a chunk before the first ``check`` returned."""
+
+    def __init__(self, objects: Objects, marker: Marker) -> None:
+        self._objects, self._marker = objects, marker
+        self._lock = threading.Lock()
+        # A folder creates a file once; in a bucket a writer that began at the same moment has to have time to show.
+        self._due = time.monotonic() + (SETTLE if objects.place.bucket is not None else CHECK_INTERVAL)
+        self._settled = objects.place.bucket is None
+
+    def check(self) -> None:
+        """Look for another writer when it is time; raises Conflict where there is one."""
+        with self._lock:
+            if not self._settled:
+                time.sleep(max(0.0, self._due - time.monotonic()))
+            if time.monotonic() >= self._due:
+                check_alone(self._objects, self._marker)
+                self._due = time.monotonic() + CHECK_INTERVAL
+                self._settled = True
+
+
+def check_alone(objects: Objects, marker: Marker) -> None:
+    """Raises Conflict where the marker is not ours any more."""
     if read_marker(objects).get("write_id") != marker.write_id:
         raise _somebody_else(objects)
 

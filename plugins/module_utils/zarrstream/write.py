@@ -22,7 +22,7 @@ from .libraries import missing_libraries_named
 from .manifest import MANIFEST, Manifest, Stored, md5_of
 from .plan import Block, Decision, WritePlan, decide, make_plan
 from .progress import Progress, ProgressReporter, check_path
-from .publish import Marker, begin, check_listing, finish, leave, publish, unpublished
+from .publish import Marker, Watch, begin, check_listing, finish, leave, publish, unpublished
 from .request import WriteRequest, check_request, chunk_lengths
 from .source import Item, Stat, check_apart, find_source, stat_items, take_digests
 from .store import Objects, StoreUrl, parse_store
@@ -103,6 +103,7 @@ def write_dataset(request: WriteRequest, progress: Callable[[Progress], None] | 
     """Write the data set, or find that it is written already. ``progress`` is called about once a second.
 
     Raises a ZarrstreamError; after the first change its message says that nothing was published, or what was.
+    One at a time in a process: the library that reads NetCDF does not bear several threads that open files.
     """
     path = check_path(request.progress_path)
     with missing_libraries_named():
@@ -208,10 +209,10 @@ class _Work:
         again = situation.decision == "continue"
         marker = Marker(uuid.uuid4().hex, situation.fingerprint, _now())
         reporter.begin("preparing", self.plan_dict["objects"])
-        begin(objects, marker, again=again)
         try:
+            begin(objects, marker, again=again)
             reporter.begin("copying", self.plan_dict["objects"])
-            self._copy(objects, reporter)
+            self._copy(objects, marker, reporter)
             self._check_source()
             reporter.begin("verifying")
             verification = self._verify(objects, again)
@@ -244,7 +245,7 @@ class _Work:
             verification=verification,
         )
 
-    def _copy(self, objects: Objects, reporter: ProgressReporter) -> None:
+    def _copy(self, objects: Objects, marker: Marker, reporter: ProgressReporter) -> None:
         from .transfer import copy_blocks, open_staged, staged_store
 
         def on_stored(key: str, stored: Stored) -> None:
@@ -259,7 +260,10 @@ class _Work:
             reporter.read(values.nbytes)
             return values
 
+        alone = Watch(objects, marker)  # reading begins meanwhile
+
         def write(block: Block, values: np.ndarray) -> None:
+            alone.check()
             arrays[block.array][tuple(slice(start, stop) for start, stop in block.region)] = values
 
         copy_blocks(self.plan.blocks(), read, write)
