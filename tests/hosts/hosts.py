@@ -33,16 +33,16 @@ DEFAULT_SUITE = "trixie"
 NAME = "zarrstream-" + hashlib.sha256(str(ROOT).encode()).hexdigest()[:6]
 KEY = BUILD / "id_ed25519"
 NETWORK_FILE = BUILD / "network.json"
-# Of the open connections of Ansible's ssh.
-SOCKETS = BUILD / "ssh"
-FIRST_HOST = 11
+# Not the machine's own cache of uv: what a test writes must not be what its user installs tomorrow.
+UV_CACHE = BUILD / "uv-cache"
 SSH_SECONDS = 20
 CAP_SYS_RESOURCE = 24
 DEBIAN_PACKAGES = {"podman": "podman", "mmdebstrap": "mmdebstrap", "ssh-keygen": "openssh-client", "iptables": "iptables", "runc": "runc"}
 
-# Runs in a new host: brings the key in, waits for systemd, and answers with its state and the host's public key.
+# Runs in a new host: brings the key in, gives each user a cache, waits for systemd, and answers with its state and the host's public key.
 GREETING = """
 cat > /etc/ssh/authorized_key
+for user in root debian ada; do install -d -o "$user" -g "$user" "/var/cache/uv/$user"; done
 for attempt in $(seq 300); do
     state=$(systemctl is-system-running --wait 2>/dev/null || true)
     case $state in running|degraded) break ;; esac
@@ -67,11 +67,11 @@ class HostsError(Exception):
 
 @dataclass(frozen=True)
 class Host:
-    """One host of a scenario: its name in the inventory, its address, and the Debian suite it runs."""
+    """One host of a scenario: its name in the inventory, the Debian suite it runs, and its address."""
 
     name: str
-    address: str
     suite: str
+    address: str
 
 
 def run(command: list[str], *, check: bool = True, stdin: str | None = None, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -216,17 +216,6 @@ def trust_options(engine: Engine, image: str) -> list[str]:
     return [f"--volume={machine.resolve()}:{bundle}:ro"] if extra else []
 
 
-def uv_cache() -> Path:
-    """Return the folder of uv's cache that all hosts share, open to every user inside them; it is closed to those of this machine.
-
-    It is not the machine's own cache: what a test writes must not be what its user installs tomorrow.
-    """
-    cache = BUILD / "uv-cache"
-    cache.mkdir(exist_ok=True)
-    run(["chmod", "--recursive", "a+rwX", str(cache)])
-    return cache
-
-
 def up(engine: Engine) -> None:
     """Make what the hosts share: programs, image, network, key, and a container that keeps the network's bridge alive."""
     BUILD.mkdir(parents=True, exist_ok=True)
@@ -266,7 +255,7 @@ def create(engine: Engine, scenario: str, hosts: list[Host], known_hosts: Path) 
     if not NETWORK_FILE.exists():
         raise HostsError(f"There is no network for test hosts. Run: {Path(__file__).relative_to(ROOT)} up")
     neighbours = [f"--add-host={host.name}:{host.address}" for host in hosts]
-    cache = uv_cache()
+    UV_CACHE.mkdir(exist_ok=True)
     for host in hosts:
         image = ensure_image(engine, host.suite)
         # fmt: off
@@ -274,7 +263,7 @@ def create(engine: Engine, scenario: str, hosts: list[Host], known_hosts: Path) 
             "run", "--detach", f"--name={NAME}-{scenario}-{host.name}", f"--hostname={host.name}",
             f"--label=zarrstream={NAME}", f"--label=zarrstream-scenario={NAME}-{scenario}",
             f"--network={NAME}", f"--ip={host.address}", f"--mac-address={hardware_address(host.address)}", *neighbours,
-            *engine.systemd_options, *trust_options(engine, image), f"--volume={cache}:/var/cache/uv", image,
+            *engine.systemd_options, *trust_options(engine, image), f"--volume={UV_CACHE}:/var/cache/uv", image,
         )
         # fmt: on
     lines = [f"{host.address} {greet(engine, f'{NAME}-{scenario}-{host.name}')}" for host in hosts]
@@ -317,13 +306,13 @@ def greet(engine: Engine, container: str) -> str:
     return key
 
 
-def destroy(engine: Engine, scenario: str, *, journal: bool) -> None:
+def destroy(engine: Engine, scenario: str, sockets: Path, *, journal: bool) -> None:
     """Remove the hosts of a scenario, with the last of their journals on standard output where wanted."""
     containers = engine.names(f"zarrstream-scenario={NAME}-{scenario}")
     for container in containers if journal else []:
         answer = engine("exec", container, "sh", "-c", JOURNAL, check=False)
         sys.stdout.write(answer.stdout + answer.stderr)
-    for path in SOCKETS.glob("*"):
+    for path in sockets.glob("*"):
         run(["ssh", "-o", f"ControlPath={path}", "-O", "exit", "host"], check=False)
     engine.remove(f"zarrstream-scenario={NAME}-{scenario}")
 
@@ -334,18 +323,17 @@ def main() -> int:
     parser.add_argument("command", choices=["up", "down", "clean", "create", "destroy"])
     parser.add_argument("--scenario", help="role and scenario, such as bucket-default")
     parser.add_argument("--known-hosts", type=Path, help="file for the hosts' public keys")
-    parser.add_argument("--host", action="append", default=[], metavar="NAME=SUITE", help="a host to create")
+    parser.add_argument("--host", action="append", default=[], metavar="NAME=SUITE=ADDRESS", help="a host to create")
+    parser.add_argument("--sockets", type=Path, help="folder of the open connections of Ansible's ssh")
     parser.add_argument("--journal", action="store_true", help="print the journals before destroying")
     arguments = parser.parse_args()
     engine = Engine()
     try:
         if arguments.command == "create":
-            prefix = json.loads(NETWORK_FILE.read_text())["prefix"] if NETWORK_FILE.exists() else ""
-            pairs = [pair.split("=") for pair in arguments.host]
-            hosts = [Host(name, f"{prefix}.{FIRST_HOST + index}", suite) for index, (name, suite) in enumerate(pairs)]
+            hosts = [Host(*host.split("=")) for host in arguments.host]
             create(engine, arguments.scenario, hosts, arguments.known_hosts)
         elif arguments.command == "destroy":
-            destroy(engine, arguments.scenario, journal=arguments.journal)
+            destroy(engine, arguments.scenario, arguments.sockets, journal=arguments.journal)
         else:
             {"up": up, "down": down, "clean": clean}[arguments.command](engine)
     except HostsError as error:

@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Every role on real hosts: each Molecule scenario is one test.
 
-They share the network of the test hosts and, where one asks for it, an embedded cloud.
+Two lanes run side by side: the scenarios that share an embedded cloud, one after the other, since they would see each
+other's keys; and those that need none.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -21,72 +25,123 @@ BUILD = ROOT / "build" / "hosts"
 HOSTS = ROOT / "tests" / "hosts" / "hosts.py"
 # These would win over what the roles write, or cost time.
 UNWANTED = ("AWS_CA_BUNDLE", "AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL", "PYTHONDONTWRITEBYTECODE")
+# The last part of the first host's address, by whether the scenario shares the cloud.
+FIRST_HOST = {True: "11", False: "111"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a program said, how it ended and how long it took."""
+
+    command: str
+    returncode: int
+    output: str
+    seconds: float
+
+    def require(self) -> None:
+        """Fail the test with all that was said where the program failed."""
+        if self.returncode:
+            pytest.fail(f"{self.command} failed with {self.returncode}\n{self.output}", pytrace=False)
+
+
+def run(command: list[str | Path], folder: Path = ROOT, **variables: str) -> Outcome:
+    """Run a program; the programs beside this Python come first."""
+    kept = {name: value for name, value in os.environ.items() if name not in UNWANTED}
+    own = {"PATH": f"{Path(sys.executable).parent}:{kept['PATH']}", "ANSIBLE_NOCOLOR": "1", "NO_COLOR": "1", "LC_ALL": "C.UTF-8"}
+    start = time.monotonic()
+    done = subprocess.run(
+        command, cwd=folder, env=kept | own | variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    return Outcome(" ".join(map(str, command)), done.returncode, done.stdout, time.monotonic() - start)
+
+
+def shares_cloud(scenario: Path) -> bool:
+    """Tell whether a scenario uses the embedded cloud that all share."""
+    texts = [path.read_text() for path in scenario.rglob("*.yml")]
+    return any("shared_cloud" in text or "client.yml" in text for text in texts)
+
+
+def name_of(scenario: Path) -> str:
+    """Return the name of a test: role and scenario."""
+    return f"{scenario.parents[1].name}-{scenario.name}"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make a test of each scenario, of all roles or of the one that was named."""
-    folders = sorted(path.parent for path in ROOT.glob("roles/*/molecule/*/molecule.yml"))
-    if role := metafunc.config.getoption("role"):
-        folders = [folder for folder in folders if folder.parents[1].name == role]
-        if not folders:
-            raise pytest.UsageError(f"the role '{role}' has no scenario: there is no roles/{role}/molecule/*/molecule.yml")
-    metafunc.parametrize("scenario", folders, ids=lambda folder: f"{folder.parents[1].name}-{folder.name}")
-
-
-@pytest.fixture(scope="session")
-def environment() -> dict[str, str]:
-    """The environment of every program: the programs beside this Python come first."""
-    kept = {name: value for name, value in os.environ.items() if name not in UNWANTED}
-    return kept | {"PATH": f"{Path(sys.executable).parent}:{kept['PATH']}", "ANSIBLE_NOCOLOR": "1", "NO_COLOR": "1", "LC_ALL": "C.UTF-8"}
-
-
-def run(command: list[str | Path], environment: dict[str, str], folder: Path = ROOT) -> None:
-    """Run a program; when it fails the test fails with all that it said."""
-    done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    if done.returncode:
-        pytest.fail(f"{' '.join(map(str, command))} failed with {done.returncode}\n{done.stdout}", pytrace=False)
-
-
-@pytest.fixture(scope="session")
-def network(environment: dict[str, str]) -> Iterator[str]:
-    """The network of the test hosts, and the address of this machine on it; nothing of it is left afterwards."""
-    run([sys.executable, HOSTS, "up"], environment)
-    try:
-        yield json.loads((BUILD / "network.json").read_text())["gateway"]
-    finally:
-        run([sys.executable, HOSTS, "down"], environment)
-
-
-@pytest.fixture(scope="session")
-def cloud(environment: dict[str, str], network: str) -> Iterator[Path]:
-    """The folder of an embedded cloud that the test hosts can reach."""
-
-    def declare(state: str) -> None:
-        variables = {
-            "embedded_cloud_state": state,
-            "embedded_cloud_path": str(BUILD / "cloud"),
-            "embedded_cloud_venvs": str(ROOT / "build" / "embedded-cloud-venvs"),
-            "embedded_cloud_host": network,
-            "embedded_cloud_tls": True,
-        }
-        playbook = ROOT / "playbooks" / "embedded_cloud.yml"
-        run(["ansible-playbook", "-i", ROOT / "inventory" / "embedded", playbook, "-e", json.dumps(variables)], environment)
-
-    try:
-        declare("present")
-        yield BUILD / "cloud"
-    finally:
-        declare("absent")
-
-
-@pytest.mark.usefixtures("network")
-def test_scenario(scenario: Path, environment: dict[str, str], request: pytest.FixtureRequest) -> None:
-    """The whole sequence of .config/molecule/config.yml passes."""
-    if any("shared_cloud" in path.read_text() for path in scenario.rglob("*.yml")):
-        request.getfixturevalue("cloud")
-    role = scenario.parents[1]
-    run(
-        ["molecule", "--base-config", ROOT / ".config" / "molecule" / "config.yml", "test", "--scenario-name", scenario.name],
-        environment | {"MOLECULE_EPHEMERAL_DIRECTORY": str(BUILD / "scenarios" / f"{role.name}-{scenario.name}")},
-        role,
+    folders = sorted(
+        path.parent for pattern in ("roles/*/molecule/*", "tests/hosts/molecule/*") for path in ROOT.glob(f"{pattern}/molecule.yml")
     )
+    if role := metafunc.config.getoption("role"):
+        folders = [folder for folder in folders if role in (folder.parents[1].name, folder.name)]
+        if not folders:
+            raise pytest.UsageError(f"'{role}' has no scenario: there is no roles/{role}/molecule/*/molecule.yml")
+    metafunc.parametrize("scenario", folders, ids=name_of)
+
+
+def play(scenario: Path) -> Outcome:
+    """Run the whole sequence of a scenario."""
+    return run(
+        ["molecule", "--base-config", ROOT / ".config" / "molecule" / "config.yml", "test", "--scenario-name", scenario.name],
+        scenario.parents[1],
+        MOLECULE_EPHEMERAL_DIRECTORY=str(BUILD / "scenarios" / name_of(scenario)),
+        MOLECULE_FIRST_HOST=FIRST_HOST[shares_cloud(scenario)],
+    )
+
+
+def declare_cloud(state: str) -> Outcome:
+    """Start or remove the embedded cloud on the network of the test hosts."""
+    variables = {
+        "embedded_cloud_state": state,
+        "embedded_cloud_path": str(BUILD / "cloud"),
+        "embedded_cloud_venvs": str(ROOT / "build" / "embedded-cloud-venvs"),
+        "embedded_cloud_host": json.loads((BUILD / "network.json").read_text())["gateway"],
+        "embedded_cloud_tls": True,
+    }
+    inventory, playbook = ROOT / "inventory" / "embedded", ROOT / "playbooks" / "embedded_cloud.yml"
+    return run(["ansible-playbook", "-i", inventory, playbook, "-e", json.dumps(variables)])
+
+
+def play_with_cloud(scenario: Path, cloud: Future[Outcome]) -> Outcome:
+    """Run a scenario that shares the cloud, if the cloud came up."""
+    return cloud.result() if cloud.result().returncode else play(scenario)
+
+
+@pytest.fixture(scope="session")
+def network() -> Iterator[None]:
+    """The network of the test hosts; nothing of it is left afterwards."""
+    try:
+        run([sys.executable, HOSTS, "up"]).require()
+        yield
+    finally:
+        run([sys.executable, HOSTS, "down"]).require()
+
+
+@pytest.fixture(scope="session")
+def outcomes(network: None, request: pytest.FixtureRequest) -> Iterator[Callable[[Path], Outcome]]:
+    """The outcome of each scenario that was asked for, once it is there."""
+    scenarios = [item.callspec.params["scenario"] for item in request.session.items if isinstance(item, pytest.Function)]
+    sharing = [scenario for scenario in scenarios if shares_cloud(scenario)]
+    with ThreadPoolExecutor(1) as with_cloud, ThreadPoolExecutor(1) as without_cloud:
+        cloud = with_cloud.submit(declare_cloud, "present") if sharing else None
+        started = {
+            scenario: with_cloud.submit(play_with_cloud, scenario, cloud)
+            if cloud and scenario in sharing
+            else without_cloud.submit(play, scenario)
+            for scenario in scenarios
+        }
+        try:
+            yield lambda scenario: started[scenario].result()
+        finally:
+            for future in started.values():
+                future.cancel()
+            with_cloud.shutdown()
+            without_cloud.shutdown()
+            if cloud:
+                declare_cloud("absent").require()
+
+
+def test_scenario(scenario: Path, outcomes: Callable[[Path], Outcome], record_property: Callable[[str, object], None]) -> None:
+    """The whole sequence of .config/molecule/config.yml passes."""
+    outcome = outcomes(scenario)
+    record_property("seconds", outcome.seconds)
+    outcome.require()

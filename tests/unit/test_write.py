@@ -619,7 +619,7 @@ def test_a_store_that_was_published_meanwhile_is_left_alone(source: Path, tmp_pa
         begin(*arguments, **options)
 
     monkeypatch.setattr(write, "begin", begin_after_another)
-    with pytest.raises(Conflict, match="published .* just now"):
+    with pytest.raises(Conflict, match=r"published .* just now"):
         write_dataset(request(source, store, chunks={"time": 1}))
     assert_same(store, source)
     assert files(sidecar(store)).keys() == {MANIFEST}

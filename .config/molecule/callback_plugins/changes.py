@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the Zarrstream authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Keep a record of what each run of converge.yml changed, in check mode and in earnest.
+"""Keep a record of what each run of converge.yml or site.yml changed, in check mode and in earnest.
 
 `runs.json` in Molecule's ephemeral folder is a list with one entry a run: {"check": bool, "changed": ["host: task: item", …]}.
 compare.yml reads it. A file `failed` beside it tells destroy.yml to show the journals.
@@ -39,12 +39,12 @@ class CallbackModule(CallbackBase):
         self._runs: list[dict[str, Any]] = []
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
-        """Begin an entry for converge.yml; other playbooks are not compared, and a new scenario begins with create.yml."""
+        """Begin an entry for what converges; other playbooks are not compared, and a new scenario begins with create.yml."""
         name = Path(playbook._file_name).name
         if name == "create.yml":
             for leftover in ("runs.json", "failed"):
                 (self._folder / leftover).unlink(missing_ok=True)
-        if name == "converge.yml":
+        if name in ("converge.yml", "site.yml"):
             record = self._folder / "runs.json"
             earlier = json.loads(record.read_text()) if record.exists() else []
             self._runs = [*earlier, {"check": bool(context.CLIARGS["check"]), "changed": []}]
