@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from zarrstream.errors import BadRequest, Conflict, ProfileError, ZarrstreamError
@@ -95,3 +96,19 @@ def test_the_swift_api_is_no_s3_endpoint(tmp_path: Path) -> None:
     config.write_text("[profile zarr]\naws_access_key_id = a\naws_secret_access_key = b\n")
     with pytest.raises(BadRequest, match=r"Use 'https://host:8001'"):
         open_objects(parse_store("s3://climate/a.zarr"), profile="zarr", config_file=str(config), endpoint_url="https://host:8001/swift/v1")
+
+
+@pytest.mark.parametrize("anonymous", [True, False])
+@pytest.mark.parametrize(("content", "words"), [(None, "cannot be read"), ("no certificate", "no certificate in PEM form")])
+def test_a_ca_that_is_none_is_named(tmp_path: Path, anonymous: bool, content: str | None, words: str) -> None:
+    config, authority = tmp_path / "config", tmp_path / "ca.pem"
+    config.write_text(f"[profile zarr]\naws_access_key_id = a\naws_secret_access_key = b\nca_bundle = {authority}\n")
+    if content is not None:
+        authority.write_text(content)
+    options: dict[str, Any] = (
+        {"anonymous": True, "ca_bundle": str(authority)} if anonymous else {"profile": "zarr", "config_file": str(config)}
+    )
+    with pytest.raises(ProfileError, match=f"ca_bundle is '{authority}': .*{words}.*Name the file") as error:
+        open_objects(parse_store("s3://climate/a.zarr"), endpoint_url="https://host:8001", **options)
+    assert "\n" not in str(error.value)
+    assert error.value.details == {"ca_bundle": str(authority)}

@@ -113,6 +113,24 @@ def read_profile(name: str | None, config_file: str | None = None, endpoint_url:
     )
 
 
+def ca_file(ca_bundle: str) -> Path:
+    """The file of a certificate authority; raises ProfileError for one that is not there or is none.
+
+    Said here, because each client library says it in a way of its own, and some only by a failed handshake.
+    """
+    path = Path(ca_bundle).expanduser()
+    try:
+        certificates = path.read_bytes().count(b"-----BEGIN CERTIFICATE-----")
+    except OSError as error:
+        why = f"it cannot be read ({error.strerror})"
+    else:
+        why = "" if certificates else "it holds no certificate in PEM form"
+    if why:
+        text = f"ca_bundle is '{ca_bundle}': {why}. Name the file with the CA of the cloud, or leave it out where this host knows that CA."
+        raise ProfileError(text, ca_bundle=ca_bundle)
+    return path
+
+
 def _profile_endpoint(scoped: dict, full: dict) -> str | None:
     services = full.get("services", {}).get(scoped.get("services", ""), {})
     return services.get("s3", {}).get("endpoint_url") or scoped.get("endpoint_url")

@@ -7,11 +7,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import ZarrstreamError
-from .profile import Profile
+from .profile import Profile, ca_file
 from .s3_errors import S3Failure, s3_error
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def s3_client(profile: Profile, read_timeout: float = READ_TIMEOUT) -> Any:
 
 def verification(profile: Profile) -> str | bool:
     """What certificates are checked against. Said explicitly, or AWS_CA_BUNDLE of the environment would win over the profile."""
-    return str(Path(profile.ca_bundle).expanduser()) if profile.ca_bundle else True
+    return str(ca_file(profile.ca_bundle)) if profile.ca_bundle else True
 
 
 def translate(error: Exception, verb: str, profile: Profile, bucket: str = "", key: str = "") -> ZarrstreamError:

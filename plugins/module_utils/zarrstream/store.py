@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from .endpoint import anonymous_endpoint
 from .errors import AccessRefused, BadRequest, NotFound, ZarrstreamError
-from .profile import read_profile
+from .profile import ca_file, read_profile
 from .s3_errors import S3Failure, s3_error
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def open_objects(
         "timeout": timedelta(minutes=10),
     }
     if ca_bundle:
-        client["root_certificate"] = Path(ca_bundle).expanduser().read_bytes()
+        client["root_certificate"] = ca_file(ca_bundle).read_bytes()
     options: dict[str, Any] = {
         "endpoint": endpoint,
         "region": region,
