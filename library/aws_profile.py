@@ -13,6 +13,8 @@ description:
     C(boto3.Session(profile_name=...)) need nothing beside the profile's name.
   - Other profiles, comments, order and line ends stay byte for byte. Settings of the profile that the module does not know stay too.
   - The file gets mode 0600 and is replaced in one step. A folder named C(.aws) gets mode 0700. Symbolic links are refused.
+  - One run serves any number of users. Root then reads and writes with the rights of each, so that nothing that a user has put into
+    a home leads elsewhere, and the files are the user's own.
 options:
   name:
     description: Name of the profile.
@@ -54,6 +56,19 @@ options:
       - The AWS configuration file that holds the profile.
       - Where this is not set, E(AWS_CONFIG_FILE) or V(~/.aws/config) is used, as any AWS tool does.
     type: path
+  ca_certificates:
+    description:
+      - The CA itself, in PEM form. It is put beside the profile, as C(<name>-ca.pem), and the profile names it.
+      - Left out, or with O(state=absent), a copy that the profile names is removed.
+    type: str
+  users:
+    description:
+      - Login names of those who get the profile, in C(~/.aws/config) of the home that passwd names.
+      - Nothing is written before all of them have been found.
+      - Users other than the one who runs the module want root. Without any, the profile is for the one who runs the module.
+    type: list
+    elements: str
+    default: []
 attributes:
   check_mode:
     description: Says what would change, and writes nothing.
@@ -72,6 +87,14 @@ EXAMPLES = r"""
     access_key: "{{ vaulted_access_key }}"
     secret_key: "{{ vaulted_secret_key }}"
 
+- name: Put them there for all who work on this machine
+  zarrstream.platform.aws_profile:
+    users: [alice, bob]
+    endpoint_url: https://js2.jetstream-cloud.org:8001
+    access_key: "{{ vaulted_access_key }}"
+    secret_key: "{{ vaulted_secret_key }}"
+  become: true
+
 - name: Remove the profile of a test cloud
   zarrstream.platform.aws_profile:
     name: test
@@ -85,10 +108,21 @@ profile:
   type: str
   sample: default
 path:
-  description: The configuration file.
+  description: The configuration file; of the first, with O(users).
   returned: success
   type: str
   sample: /home/ubuntu/.aws/config
+files:
+  description: What became of each user's file; one, without a user, where O(users) is empty.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    user: {description: Login name., type: str}
+    path: {description: The configuration file., type: str}
+    ca_bundle: {description: The CA that the profile names., type: str}
+    changed: {description: Whether the file or the CA beside it changes., type: bool}
+    shadowed_by: {description: As below., type: list}
 access_key:
   description: The access key that the profile holds; null with O(state=absent).
   returned: success
@@ -106,13 +140,17 @@ shadowed_by:
   sample: [/home/ubuntu/.aws/credentials]
 """
 
+import contextlib
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.zarrstream import profile_file
+from ..module_utils.zarrstream.accounts import Account, acting_as, find_accounts
 from ..module_utils.zarrstream.endpoint import s3_endpoint
 from ..module_utils.zarrstream.errors import ZarrstreamError
 from ..module_utils.zarrstream.libraries import missing_libraries_named
-from ..module_utils.zarrstream.profile_text import ProfileSettings, check_name
+from ..module_utils.zarrstream.profile_ca import ca_copy, plan_ca
+from ..module_utils.zarrstream.profile_text import ProfileSettings, check_name, load_library
 from ..module_utils.zarrstream.secret import fingerprint
 
 SPEC = {
@@ -124,36 +162,63 @@ SPEC = {
     "region": {"type": "str", "default": "RegionOne"},
     "addressing_style": {"type": "str", "choices": ["path", "virtual", "auto"], "default": "path"},
     "ca_bundle": {"type": "path"},
+    "ca_certificates": {"type": "str"},
     "config_file": {"type": "path"},
+    "users": {"type": "list", "elements": "str", "default": []},
 }
 
 
 def run(module: AnsibleModule) -> dict:
-    """Find, plan, apply."""
+    """All users are looked at before the file of the first is written."""
     params = module.params
     name, present = params["name"], params["state"] == "present"
     check_name(name)
-    with profile_file.locked(params["config_file"], make=present and not module.check_mode):
-        found = profile_file.find(params["config_file"])
-        plan = profile_file.plan_present(settings(params), found) if present else profile_file.plan_absent(name, found)
-        if not module.check_mode:
-            plan.apply()
-    shadows = profile_file.shadowed_by(name, plan.text, found, params["config_file"]) if present else []
-    if shadows:
-        module.warn(profile_file.shadow_warning(name, shadows))
+    load_library()  # before rights are given up: the user may not be able to read root's Python
+    accounts = find_accounts(params["users"]) or [None]
+    foreseen = [ensure(params, account, dry=True) for account in accounts]
+    done = foreseen if module.check_mode else [ensure(params, account, dry=False) for account in accounts]
+    for result, _ in done:
+        if result["shadowed_by"]:
+            module.warn(profile_file.shadow_warning(name, result["shadowed_by"]))
+    files = [result for result, _ in done]
     return {
-        "changed": plan.changed,
-        "diff": plan.diff() if module._diff else {},
+        "changed": any(result["changed"] for result in files),
+        "diff": [change for _, changes in done for change in changes] if module._diff else [],
         "profile": name,
-        "path": str(found.path),
+        "path": files[0]["path"],
+        "files": files,
         "access_key": params["access_key"] if present else None,
         "secret_fingerprint": fingerprint(params["access_key"], params["secret_key"]) if present else None,
-        "shadowed_by": shadows,
+        "shadowed_by": [place for result in files for place in result["shadowed_by"]],
     }
 
 
-def settings(params: dict) -> ProfileSettings:
+def ensure(params: dict, account: Account | None, *, dry: bool) -> tuple[dict, list[dict]]:
+    """Find, plan, apply for one user; the result and its diffs."""
+    name, present = params["name"], params["state"] == "present"
+    config_file = str(account.home / ".aws" / "config") if account else params["config_file"]
+    with acting_as(account) if account else contextlib.nullcontext(), profile_file.locked(config_file, make=present and not dry):
+        found = profile_file.find(config_file)
+        wanted = settings(params, found) if present else None
+        plan = profile_file.plan_present(wanted, found) if wanted else profile_file.plan_absent(name, found)
+        ca_plan = plan_ca(name, found, params["ca_certificates"] if wanted else None, wanted and wanted.ca_bundle)
+        if not dry:
+            ca_plan.apply()
+            plan.apply()
+        shadows = profile_file.shadowed_by(name, plan.text, found, config_file) if wanted else []
+    result = {
+        "user": account and account.name,
+        "path": str(found.path),
+        "ca_bundle": wanted and wanted.ca_bundle,
+        "changed": plan.changed or ca_plan.changed,
+        "shadowed_by": shadows,
+    }
+    return result, [plan.diff(), *([ca_plan.diff()] if ca_plan.changed else [])]
+
+
+def settings(params: dict, found: profile_file.FoundFile) -> ProfileSettings:
     """The profile as the task describes it."""
+    copy = ca_copy(params["name"], found.path) if params["ca_certificates"] else None
     return ProfileSettings(
         name=params["name"],
         access_key=params["access_key"],
@@ -161,13 +226,14 @@ def settings(params: dict) -> ProfileSettings:
         endpoint_url=s3_endpoint(params["endpoint_url"]),
         region=params["region"],
         addressing_style=params["addressing_style"],
-        ca_bundle=params["ca_bundle"] or None,
+        ca_bundle=str(copy or params["ca_bundle"] or "") or None,
     )
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec=SPEC,
+        mutually_exclusive=[("users", "config_file"), ("ca_bundle", "ca_certificates")],
         required_if=[("state", "present", ["access_key", "secret_key", "endpoint_url"])],
         supports_check_mode=True,
     )

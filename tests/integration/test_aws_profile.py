@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-FIELDS = {"profile", "path", "access_key", "secret_fingerprint", "shadowed_by", "changed", "diff"}
+FIELDS = {"profile", "path", "files", "access_key", "secret_fingerprint", "shadowed_by", "changed", "diff"}
 OTHERS = b"# mine \xe9\r\n[profile a]\r\n\tregion=x\r\n\r\n# end\r\n"
 
 
@@ -58,7 +58,7 @@ def test_life_of_a_profile(ask, config):
     config.write_bytes(OTHERS)
     foreseen = ask(check=True, name="lab", **KEYS)
     assert foreseen["changed"]
-    assert "[profile lab]" in foreseen["diff"]["after"]
+    assert "[profile lab]" in foreseen["diff"][0]["after"]
     assert config.read_bytes() == OTHERS
 
     created = ask(name="lab", **KEYS)
@@ -69,12 +69,12 @@ def test_life_of_a_profile(ask, config):
 
     again = ask(name="lab", **KEYS)
     assert not again["changed"]
-    assert again["diff"]["before"] == again["diff"]["after"]
+    assert again["diff"][0]["before"] == again["diff"][0]["after"]
     assert again["secret_fingerprint"] == created["secret_fingerprint"]
 
     changed = ask(name="lab", **{**KEYS, "region": "elsewhere"})
     assert changed["changed"]
-    assert "region = elsewhere" in changed["diff"]["after"]
+    assert "region = elsewhere" in changed["diff"][0]["after"]
     assert not ask(check=True, name="lab", **{**KEYS, "region": "elsewhere"})["changed"]
 
     assert ask(check=True, name="lab", state="absent")["changed"]

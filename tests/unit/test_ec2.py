@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 
 import pytest
-from zarrstream import profile_file
+from zarrstream import profile_file, safe_file
 from zarrstream.ec2 import Change, endpoint_from, find
 from zarrstream.ec2_plan import Action, Ec2Plan, Found, Pair, Wanted, plan
 from zarrstream.errors import AccessRefused, BadRequest, Conflict, NotFound, ProfileError, Unreachable, ZarrstreamError
@@ -202,7 +202,7 @@ def test_pair_that_cannot_be_proved_or_written_is_deleted_again(file, step, monk
     cloud = have(Cloud(fail={"prove": Unreachable("dead")} if step == "prove" else {}), HELD)
     hold(file, HELD)
     if step == "write":
-        monkeypatch.setattr(profile_file, "_write", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        monkeypatch.setattr(safe_file, "write", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises((Unreachable, ProfileError)):
         change(Ec2Plan(Action.ROTATED, create=True, revoke="HELD"), file).apply(cloud, cloud)
     assert (held_by(file), list(cloud.valid)) == ("HELD", ["HELD"])

@@ -8,20 +8,18 @@ import contextlib
 import errno
 import fcntl
 import os
-import secrets
-import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import profile_text
+from . import profile_text, safe_file
 from .errors import ProfileError
 from .profile import config_path, credentials_path
 from .profile_text import ProfileSettings, masked, read_values
+from .safe_file import FOLDER_MODE
 
 FILE_MODE = 0o600
-FOLDER_MODE = 0o700
 _LOCK_SECONDS = 60.0
 
 
@@ -69,7 +67,7 @@ class FilePlan:
         if not self.changed:
             return
         try:
-            _write(self.found.path, self.text or "")
+            safe_file.write(self.found.path, (self.text or "").encode("utf-8", "surrogateescape"), FILE_MODE)
         except OSError as error:
             raise ProfileError(
                 f"cannot write {self.found.path}: {error.strerror or error}. The file is as it was. "
@@ -81,22 +79,9 @@ class FilePlan:
 def find(config_file: str | None = None) -> FoundFile:
     """The configuration file and its modes. Raises ProfileError for a link, or for what is no regular file."""
     path = config_path(config_file).absolute()
-    try:
-        folder = _state(path.parent)
-        if folder is not None and not stat.S_ISDIR(folder.st_mode):
-            raise _refused(path.parent, folder, "a folder")
-        state = _state(path)
-        if state is not None and not stat.S_ISREG(state.st_mode):
-            raise _refused(path, state, "a file")
-        text = None if state is None else _read(path)
-    except OSError as error:
-        raise ProfileError(f"cannot read {path}: {error.strerror}. Check its owner and mode.", config_file=str(path)) from None
-    return FoundFile(
-        path=path,
-        text=text,
-        mode=None if state is None else stat.S_IMODE(state.st_mode),
-        folder_mode=None if folder is None else stat.S_IMODE(folder.st_mode),
-    )
+    found = safe_file.read(path)
+    text = None if found.data is None else found.data.decode("utf-8", "surrogateescape")
+    return FoundFile(path, text, found.mode, found.folder_mode)
 
 
 def plan_present(wanted: ProfileSettings, found: FoundFile) -> FilePlan:
@@ -149,9 +134,12 @@ def locked(config_file: str | None = None, *, make: bool = False) -> Iterator[No
 
     ``make`` makes a missing folder; without it, a missing folder is not locked.
     """
-    if make:
-        make_folder(config_file)
     folder = config_path(config_file).absolute().parent
+    if make:
+        try:
+            safe_file.make_folder(folder)
+        except OSError as error:
+            raise ProfileError(f"cannot make the folder {folder}: {error.strerror}.", config_file=str(folder)) from None
     try:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:  # not there yet, or not ours to read: find() says what is wrong
@@ -177,80 +165,6 @@ def _wait_for_lock(handle: int, folder: Path) -> None:
             time.sleep(0.1)
         else:
             return
-
-
-def make_folder(config_file: str | None = None) -> None:
-    """The folder of the file, mode 0700, owned like the folder around it; nothing where it is there."""
-    folder = config_path(config_file).absolute().parent
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        folder.mkdir(mode=FOLDER_MODE)
-    except FileExistsError:
-        return
-    except OSError as error:
-        raise ProfileError(f"cannot make the folder {folder}: {error.strerror}.", config_file=str(folder)) from None
-    if os.geteuid() == 0:
-        around = folder.parent.stat()
-        os.chown(folder, around.st_uid, around.st_gid, follow_symlinks=False)
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace the file. Every step is relative to the opened folder, so that nobody can swap it for a link in between."""
-    make_folder(str(path))
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    temporary = f".{path.name}.{secrets.token_hex(8)}"
-    try:
-        if path.parent.name == ".aws":
-            os.fchmod(folder, FOLDER_MODE)
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, FILE_MODE, dir_fd=folder)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                _own_like(path.name, folder, file.fileno())
-                os.fchmod(file.fileno(), FILE_MODE)
-                file.write(text.encode("utf-8", "surrogateescape"))
-                file.flush()
-                os.fsync(file.fileno())
-            os.rename(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary, dir_fd=folder)
-            raise
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _own_like(name: str, folder: int, handle: int) -> None:
-    """The owner of the file that is replaced, or of the folder: root may write the profile of a user."""
-    try:
-        model = os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        model = os.fstat(folder)
-    mine = os.fstat(handle)
-    if (model.st_uid, model.st_gid) != (mine.st_uid, mine.st_gid) and (os.geteuid() == 0 or model.st_uid == mine.st_uid):
-        os.fchown(handle, model.st_uid, model.st_gid)
-
-
-def _read(path: Path) -> str:
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    with os.fdopen(handle, "rb") as file:
-        return file.read().decode("utf-8", "surrogateescape")
-
-
-def _state(path: Path) -> os.stat_result | None:
-    try:
-        return path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-
-
-def _refused(path: Path, state: os.stat_result, wanted: str) -> ProfileError:
-    if stat.S_ISLNK(state.st_mode):
-        return ProfileError(
-            f"{path} is a symbolic link: keys are not written through links. Replace the link by {wanted}, or set 'config_file'.",
-            config_file=str(path),
-        )
-    return ProfileError(f"{path} is not {wanted}. Move it away, or set 'config_file'.", config_file=str(path))
 
 
 def _modes(found: FoundFile, corrected: bool, after: bool) -> str:

@@ -72,6 +72,11 @@ class ProfileSettings:
         }
 
 
+def load_library() -> None:
+    """Import what edits, for callers that will not be able to do so later. Raises ImportError."""
+    import configupdater  # noqa: F401
+
+
 def plan(wanted: ProfileSettings, found_text: str) -> str:
     """The text of the file once the profile says what is wanted; ``found_text`` itself where it already does.
 
