@@ -99,8 +99,6 @@ server:
   sample: rgw
 """
 
-from dataclasses import asdict
-
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.zarrstream.errors import ZarrstreamError
@@ -126,13 +124,7 @@ def main() -> None:
             report = run(Request(**{**module.params, **quiet}))
     except ZarrstreamError as error:
         module.fail_json(msg=str(error), checks=[], **error.details)
-    result = {
-        "changed": False,
-        "checks": [asdict(check) for check in report.checks],
-        "clock_skew_seconds": report.clock_skew_seconds,
-        "anonymous_endpoint": report.anonymous_endpoint,
-        "server": report.server,
-    }
+    result = report.as_result()
     if report.failure:
         module.fail_json(msg=str(report.failure), **{**report.failure.details, **result})
     module.exit_json(**result)

@@ -8,7 +8,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -56,6 +56,16 @@ class Report:
     anonymous_endpoint: str | None = None
     server: str = "unknown"
     failure: ZarrstreamError | None = None
+
+    def as_result(self) -> dict[str, Any]:
+        """The report as the module returns it; the failure goes beside it."""
+        return {
+            "changed": False,
+            "checks": [asdict(check) for check in self.checks],
+            "clock_skew_seconds": self.clock_skew_seconds,
+            "anonymous_endpoint": self.anonymous_endpoint,
+            "server": self.server,
+        }
 
 
 def run(request: Request) -> Report:
