@@ -7,6 +7,7 @@ VENV := build/venv
 TEST_VENV := build/venv-test
 # Handed to ansible-playbook, such as ARGS="--check --diff".
 ARGS ?=
+BENCHES := converge
 COLLECTION := build/collections/ansible_collections/zarrstream/platform
 DEMO_DATA := build/demo-data
 PLAYBOOK := $(VENV)/bin/ansible-playbook -i inventory/embedded $(ARGS)
@@ -18,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # These would win over the profile that the kit writes.
 unexport AWS_CA_BUNDLE AWS_PROFILE AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_ENDPOINT_URL
 
-.PHONY: help demo demo-down environment test-environment test lint unit integration e2e molecule lock clean
+.PHONY: help demo demo-down environment test-environment test lint unit integration e2e molecule bench lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -67,6 +68,9 @@ e2e: test-environment ## The demo, twice, and the tutorial's own steps
 
 molecule: test-environment ## Every role on hosts with systemd and SSH; role=bucket for one of them
 	@$(TEST_VENV)/bin/python -m pytest -v --durations=0 --durations-min=1 tests/hosts $(if $(role),--role $(role))
+
+bench: test-environment ## Measure: ratios go to build/bench.json
+	@for name in $(BENCHES); do $(TEST_VENV)/bin/python tests/bench/$$name.py; done
 
 LOCK := $(TEST_VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q
 lock: test-environment ## Resolve all environments anew, together
