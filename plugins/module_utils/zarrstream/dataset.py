@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .chunking import ArraySource, Region
 from .errors import BadRequest, SourceError
-from .plan import TEXT_ITEM, ArraySource, Region
+from .plan import TEXT_ITEM
 from .source import Item
 
 if TYPE_CHECKING:
@@ -145,6 +146,9 @@ def open_file(path: str, *, lazy_arrays: bool = False) -> xr.Dataset:
         store = NetCDF4DataStore.open(path)  # type: ignore[no-untyped-call]
         try:
             _refuse_groups(path, sorted(store.ds.groups))
+            for variable in store.ds.variables.values():
+                if variable.chunking() not in ("contiguous", None):
+                    variable.set_var_chunk_cache(size=0)  # 16 MiB for each variable, and blocks are read once
             dataset = xr.open_dataset(store, **ENCODED, **options)
             _describe_types(dataset, store.ds.variables)
         except BaseException:

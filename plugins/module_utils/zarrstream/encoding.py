@@ -22,6 +22,7 @@ KEYS = ("compressor", "filters", *PACKING)
 COMPRESSORS = ("zstd", "blosc", "gzip", "zlib", "lz4", "bz2", "lzma", "none")
 FILTERS = ("delta", "shuffle", "bitround", "quantize", "fixedscaleoffset", "packbits", "astype")
 LOSSY = frozenset({"bitround", "quantize", "fixedscaleoffset", "astype"})  # reading back gives other values than were sent
+SCRATCH = 40  # bytes that an element takes while it is unpacked and packed anew: decoded, scaled, rounded, in float64
 _TAKES_DTYPE = frozenset({"delta", "quantize", "fixedscaleoffset"})
 _OWN_CHECKSUM = frozenset({"zstd", "gzip", "zlib", "bz2", "lzma"})  # lzma and gzip by their formats, zstd by option
 _BLOSC_SHUFFLE = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}  # v2 has numbers where v3 has words

@@ -19,6 +19,7 @@ def normal_request(
     variables: Sequence[str] | None,
     chunks: Mapping[str, int] | None,
     encoding: Mapping[str, Mapping[str, Any]],
+    shards: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """The request in one spelling: order and defaults make no difference."""
     return {
@@ -26,6 +27,7 @@ def normal_request(
         "consolidated": consolidated,
         "variables": sorted(set(variables)) if variables else None,
         "chunks": dict(sorted(chunks.items())) if chunks else "auto",
+        "shards": None if shards is None else dict(sorted(shards.items())) or "auto",
         "encoding": {name: dict(sorted(options.items())) for name, options in sorted(encoding.items()) if options},
     }
 

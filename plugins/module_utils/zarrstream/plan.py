@@ -1,75 +1,86 @@
 # Copyright (c) 2026, the Zarrstream authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a write will do, worked out before the first byte moves: chunks, tasks, objects. Pure: no file, no server.
+"""What a write will do, worked out before the first byte moves: chunks, shards, tasks, objects. Pure: no file, no server.
 
-Chunks chosen here (``auto``, and every dimension that the request leaves out) are whole multiples of the source's own
-chunks, so that each of those is read and decompressed once, grown from the last dimension to the first up to
-CHUNK_TARGET bytes. A source without chunks counts as rows of its last dimension.
+Chunks and shards follow from the source and the request alone, so that every machine gives the same store; memory decides
+only how much of it one task takes at a time. A plan that would take more memory than there is is refused, and so is one
+that no codec, no server or no reader could live with; the nearest legal one is named.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from .chunking import ArraySource, Region, Shape, auto_chunks, auto_shards, block_shape, chunk_count, divisor, tiles, whole
 from .errors import BadRequest, PlanError
 
-CHUNK_TARGET = 16 * 2**20  # bytes of one chunk, not compressed
+CHUNK_TARGET = 16 * 2**20  # bytes of one chunk, not compressed; smaller ones are worth a shard
+SHARD_TARGET = 64 * 2**20  # bytes of one shard, not compressed
+SHARD_AROUND_SOURCE = 96 * 2**20  # bytes up to which a shard is widened to hold whole chunks of the source
 SOURCE_CHUNK_LIMIT = 256 * 2**20  # a source chunk above this is split: nobody can read such an object with ease
 CHUNK_LIMIT = 2**31 - 1  # bytes: codecs take no more
+OBJECT_LIMIT = 5 * 10**9  # bytes: a server takes no more in one request
+OBJECTS_LIMIT = 10**6  # of a store: each is a line of the manifest, and a request
 BLOCK_TARGET = 64 * 2**20  # bytes that one task holds, not compressed
+TASKS = 4  # that share the memory
+COPIES = 4  # of a block in the making: as read, as decompressed, as encoded, as sent
 TEXT_ITEM = 32  # bytes that a string of variable length counts for
 
-Region = tuple[tuple[int, int], ...]
 Decision = Literal["create", "continue", "nothing", "refuse"]
 
 
 @dataclass(frozen=True)
-class ArraySource:
-    """An array as it will be stored: ``itemsize`` in bytes, ``source_chunks`` as the source has them (None: it has none)."""
-
-    name: str
-    dims: tuple[str, ...]
-    shape: tuple[int, ...]
-    dtype: str
-    itemsize: int
-    source_chunks: tuple[int, ...] | None = None
-
-
-@dataclass(frozen=True)
 class ArrayPlan:
-    """One array of the store: its chunks, the number of its chunk objects, and its bytes before compression."""
+    """One array of the store: its chunks and shards (None: none), the number of its objects, its bytes before compression.
+
+    ``block`` is what one task writes, ``memory`` the bytes that this takes for each of its elements, ``overhead`` those on top.
+    """
 
     name: str
     dims: tuple[str, ...]
-    shape: tuple[int, ...]
+    shape: Shape
     dtype: str
-    chunks: tuple[int, ...]
-    block: tuple[int, ...]
+    chunks: Shape
+    shards: Shape | None
     objects: int
     bytes: int
+    block: Shape
+    memory: int
+    overhead: int
+
+    @property
+    def unit(self) -> Shape:
+        """What one object holds: a shard, or a chunk."""
+        return self.shards or self.chunks
+
+    def task(self, region: Region) -> Block:
+        """The task for a region of whole objects."""
+        elements = math.prod(stop - start for start, stop in region)
+        return Block(self.name, region, elements * self.memory + self.overhead)
 
 
 @dataclass(frozen=True)
 class Block:
-    """The work of one task: whole chunks of one array, from start to stop in each dimension."""
+    """The work of one task: whole objects of one array, from start to stop in each dimension, and the bytes of memory it takes."""
 
     array: str
     region: Region
+    memory: int
 
 
 @dataclass(frozen=True)
 class WritePlan:
-    """All arrays of a store in the order in which they are written."""
+    """All arrays of a store in the order in which they are written; tasks at work together take at most ``memory`` bytes."""
 
     arrays: tuple[ArrayPlan, ...]
+    memory: int
 
     @property
-    def chunks(self) -> int:
-        """Chunk objects of all arrays; metadata documents come on top."""
+    def objects(self) -> int:
+        """Objects of all arrays; metadata documents come on top."""
         return sum(array.objects for array in self.arrays)
 
     @property
@@ -78,18 +89,25 @@ class WritePlan:
         return sum(array.bytes for array in self.arrays)
 
     def blocks(self) -> Iterator[Block]:
-        """The tasks: together they cover every chunk of every array once, and none splits a chunk."""
+        """The tasks: together they cover every object of every array once, and none splits an object."""
         for array in self.arrays:
             for region in tiles(array.shape, array.block):
-                yield Block(array.name, region)
+                yield array.task(region)
 
     def to_dict(self, documents: int) -> dict[str, Any]:
         """Plain values for results and the manifest; ``documents`` of metadata count as objects too."""
+        hidden = ("block", "memory", "overhead")  # of this machine, not of the store
         arrays = [
-            {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(array).items() if key != "block"}
+            {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(array).items() if key not in hidden}
             for array in self.arrays
         ]
-        return {"arrays": arrays, "chunks": self.chunks, "shards": 0, "objects": self.chunks + documents, "bytes": self.bytes}
+        return {
+            "arrays": arrays,
+            "chunks": sum(chunk_count(array.shape, array.chunks) for array in self.arrays),
+            "shards": sum(array.objects for array in self.arrays if array.shards),
+            "objects": self.objects + documents,
+            "bytes": self.bytes,
+        }
 
 
 @dataclass(frozen=True)
@@ -111,118 +129,149 @@ def decide(wanted: str, found: Found) -> Decision:
     return "refuse" if found.example else "create"
 
 
-def make_plan(arrays: Sequence[ArraySource], chunks: Mapping[str, int] | None) -> WritePlan:
-    """The plan for these arrays; ``chunks`` by dimension, None for automatic ones. Raises BadRequest for illegal ones."""
+def make_plan(
+    arrays: Sequence[ArraySource], chunks: Mapping[str, int] | None, shards: Mapping[str, int] | None = None, *, memory: int
+) -> WritePlan:
+    """The plan for these arrays; ``chunks`` by dimension, None for automatic ones; ``memory`` in bytes.
+
+    ``shards`` by dimension too, empty for automatic ones, None for none. Raises BadRequest for illegal lengths, and
+    PlanError for what is legal and would not go well; both name what would.
+    """
     wanted = dict(chunks or {})
-    _check_chunks(arrays, wanted)
-    return WritePlan(tuple(_plan_array(array, wanted) for array in arrays))
+    _check_lengths("chunks", arrays, wanted)
+    _check_lengths("shards", arrays, shards or {})
+    planned = tuple(_plan_array(array, wanted, shards, memory) for array in arrays)
+    _check_count(planned, sharded=shards is not None)
+    return WritePlan(planned, memory)
 
 
-def tiles(shape: Sequence[int], tile: Sequence[int]) -> Iterator[Region]:
-    """The regions of a regular grid over ``shape``; one empty region for no dimension, none where one has length 0."""
-    axes = [[(start, min(start + step, size)) for start in range(0, size, step)] for size, step in zip(shape, tile, strict=True)]
-    yield from itertools.product(*axes)
-
-
-def chunk_count(shape: Sequence[int], chunks: Sequence[int]) -> int:
-    """Chunks in an array of this shape."""
-    return math.prod(-(-size // chunk) for size, chunk in zip(shape, chunks, strict=True))
-
-
-def auto_chunks(array: ArraySource, fixed: Mapping[str, int]) -> tuple[int, ...]:
-    """Chunks by the rule above; dimensions in ``fixed`` are left as they are."""
-    base = list(_base_chunks(array))
-    for axis, dim in enumerate(array.dims):
-        base[axis] = fixed.get(dim, base[axis])
-    growable = [dim not in fixed for dim in array.dims]
-    return _grow(base, array.shape, array.itemsize, CHUNK_TARGET, growable)
-
-
-def block_shape(array: ArraySource, chunks: tuple[int, ...]) -> tuple[int, ...]:
-    """What one task reads and writes: whole chunks, up to BLOCK_TARGET bytes, around whole chunks of the source where it fits."""
-    block = list(chunks)
-    for axis, own in enumerate(array.source_chunks or ()):
-        wanted = min(own, max(array.shape[axis], 1))
-        wider = [*block[:axis], -(-wanted // chunks[axis]) * chunks[axis], *block[axis + 1 :]]
-        if _size(wider, array.itemsize) <= BLOCK_TARGET:
-            block = wider
-    return _grow(block, array.shape, array.itemsize, BLOCK_TARGET, [True] * len(block))
-
-
-def _plan_array(array: ArraySource, wanted: Mapping[str, int]) -> ArrayPlan:
+def _plan_array(array: ArraySource, wanted: Mapping[str, int], shards: Mapping[str, int] | None, memory: int) -> ArrayPlan:
     # A coordinate of its own dimension is read whole by every reader that opens the store: few objects serve it best.
-    fixed = {} if array.dims == (array.name,) else wanted
-    chunks = auto_chunks(array, fixed)
-    _check_size(array, chunks)
+    own = array.dims == (array.name,)
+    chunks = _chunks(array, {} if own else wanted, {} if own else shards or {})
+    shard = None if shards is None else _shard(array, chunks, {} if own else shards)
+    unit = shard or chunks
+    _check_size(array, chunks, unit)
+    cost, overhead = _memory(array)
+    _check_memory(array, chunks, unit, memory)
+    # Two tasks at a time at least: one reads while the other encodes.
+    most = max(0, memory // 2 - overhead) // cost
+    share = min(BLOCK_TARGET // array.itemsize, max(0, memory // TASKS - overhead) // cost)
     return ArrayPlan(
         name=array.name,
         dims=array.dims,
         shape=array.shape,
         dtype=array.dtype,
         chunks=chunks,
-        block=block_shape(array, chunks),
-        objects=chunk_count(array.shape, chunks),
+        shards=shard,
+        objects=chunk_count(array.shape, unit),
         bytes=math.prod(array.shape) * array.itemsize,
+        block=block_shape(array, unit, share, max(share, most)),
+        memory=cost,
+        overhead=overhead,
     )
 
 
-def _base_chunks(array: ArraySource) -> tuple[int, ...]:
-    own = array.source_chunks
-    if own is not None:
-        own = tuple(max(1, min(chunk, size)) for chunk, size in zip(own, array.shape, strict=True))
-        if _size(own, array.itemsize) <= SOURCE_CHUNK_LIMIT:
-            return own
-    return tuple(1 for _ in array.shape)
+def _chunks(array: ArraySource, fixed: Mapping[str, int], shards: Mapping[str, int]) -> Shape:
+    chunks = auto_chunks(array, fixed, CHUNK_TARGET // array.itemsize, SOURCE_CHUNK_LIMIT // array.itemsize)
+    # A shard of a given length is cut into whole chunks.
+    return tuple(
+        divisor(shards[dim], chunk) if dim in shards and dim not in fixed else chunk for dim, chunk in zip(array.dims, chunks, strict=True)
+    )
 
 
-def _grow(base: Sequence[int], shape: Sequence[int], itemsize: int, target: int, growable: Sequence[bool]) -> tuple[int, ...]:
-    """``base`` times whole numbers, last dimension first, as long as it stays below ``target`` bytes.
-
-    A dimension grows to its full length or stays a multiple; the next one grows only when this one is full, so that what
-    is written together lies together.
-    """
-    grown = list(base)
-    for axis in reversed(range(len(grown))):
-        if not growable[axis]:
-            continue
-        room = target // max(1, _size(grown, itemsize))
-        full = -(-shape[axis] // grown[axis])
-        factor = max(1, min(room, full))
-        grown[axis] = shape[axis] if factor >= full and shape[axis] else grown[axis] * factor
-        if factor < full:
-            break
-    return tuple(grown)
-
-
-def _size(shape: Sequence[int], itemsize: int) -> int:
-    return math.prod(shape) * itemsize
+def _shard(array: ArraySource, chunks: Shape, fixed: Mapping[str, int]) -> Shape | None:
+    asked = any(dim in fixed for dim in array.dims)
+    if not asked and (math.prod(chunks) * array.itemsize >= CHUNK_TARGET or chunk_count(array.shape, chunks) <= 1):
+        return None
+    most = whole(array.shape, chunks)
+    for dim, chunk, longest in zip(array.dims, chunks, most, strict=True):
+        shard = fixed.get(dim, longest)
+        if shard % chunk:
+            near = sorted({max(chunk, shard // chunk * chunk), min(longest, -(-shard // chunk) * chunk)})
+            raise BadRequest(
+                f"shards.{dim} is {shard}: a shard of '{array.name}' holds whole chunks of {chunk}. Use {' or '.join(map(str, near))}.",
+                dimension=dim,
+            )
+        if shard > longest:
+            raise BadRequest(
+                f"shards.{dim} is {shard}: '{array.name}' has {longest // chunk} chunks of {chunk} along '{dim}'. Use {longest} or less.",
+                dimension=dim,
+            )
+    return auto_shards(array, chunks, fixed, SHARD_TARGET // array.itemsize, SHARD_AROUND_SOURCE // array.itemsize)
 
 
-def _check_chunks(arrays: Sequence[ArraySource], wanted: Mapping[str, int]) -> None:
+def _memory(array: ArraySource) -> tuple[int, int]:
+    """Bytes that a task takes for each element, and beside them: a source chunk is decompressed whole, whatever part is wanted."""
+    own = tuple(min(chunk, size) for chunk, size in zip(array.source_chunks or (), array.shape, strict=False))
+    return COPIES * array.itemsize + array.scratch, 2 * math.prod(own) * array.itemsize if own else 0
+
+
+def _check_lengths(option: str, arrays: Sequence[ArraySource], wanted: Mapping[str, int]) -> None:
     sizes = {dim: size for array in arrays for dim, size in zip(array.dims, array.shape, strict=True)}
-    for dim, chunk in wanted.items():
+    for dim, length in wanted.items():
         if dim not in sizes:
-            raise BadRequest(f"chunks names the dimension '{dim}', which is not in the source. It has: {_listed(sizes)}.", dimension=dim)
-        size = sizes[dim]
+            raise BadRequest(f"{option} names the dimension '{dim}', which is not in the source. It has: {_listed(sizes)}.", dimension=dim)
+        size, what = sizes[dim], option.removesuffix("s")
         if size == 0:
-            raise BadRequest(f"chunks.{dim} is {chunk}: the dimension '{dim}' has length 0. Leave it out of 'chunks'.", dimension=dim)
-        if not 1 <= chunk <= size:
-            remedy = f"Use {size}" if chunk > size else f"Use {size} for one chunk, or less"
-            raise BadRequest(f"chunks.{dim} is {chunk}: a chunk is from 1 to {size}, the length of '{dim}'. {remedy}.", dimension=dim)
+            raise BadRequest(f"{option}.{dim} is {length}: the dimension '{dim}' has length 0. Leave it out of '{option}'.", dimension=dim)
+        if length < 1 or (length > size and option == "chunks"):  # the last shard may reach beyond the array
+            remedy = f"Use {size}" if length > size else f"Use {size} for one {what}, or less"
+            raise BadRequest(f"{option}.{dim} is {length}: a {what} is from 1 to {size}, the length of '{dim}'. {remedy}.", dimension=dim)
 
 
-def _check_size(array: ArraySource, chunks: tuple[int, ...]) -> None:
-    size = _size(chunks, array.itemsize)
-    if size <= CHUNK_LIMIT:
+def _check_size(array: ArraySource, chunks: Shape, unit: Shape) -> None:
+    for option, shape, limit, who in (("chunks", chunks, CHUNK_LIMIT, "codecs take"), ("shards", unit, OBJECT_LIMIT, "a server takes")):
+        size = math.prod(shape) * array.itemsize
+        if size > limit:
+            raise PlanError(
+                f"one of the {option} of '{array.name}' would have {_shown(size)}: {who} less than {_shown(limit)}. "
+                f"{_shorter(array, option, shape, chunks, limit // array.itemsize)}.",
+                variable=array.name,
+                chunks=list(chunks),
+            )
+
+
+def _check_memory(array: ArraySource, chunks: Shape, unit: Shape, memory: int) -> None:
+    cost, overhead = _memory(array)
+    needed = math.prod(min(size, step) for size, step in zip(array.shape, unit, strict=True)) * cost + overhead
+    if needed <= memory:
         return
-    axis = max(range(len(chunks)), key=lambda number: chunks[number])
-    legal = max(1, chunks[axis] * CHUNK_LIMIT // size)
-    raise PlanError(
-        f"a chunk of '{array.name}' would have {size / 2**30:.1f} GiB: codecs take less than 2 GiB. "
-        f"Set chunks.{array.dims[axis]} to {legal} or less.",
-        variable=array.name,
-        chunks=list(chunks),
-    )
+    option = "chunks" if unit == chunks else "shards"
+    text = f"one of the {option} of '{array.name}' {list(unit)} takes {_shown(needed)} of memory to write, {_shown(memory)} are to be used."
+    shorter = _shorter(array, option, unit, chunks, max(0, memory - overhead) // cost)
+    remedy = f"{shorter}, or memory" if shorter else "Set memory"
+    raise PlanError(f"{text} {remedy} to {-(-needed // 2**20)}MiB or more.", variable=array.name, chunks=list(chunks))
+
+
+def _check_count(arrays: Sequence[ArrayPlan], *, sharded: bool) -> None:
+    total = sum(array.objects for array in arrays)
+    if total <= OBJECTS_LIMIT:
+        return
+    most = max(arrays, key=lambda array: array.objects)
+    axis = max(range(len(most.shape)), key=lambda number: most.shape[number] / most.unit[number])
+    larger = min(most.shape[axis], most.unit[axis] * -(-total // OBJECTS_LIMIT))
+    dim, option = most.dims[axis], "shards" if most.shards else "chunks"
+    remedy = f"Set {option}.{dim} to {larger} or more" + ("" if sharded else ", or shards to auto")
+    raise PlanError(f"the store would have {total} objects, most of them of '{most.name}': {OBJECTS_LIMIT} are too many. {remedy}.")
+
+
+def _shorter(array: ArraySource, option: str, shape: Shape, chunks: Shape, room: int) -> str:
+    """The nearest request for objects of at most ``room`` elements; empty where not even the smallest has so few."""
+    steps = chunks if option == "shards" else (1,) * len(shape)
+    legal = list(shape)
+    if math.prod(steps) > room:
+        return ""
+    while math.prod(legal) > room:
+        axis = max(range(len(legal)), key=lambda number: legal[number] // steps[number])
+        legal[axis] = max(1, room // (math.prod(legal) // legal[axis]) // steps[axis]) * steps[axis]
+    changed = [(dim, new) for dim, new, old in zip(array.dims, legal, shape, strict=True) if new != old]
+    return "Set " + " and ".join(f"{option}.{dim} to {new} or less" for dim, new in changed)
+
+
+def _shown(size: int) -> str:
+    power = min(3, max(1, size.bit_length() - 1) // 10)
+    return f"{size / 2 ** (10 * power):.1f} {('bytes', 'KiB', 'MiB', 'GiB')[power]}" if power else f"{size} bytes"
 
 
 def _listed(names: Mapping[str, int]) -> str:

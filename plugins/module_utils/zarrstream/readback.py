@@ -20,11 +20,11 @@ from .transfer import copy_blocks, open_staged, staged_store
 if TYPE_CHECKING:
     import numpy as np
 
-SAMPLE = 16  # chunks of each array, the first and the last among them
+SAMPLE = 16  # objects of each array, the first and the last among them
 
 
 def sample_blocks(plan: WritePlan, seed: str) -> Iterator[Block]:
-    """Some chunks of every array; the same seed gives the same ones."""
+    """Some chunks, or shards, of every array; the same seed gives the same ones."""
     chooser = random.Random(seed)  # noqa: S311 - a choice that can be repeated is wanted
     for array in plan.arrays:
         count = array.objects
@@ -55,7 +55,7 @@ def compare_values(
             raise WriteError(f"'{block.array}' at [{where}] reads back from {objects.place.url} with other values than the source has.")
         compared.append(expected.nbytes)
 
-    copy_blocks(blocks, lambda block: encoder.values(block.array, block.region), check)
+    copy_blocks(blocks, lambda block: encoder.values(block.array, block.region), check, plan.memory)
     return sum(compared)
 
 
@@ -72,12 +72,12 @@ def same_bits(one: object, two: object) -> bool:
 
 
 def _chunk(array: ArrayPlan, index: int) -> Block:
-    counts = [-(-size // chunk) for size, chunk in zip(array.shape, array.chunks, strict=True)]
+    counts = [-(-size // step) for size, step in zip(array.shape, array.unit, strict=True)]
     region = []
-    for axis, (size, chunk) in enumerate(zip(array.shape, array.chunks, strict=True)):
+    for axis, (size, step) in enumerate(zip(array.shape, array.unit, strict=True)):
         position = index // math.prod(counts[axis + 1 :]) % counts[axis]
-        region.append((position * chunk, min((position + 1) * chunk, size)))
-    return Block(array.name, tuple(region))
+        region.append((position * step, min((position + 1) * step, size)))
+    return array.task(tuple(region))
 
 
 def _through_codecs(template: Template, block: Block, values: np.ndarray, shape: tuple[int, ...], zarr_format: Literal[2, 3]) -> np.ndarray:

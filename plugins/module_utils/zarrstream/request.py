@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .errors import BadRequest
+from .memory import parse_memory
 from .store import Objects, StoreUrl, open_objects
 
 _LATER = {
-    "shards": "shards are not written yet. Leave 'shards' out, and choose larger 'chunks' for fewer objects.",
     "append_dim": "appending is not there yet. Leave 'append_dim' out, and write all files as one source to a new store.",
     "scheduler": "writing on a Dask cluster is not there yet. Leave 'scheduler' out: this host writes with several threads.",
     "scheduler_tls": "writing on a Dask cluster is not there yet. Leave 'scheduler_tls' out.",
@@ -42,7 +42,8 @@ class WriteRequest:
     verify: str = "manifest"
     progress_path: str | None = None
     mode: str = "create"
-    shards: Any = None
+    shards: Mapping[str, Any] | str | None = None
+    memory: str | int | None = None
     append_dim: str | None = None
     scheduler: str | None = None
     scheduler_tls: Any = None
@@ -81,6 +82,9 @@ def check_request(request: WriteRequest) -> None:
         raise BadRequest(f"mode is '{request.mode}': it is create. (append and replace come later.)", mode=request.mode)
     if request.zarr_format not in (2, 3):
         raise BadRequest(f"zarr_format is {request.zarr_format!r}: it is 2 or 3.")
+    if request.shards and request.zarr_format == 2:
+        raise BadRequest("shards: Zarr of format 2 has none. Use zarr_format 3, or larger 'chunks' for fewer objects.")
+    parse_memory(request.memory)
     if request.verify not in VERIFY:
         raise BadRequest(f"verify is '{request.verify}': it is one of {', '.join(VERIFY)}.")
     if request.variables is not None and not request.variables:
@@ -89,14 +93,25 @@ def check_request(request: WriteRequest) -> None:
 
 def chunk_lengths(chunks: Mapping[str, Any] | str | None) -> dict[str, int] | None:
     """The option ``chunks`` as lengths by dimension; None for automatic ones."""
-    if chunks is None or chunks == "auto" or chunks == {}:
-        return None
-    if not isinstance(chunks, Mapping):
-        raise BadRequest(f"chunks is {chunks!r}: it is 'auto', or a dictionary of dimensions and lengths such as {{time: 240}}.")
+    return _lengths("chunks", chunks or {}) or None
+
+
+def shard_lengths(shards: Mapping[str, Any] | str | None) -> dict[str, int] | None:
+    """The option ``shards`` as lengths by dimension; empty for automatic ones, None for none."""
+    return _lengths("shards", shards) if shards else None
+
+
+def _lengths(option: str, value: Mapping[str, Any] | str) -> dict[str, int]:
+    if value == "auto":
+        return {}
+    if not isinstance(value, Mapping):
+        raise BadRequest(f"{option} is {value!r}: it is 'auto', or a dictionary of dimensions and lengths such as {{time: 240}}.")
     lengths = {}
-    for dim, length in chunks.items():
+    for dim, length in value.items():
         text = str(length).strip()
+        if text == "auto":
+            continue
         if isinstance(length, bool) or not text.removeprefix("-").isdecimal():
-            raise BadRequest(f"chunks.{dim} is {length!r}: it has to be a whole number above 0.", dimension=dim)
+            raise BadRequest(f"{option}.{dim} is {length!r}: it has to be a whole number above 0, or auto.", dimension=dim)
         lengths[str(dim)] = int(text)
     return lengths

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from .chunking import ArraySource, Region
 from .dataset import Source
-from .encoding import Encoding, Packer, codec_arguments, rehearse
+from .encoding import SCRATCH, Encoding, Packer, codec_arguments, rehearse
 from .errors import BadRequest, SourceError
-from .plan import Region, WritePlan
+from .plan import WritePlan
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,6 +53,17 @@ class Encoder:
         block = self.source.block(name, region)
         packer = self.packers.get(name)
         return packer.pack(block) if packer else block.values
+
+    def arrays(self) -> list[ArraySource]:
+        """What the planner needs to know: the source's arrays, with the dtype that gets stored."""
+        return [self._as_stored(array) for array in self.source.arrays()]
+
+    def _as_stored(self, array: ArraySource) -> ArraySource:
+        packer = self.packers.get(array.name)
+        if packer is None:
+            return array
+        dtype = packer.dtype
+        return replace(array, dtype=str(dtype), itemsize=dtype.itemsize, scratch=2 * array.itemsize + SCRATCH)
 
     def placeholder(self, name: str) -> xr.Variable:
         """A variable with the dtype, shape and attributes of what gets stored, and no values."""
@@ -97,7 +109,7 @@ def _written_by_xarray(encoder: Encoder, plan: WritePlan, zarr_format: Literal[2
     encoding: dict[str, dict[str, Any]] = {}
     for array in plan.arrays:
         arguments = codec_arguments(encoder.encodings[array.name], variables[array.name].dtype, zarr_format)
-        encoding[array.name] = {"chunks": array.chunks, **arguments}
+        encoding[array.name] = {"chunks": array.chunks, **arguments} | ({"shards": array.shards} if array.shards else {})
         if "_FillValue" not in variables[array.name].attrs:
             encoding[array.name]["_FillValue"] = None  # else xarray gives floats one, which the source does not have
     kept: dict[str, Any] = {}

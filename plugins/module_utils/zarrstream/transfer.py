@@ -9,6 +9,7 @@ import os
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from .errors import WriteError
@@ -43,6 +44,7 @@ def staged_store(  # noqa: C901 - one class of a dozen short methods, whose base
 
     prefix = objects.place.key
 
+    @lru_cache(WORKERS)  # a shard at the edge of its array is read in parts, one after the other
     def read_back(key: str) -> bytes:
         data = objects.get(f"{prefix}/{key}")
         assert records is not None  # noqa: S101 - see above
@@ -67,8 +69,7 @@ def staged_store(  # noqa: C901 - one class of a dozen short methods, whose base
                 data = await asyncio.to_thread(read_back, key)
             if data is None:
                 return None
-            assert byte_range is None  # noqa: S101 - only sharded arrays are read in parts
-            return (prototype or default_buffer_prototype()).buffer.from_bytes(data)
+            return (prototype or default_buffer_prototype()).buffer.from_bytes(_part(data, byte_range))
 
         async def set(self, key: str, value: Buffer) -> None:
             assert on_stored is not None  # noqa: S101 - see above
@@ -120,22 +121,29 @@ def open_staged(store: Any, array: ArrayPlan, zarr_format: Literal[2, 3]) -> zar
 
 
 def copy_blocks(
-    blocks: Iterable[Block], read: Callable[[Block], np.ndarray], write: Callable[[Block, np.ndarray], None], workers: int = WORKERS
+    blocks: Iterable[Block],
+    read: Callable[[Block], np.ndarray],
+    write: Callable[[Block, np.ndarray], None],
+    memory: int,
+    workers: int = WORKERS,
 ) -> None:
-    """Read and write every block, a few at a time; the first error ends it. Holds at most ``workers`` blocks in memory."""
+    """Read and write every block; the first error ends it.
+
+    At most ``workers`` blocks are at work, and only as many as take ``memory`` bytes together; one alone may take more.
+    """
 
     def work(block: Block) -> None:
         write(block, read(block))
 
     pool = ThreadPoolExecutor(workers, thread_name_prefix="zarrstream")
     try:
-        running: set[Future[None]] = set()
+        running: dict[Future[None], int] = {}
         for block in blocks:
-            running.add(pool.submit(work, block))
-            if len(running) >= workers:
-                running = _settle(running)
+            while running and (len(running) >= workers or sum(running.values()) + block.memory > memory):
+                _settle(running)
+            running[pool.submit(work, block)] = block.memory
         while running:
-            running = _settle(running)
+            _settle(running)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -151,8 +159,19 @@ def is_metadata(key: str) -> bool:
     return key.rpartition("/")[2] in ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
 
 
-def _settle(running: set[Future[None]]) -> set[Future[None]]:
-    done, rest = wait(running, return_when=FIRST_COMPLETED)
+def _part(data: bytes, wanted: ByteRequest | None) -> bytes:
+    """The part of an object that Zarr asks for."""
+    from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteRequest
+
+    if isinstance(wanted, RangeByteRequest):
+        return data[wanted.start : wanted.end]
+    if isinstance(wanted, OffsetByteRequest):
+        return data[wanted.offset :]
+    return data[-wanted.suffix :] if isinstance(wanted, SuffixByteRequest) else data
+
+
+def _settle(running: dict[Future[None], int]) -> None:
+    done, _ = wait(running, return_when=FIRST_COMPLETED)
     for future in done:
+        del running[future]
         future.result()
-    return rest

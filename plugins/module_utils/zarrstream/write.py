@@ -20,10 +20,11 @@ from .existing import look, refusal
 from .fingerprint import fingerprint, normal_request
 from .libraries import missing_libraries_named
 from .manifest import MANIFEST, Manifest, Stored, md5_of
+from .memory import parse_memory, usable_memory
 from .plan import Block, Decision, WritePlan, decide, make_plan
 from .progress import Progress, ProgressReporter, check_path
 from .publish import Marker, Watch, begin, check_listing, finish, leave, publish, unpublished
-from .request import WriteRequest, check_request, chunk_lengths
+from .request import WriteRequest, check_request, chunk_lengths, shard_lengths
 from .source import Item, Stat, check_apart, find_source, stat_items, take_digests
 from .store import Objects, StoreUrl, parse_store
 
@@ -60,7 +61,9 @@ class WriteResult:
     def diff(self) -> dict[str, str]:
         """The store before and after, a line for each array."""
         lines = [
-            f"{array['name']}: {array['dtype']} {array['shape']} in chunks {array['chunks']}, {array['objects']} objects"
+            f"{array['name']}: {array['dtype']} {array['shape']} in "
+            + (f"shards {array['shards']} of " if array.get("shards") else "")
+            + f"chunks {array['chunks']}, {array['objects']} objects"
             for array in self.plan["arrays"]
         ]
         after = "\n".join([self.store, *lines, f"{self.plan['objects']} objects, fingerprint {self.fingerprint[:12]}", ""])
@@ -130,6 +133,7 @@ def _look_around(request: WriteRequest) -> _Situation:
         consolidated=request.consolidated,
         variables=request.variables,
         chunks=chunk_lengths(request.chunks),
+        shards=shard_lengths(request.shards),
         encoding={name: encoding.normal() for name, encoding in encodings.items()},
     )
     known = [Stat(**entry) for entry in manifest.source] if manifest else []
@@ -184,7 +188,12 @@ class _Work:
             encodings = parse_encoding(request.encoding)
             self.encoder: Encoder = Encoder(self.source, encodings)
             check_encodings(self.encoder, encodings, request.zarr_format)
-            self.plan: WritePlan = make_plan(self.source.arrays(), chunk_lengths(request.chunks))
+            self.plan: WritePlan = make_plan(
+                self.encoder.arrays(),
+                chunk_lengths(request.chunks),
+                shard_lengths(request.shards),
+                memory=parse_memory(request.memory) or usable_memory(),
+            )
             self.template: Template = make_template(
                 self.encoder, self.plan, zarr_format=request.zarr_format, consolidated=request.consolidated
             )
@@ -266,9 +275,10 @@ class _Work:
             alone.check()
             arrays[block.array][tuple(slice(start, stop) for start, stop in block.region)] = values
 
-        copy_blocks(self.plan.blocks(), read, write)
-        if len(self.records) != self.plan.chunks:
-            raise WriteError(f"{len(self.records)} chunks were sent where {self.plan.chunks} were planned: this is a fault of Zarrstream.")
+        copy_blocks(self.plan.blocks(), read, write, self.plan.memory)
+        sent, planned = len(self.records), self.plan.objects
+        if sent != planned:
+            raise WriteError(f"{sent} objects were sent where {planned} were planned: this is a fault of Zarrstream.")
         self.records |= {key: md5_of(data) for key, data in self.template.documents.items()}
 
     def _check_source(self) -> None:
