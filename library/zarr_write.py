@@ -61,14 +61,26 @@ options:
   chunks:
     description:
       - "Lengths of chunks by dimension, for all variables, such as V({time: 240}), or V(auto)."
-      - Dimensions that are left out, and V(auto), get whole multiples of the chunks of the source, grown from the last
-        dimension to the first up to 16 MiB. The coordinate of a dimension always does, as readers load it whole.
+      - Dimensions that are left out or V(auto), and V(auto) for all of them, get whole multiples of the chunks of the source,
+        grown from the last dimension to the first up to 16 MiB, so that each chunk of the source is read once. The coordinate
+        of a dimension always does, as readers load it whole.
     type: raw
     default: auto
   shards:
     description:
-      - Not there yet. Setting it is an error.
+      - Gather chunks into shards, one object each, such as V({time: 2400}), whole multiples of the chunks. Only format 3 has them.
+      - Dimensions that are left out or V(auto), and V(auto) for all of them, get whole multiples of the chunks up to 64 MiB
+        before compression, and up to 96 MiB where that holds whole chunks of the source. Arrays of one chunk, or with
+        chunks of 16 MiB, then stay without.
+      - Without it, each chunk is an object.
     type: raw
+  memory:
+    description:
+      - How much memory the data may take while they are written, such as V(512MiB) or V(4GiB), beside the 250 MiB or so that
+        Python and its libraries take. It makes no difference to the store.
+      - Without it, half of what the machine or its control group has free.
+      - Where a single chunk or shard takes more, the request is refused, and the message names one that fits.
+    type: str
   encoding:
     description:
       - How to store a variable, by its name. Each is a dictionary with some of C(compressor), C(filters), C(dtype),
@@ -146,6 +158,15 @@ EXAMPLES = r"""
         compressor: {name: zstd, level: 9}
     verify: full
 
+- name: Write small chunks in large objects, on a machine with little memory
+  zarrstream.platform.zarr_write:
+    source: /data/air/*.nc
+    store: s3://climate/air-series.zarr
+    profile: zarr
+    chunks: {time: auto, lat: 20, lon: 20}
+    shards: auto
+    memory: 2GiB
+
 - name: Turn a store of format 2 into one of format 3, on this host
   zarrstream.platform.zarr_write:
     source: /data/old.zarr
@@ -179,7 +200,9 @@ plan:
   returned: success
   contains:
     arrays:
-      description: The arrays, each with C(name), C(dims), C(shape), C(dtype), C(chunks), C(objects) and C(bytes) before compression.
+      description:
+        - The arrays, each with C(name), C(dims), C(shape), C(dtype), C(chunks), C(shards) or null, C(objects) and C(bytes) before
+          compression.
       type: list
       elements: dict
     chunks:
@@ -187,11 +210,11 @@ plan:
       type: int
       sample: 13
     shards:
-      description: Shards of all arrays. Always 0, as none are written yet.
+      description: Shards of all arrays; 0 if there are none.
       type: int
       sample: 0
     objects:
-      description: All objects, chunks and metadata.
+      description: All objects, chunks or shards, and metadata.
       type: int
       sample: 18
     bytes:
@@ -259,6 +282,7 @@ SPEC: dict[str, dict[str, Any]] = {
     "variables": {"type": "list", "elements": "str"},
     "chunks": {"type": "raw", "default": "auto"},
     "shards": {"type": "raw"},
+    "memory": {"type": "str"},
     "encoding": {"type": "dict", "default": {}},
     "consolidated": {"type": "bool", "default": True},
     "mode": {"type": "str", "choices": ["create", "replace", "append"], "default": "create"},

@@ -369,7 +369,12 @@ def test_what_others_put_there_is_refused(source: Path, air: xr.Dataset, tmp_pat
         ({"mode": "append"}, BadRequest, "'append' is not there yet"),
         ({"mode": "replace"}, BadRequest, "'replace' is not there yet"),
         ({"mode": "overwrite"}, BadRequest, "mode is 'overwrite'"),
-        ({"shards": {"time": 10}}, BadRequest, "shards are not written yet.*Leave"),
+        ({"shards": {"time": 10}, "zarr_format": 2}, BadRequest, "format 2 has none.*zarr_format 3"),
+        ({"shards": {"time": 10}, "chunks": {"time": 4}}, BadRequest, "shards.time is 10.*whole chunks of 4. Use 8 or 12"),
+        ({"shards": {"tme": 10}}, BadRequest, "shards names the dimension 'tme'"),
+        ({"shards": "huge"}, BadRequest, "shards is 'huge'"),
+        ({"memory": "much"}, BadRequest, "memory is 'much'.*512MiB"),
+        ({"memory": 3000}, PlanError, "2.9 KiB are to be used. Set chunks.time to \\d or less, or memory to 1MiB or more"),
         ({"append_dim": "time"}, BadRequest, "Leave 'append_dim' out"),
         ({"scheduler": "tcp://host:8786"}, BadRequest, "Leave 'scheduler' out"),
         ({"scheduler_tls": {"ca_file": "x"}}, BadRequest, "Leave 'scheduler_tls' out"),
@@ -794,7 +799,7 @@ def test_memory_stays_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     held, most, lock = [0], [0], threading.Lock()
     copy = transfer.copy_blocks
 
-    def counting(blocks: Any, read: Any, write: Any, workers: int = 3) -> None:
+    def counting(blocks: Any, read: Any, write: Any, memory: int, workers: int = 3) -> None:
         def reading(block: Any) -> Any:
             values = read(block)
             with lock:
@@ -807,7 +812,7 @@ def test_memory_stays_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             with lock:
                 held[0] -= values.nbytes
 
-        copy(blocks, reading, writing, workers)
+        copy(blocks, reading, writing, memory, workers)
 
     monkeypatch.setattr(transfer, "copy_blocks", counting)
     write_dataset(request(tmp_path / "a.nc", tmp_path / "a.zarr", chunks={"t": 5, "x": 1000}))
@@ -902,6 +907,6 @@ def test_a_writer_that_was_replaced_stops(source: Path, tmp_path: Path, monkeypa
     monkeypatch.setattr(Objects, "put_async", put_while_another_takes_over)
     monkeypatch.setattr("zarrstream.plan.BLOCK_TARGET", 1)
     with pytest.raises(Conflict, match="process 7 on elsewhere"):
-        write_dataset(request(source, store, chunks={"time": 1}))
+        write_dataset(request(source, store, chunks={"time": 1}, memory=3000))
     assert len(sent) < 20  # of 128: those under way when it happened
     assert not opens(store)

@@ -1,0 +1,153 @@
+"""The writer with shards and with little memory: whole objects, every chunk kept, and the peak as planned."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+from zarrstream.check.run import check_store
+from zarrstream.check.snapshot import CheckRequest
+from zarrstream.request import WriteRequest
+from zarrstream.write import WriteResult, write_dataset
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*does not have a Zarr V3 specification"),
+    pytest.mark.filterwarnings("ignore:Consolidated metadata is currently not part"),
+]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Values that a writer likes to leave out: zeros of both signs and NaN fill whole chunks."""
+    air = np.zeros((50, 6, 9), "f4")
+    air[10:20] = -0.0
+    air[20:30] = np.nan
+    air[30:] = np.arange(20 * 6 * 9).reshape(20, 6, 9)
+    dataset = xr.Dataset(
+        {
+            "air": (("time", "lat", "lon"), air),
+            "name": (("time",), np.array([f"run {number}" * (number % 3) for number in range(50)], object)),
+            "none": (("nothing", "lon"), np.zeros((0, 9))),
+            "crs": ((), np.int32(4)),
+        },
+        {"time": ("time", np.arange(50)), "lon": ("lon", np.arange(9.0))},
+    )
+    encoding: dict[str, Any] = {name: {"_FillValue": None} for name in ("air", "none", "lon")}
+    encoding["air"] |= {"zlib": True, "chunksizes": (4, 6, 9)}
+    dataset.to_netcdf(tmp_path / "air.nc", engine="netcdf4", encoding=encoding)
+    return tmp_path / "air.nc"
+
+
+def written(source: Path, store: Path, **options: Any) -> WriteResult:
+    return write_dataset(WriteRequest(source=(str(source),), store=str(store), **{"verify": "full", **options}))
+
+
+def bits(store: Path, name: str) -> bytes:
+    return np.asarray(zarr.open_array(store / name, mode="r")[...]).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("chunks", "shards", "expected"),
+    [
+        ({"time": 5}, "auto", ((5, 6, 9), (50, 6, 9), 1)),
+        ({"time": 4, "lon": 4}, {"time": 12}, ((4, 6, 4), (12, 6, 12), 5)),  # neither shards nor chunks end at the edge
+        ({"time": "auto"}, {"time": 20}, ((20, 6, 9), (20, 6, 9), 3)),
+        ({"time": 7}, {"time": "auto", "lat": 6}, ((7, 6, 9), (56, 6, 9), 1)),
+    ],
+)
+@pytest.mark.parametrize("encoding", [{}, {"air": {"compressor": "none"}}, {"air": {"compressor": "blosc", "filters": ["shuffle"]}}])
+def test_shards_hold_every_chunk(
+    source: Path, tmp_path: Path, chunks: dict[str, Any], shards: Any, expected: tuple[Any, Any, int], encoding: dict[str, Any]
+) -> None:
+    result = written(source, tmp_path / "a.zarr", chunks=chunks, shards=shards, encoding=encoding)
+    air = zarr.open_array(tmp_path / "a.zarr/air", mode="r")
+    assert (air.chunks, air.shards) == expected[:2]
+    assert len(list((tmp_path / "a.zarr/air/c").glob("*/*/*"))) == expected[2]
+    planned = {array["name"]: array for array in result.plan["arrays"]}
+    assert (planned["air"]["chunks"], planned["air"]["shards"], planned["air"]["objects"]) == (*map(list, expected[:2]), expected[2])
+    assert result.objects == len([path for path in (tmp_path / "a.zarr").rglob("*") if path.is_file()])
+    with xr.open_dataset(source, mask_and_scale=False) as opened:
+        assert bits(tmp_path / "a.zarr", "air") == opened.air.values.tobytes()
+        assert zarr.open_array(tmp_path / "a.zarr/name", mode="r")[...].tolist() == opened.name.values.tolist()
+    checked = check_store(CheckRequest(store=str(tmp_path / "a.zarr"), source=(str(source),), sample=None))
+    assert checked.ok, checked.as_result()["checks"]
+    assert not written(source, tmp_path / "a.zarr", chunks=chunks, shards=shards, encoding=encoding).changed
+
+
+def test_other_shards_are_another_request(source: Path, tmp_path: Path) -> None:
+    one = written(source, tmp_path / "a.zarr", chunks={"time": 5}, shards="auto")
+    for shards in (None, {"time": 10}):
+        assert written(source, tmp_path / f"{shards}.zarr", chunks={"time": 5}, shards=shards).fingerprint != one.fingerprint
+    assert written(source, tmp_path / "b.zarr", chunks={"time": 5}, shards={"time": "auto"}).fingerprint == one.fingerprint
+
+
+def test_memory_makes_no_other_store(source: Path, tmp_path: Path) -> None:
+    one = written(source, tmp_path / "a.zarr", chunks={"time": 5})
+    two = written(source, tmp_path / "b.zarr", chunks={"time": 5}, memory="32KiB")
+    assert (one.plan, one.fingerprint, one.bytes_stored) == (two.plan, two.fingerprint, two.bytes_stored)
+
+
+def test_the_plan_of_packed_variables_is_of_what_gets_stored(source: Path, tmp_path: Path) -> None:
+    packing = {"air": {"dtype": "int16", "scale_factor": 0.5, "_FillValue": -1}}
+    result = written(source, tmp_path / "a.zarr", encoding=packing, chunks={"time": 5})
+    air = next(array for array in result.plan["arrays"] if array["name"] == "air")
+    assert (air["dtype"], air["bytes"]) == ("int16", 50 * 6 * 9 * 2)
+
+
+PEAK = """
+    import json, resource, sys
+    from zarrstream.request import WriteRequest
+    from zarrstream.write import write_dataset
+    import zarrstream.template, zarrstream.transfer, zarrstream.readback, xarray, zarr, dask.array, netCDF4, numcodecs
+    little, big, options = json.loads(sys.argv[1])
+    write_dataset(WriteRequest(source=(little,), store=little + ".zarr", **options))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    result = write_dataset(WriteRequest(source=(big,), store=big + ".zarr", **options))
+    print(json.dumps([before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, result.plan["bytes"]]))
+"""
+
+
+def series(path: Path, steps: int) -> Path:
+    import netCDF4
+
+    values = np.random.default_rng(1).normal(280, 9, (8, 128, 128)).round(1).astype("f4")
+    with netCDF4.Dataset(path, "w") as file:
+        for dim, size in {"time": steps, "lat": 128, "lon": 128}.items():
+            file.createDimension(dim, size)
+        air = file.createVariable("air", "f4", ("time", "lat", "lon"), zlib=True, complevel=1, chunksizes=(8, 128, 128))
+        for start in range(0, steps, 8):
+            air[start : start + 8] = values
+    return path
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"chunks": {"time": 8}},
+        {"chunks": {"time": 2}, "shards": {"time": 8}},
+        {"encoding": {"air": {"dtype": "int16", "scale_factor": 0.1, "add_offset": 280, "_FillValue": -32768}}, "chunks": {"time": 2}},
+        {"chunks": {"time": 160, "lat": 16, "lon": 16}},  # the source is chunked across it
+    ],
+)
+def test_a_data_set_of_twenty_times_the_memory(tmp_path: Path, options: dict[str, Any]) -> None:
+    memory, steps = 4 * 2**20, 320 if "lat" in options["chunks"] else 1280  # 20 and 80 MiB
+    given = [str(series(tmp_path / "little.nc", 200)), str(series(tmp_path / "big.nc", steps)), {**options, "memory": memory}]
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(PEAK), json.dumps(given)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONPATH": str(Path(write_dataset.__code__.co_filename).parents[1]), "PATH": "/usr/bin:/bin", "MALLOC_ARENA_MAX": "2"},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    before, peak, planned = json.loads(done.stdout)
+    assert planned >= steps * 128 * 128 * (2 if "encoding" in options else 4)
+    assert (peak - before) * 1024 <= memory, f"{(peak - before) / 1024:.0f} MiB more than {before / 1024:.0f} MiB"
