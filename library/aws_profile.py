@@ -173,7 +173,9 @@ def run(module: AnsibleModule) -> dict:
     params = module.params
     name, present = params["name"], params["state"] == "present"
     check_name(name)
-    load_library()  # before rights are given up: the user may not be able to read root's Python
+    # Before rights are given up: a user may not be able to read root's Python. A profile that is not there needs no library to be removed.
+    with contextlib.suppress(*([] if present else [ImportError])):
+        load_library()
     accounts = find_accounts(params["users"]) or [None]
     foreseen = [ensure(params, account, dry=True) for account in accounts]
     done = foreseen if module.check_mode else [ensure(params, account, dry=False) for account in accounts]

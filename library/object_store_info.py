@@ -57,6 +57,10 @@ exists:
   description: Whether the project has the bucket.
   returned: when O(bucket) is set
   type: bool
+objects:
+  description: How many objects are in the bucket; none in one that is not there.
+  returned: when O(bucket) is set
+  type: int
 read_acl:
   description: The Swift ACL for reading; empty where there is none.
   returned: when O(bucket) is set
@@ -122,6 +126,7 @@ class ObjectStoreInfoModule(OpenStackModule):
             container = self.container(bucket)
             result |= {
                 "exists": container is not None,
+                "objects": int(container.object_count or 0) if container else 0,
                 "read_acl": (container and container.read_ACL) or "",
                 "anonymous": asdict(found),
                 "public": found.public,

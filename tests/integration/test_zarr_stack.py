@@ -39,12 +39,12 @@ def test_the_life_of_an_environment(stack: Any, tmp_path: Path) -> None:
     switched = stack()
     assert (switched.rc, switched.changed) == (0, 1), switched.output
 
-    (path / "mine").touch()
+    (path / "bin" / "mine").touch()
     assert stack("--check", zarr_stack_state="absent").changed == 1
     assert (path / "current").exists()
-    assert stack(zarr_stack_state="absent").changed == 2
-    assert [each.name for each in path.iterdir()] == ["mine"]
-    (path / "mine").unlink()
+    assert stack(zarr_stack_state="absent").changed == 1
+    assert [each for each in path.rglob("*") if each.is_file()] == [path / "bin" / "mine"]
+    (path / "bin" / "mine").unlink()
     assert stack(zarr_stack_state="absent").changed == 1
     assert not path.exists()
     assert stack(zarr_stack_state="absent").changed == 0

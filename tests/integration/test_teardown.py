@@ -1,0 +1,115 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""playbooks/teardown.yml after playbooks/site.yml, with a cloud of its own: what goes, what stays, and that a check says so before."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+PLAYBOOKS = Path(__file__).resolve().parents[2] / "playbooks"
+
+
+@dataclass(frozen=True)
+class Site:
+    """A site that site.yml has built: two buckets, one with a store of the kit's and an object of somebody else's."""
+
+    cloud: Any
+    path: Path
+    run: Callable[..., Any]
+
+    @property
+    def stack(self) -> Path:
+        return self.path / "stack"
+
+    @property
+    def profile(self) -> Path:
+        return self.path / "aws" / "config"
+
+    @property
+    def local_store(self) -> Path:
+        return self.path / "local.zarr"
+
+    def buckets(self) -> list[str]:
+        with self.cloud.connect() as connection:
+            return sorted(each.name for each in connection.object_store.containers())
+
+    def keys(self) -> int:
+        """How many pairs of S3 keys the user has."""
+        with self.cloud.connect() as connection:
+            return len(connection.identity.get(f"/users/{connection.current_user_id}/credentials/OS-EC2").json()["credentials"])
+
+
+@pytest.fixture
+def site(start_cloud: Any, run_playbook: Any, tmp_path: Path) -> Site:
+    cloud = start_cloud(tls=True)
+    source = tmp_path / "air.nc"
+    xr.Dataset({"air": ("time", np.arange(8.0))}).to_netcdf(source, engine="h5netcdf")
+    variables = {
+        **cloud.variables,
+        "zarr_cloud": "embedded",
+        "zarr_openstack_environment": {"OS_CLIENT_CONFIG_FILE": str(cloud.clouds_file)},
+        "zarr_profile": "lab",
+        "zarr_profile_file": str(tmp_path / "aws" / "config"),
+        "zarr_stack_path": str(tmp_path / "stack"),
+        "zarr_stack_python": sys.executable,
+        "zarr_buckets": [{"name": "full"}, {"name": "empty"}],
+        "zarr_datasets": [
+            {"name": "air", "source": str(source), "store": "s3://full/air.zarr"},
+            {"name": "local", "source": str(source), "store": str(tmp_path / "local.zarr")},
+        ],
+    }
+
+    def run(playbook: str, *arguments: str, check: bool = True, **more: Any) -> Any:
+        return run_playbook(PLAYBOOKS / playbook, *arguments, extra_vars={**variables, **more}, check=check)
+
+    built = Site(cloud, tmp_path, run)
+    before = built.keys()
+    run("site.yml")
+    assert (built.buckets(), built.keys() - before, built.local_store.exists()) == (["empty", "full"], 1, True)
+    return built
+
+
+def nothing_left(site: Site) -> bool:
+    return site.profile.read_text() == "" and not site.stack.exists()
+
+
+def test_what_the_site_made_goes_and_data_only_when_told_twice(site: Site) -> None:
+    keys = site.keys()
+    predicted = site.run("teardown.yml", "--check", "--diff")
+    assert "bucket full: it holds" in predicted.stdout
+    assert "bucket empty, which is empty" in predicted.stdout
+    assert (site.buckets(), site.keys(), nothing_left(site)) == (["empty", "full"], keys, False)
+
+    first = site.run("teardown.yml")
+    assert "bucket full: it holds" in first.stdout
+    assert (site.buckets(), site.keys(), nothing_left(site)) == (["full"], keys - 1, True)
+    assert site.local_store.exists()
+    assert predicted.changed == first.changed == 3  # keys with their profile, bucket, environment
+
+    for arguments in ((), ("--check",)):
+        assert site.run("teardown.yml", *arguments).changed == 0
+
+    predicted = site.run("teardown.yml", "--check", zarr_teardown_data=True)
+    assert "bucket full, with all its" in predicted.stdout
+    assert (site.buckets(), site.local_store.exists()) == (["full"], True)
+    last = site.run("teardown.yml", zarr_teardown_data=True)
+    assert (site.buckets(), site.local_store.exists()) == ([], False)
+    assert not site.local_store.with_name("local.zarr.zarrstream").exists()
+    assert predicted.changed == last.changed > 0
+    assert site.run("teardown.yml", zarr_teardown_data=True).changed == 0
+
+    refused = site.run("teardown.yml", zarr_teardown_cloud=True, check=False)
+    assert refused.rc
+    assert "Set zarr_teardown_data too" in refused.stdout
+    both = {"zarr_teardown_data": True, "zarr_teardown_cloud": True}
+    assert site.run("teardown.yml", **both).changed > 0
+    assert not site.cloud.path.exists()
+    assert site.run("teardown.yml", **both).changed == 0
