@@ -98,6 +98,7 @@ options:
   missing:
     description:
       - Whether a chunk may be missing and stand for fill values, as V(write_empty_chunks=False) of zarr-python leaves it.
+        With V(error) chunks that a decoded shard leaves out count too.
       - With V(error) no chunk may, as M(zarrstream.platform.zarr_write) stores them all. With V(fill) any may. With
         V(manifest) those may that the manifest does not list.
     type: str

@@ -91,7 +91,8 @@ options:
         V(astype), or dictionaries of the same form.
       - With any of the other four the values are decoded and packed anew by the CF conventions. Values that do not fit
         are refused.
-      - In format 3 codecs without a checksum of their own are followed by CRC32C, so that readers notice damage.
+      - In format 3 codecs without a checksum of their own are followed by CRC32C, so that readers notice damage. Format 2 has no
+        place for one, so that there V(blosc), V(lz4) and V(none) stay without.
     type: dict
     default: {}
   consolidated:

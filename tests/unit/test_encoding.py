@@ -84,14 +84,24 @@ def test_parameters_that_a_codec_does_not_take_are_refused_before_any_write(opti
         rehearse(parsed(**options), np.dtype("f4"), zarr_format)
 
 
-@pytest.mark.parametrize("compressor", ["zstd", "blosc", "lz4", "none", "gzip", "zlib"])
-def test_no_flipped_bit_passes_a_codec_of_format_3(tmp_path: Path, compressor: str) -> None:
+UNCHECKED_ZSTD = {"name": "zstd", "checksum": False}
+
+
+@pytest.mark.parametrize(
+    ("compressor", "zarr_format", "shards"),
+    [
+        *((name, 3, None) for name in ("zstd", UNCHECKED_ZSTD, "blosc", "lz4", "none", "gzip", "zlib")),
+        *((name, 3, (1000,)) for name in ("zstd", "blosc", "none")),
+        *((name, 2, None) for name in ("zstd", "gzip", "zlib", "bz2")),
+    ],
+)
+def test_no_flipped_bit_passes(tmp_path: Path, compressor: Any, zarr_format: Literal[2, 3], shards: tuple[int] | None) -> None:
     values = np.random.default_rng(1).random(1000)
-    made = zarr.create_array(
-        tmp_path / "a", shape=(1000,), chunks=(1000,), dtype="f8", **codec_arguments(parsed(compressor=compressor), values.dtype, 3)
-    )
+    arguments = codec_arguments(parsed(compressor=compressor), values.dtype, zarr_format)
+    chunks = (250,) if shards else (1000,)
+    made = zarr.create_array(tmp_path / "a", shape=1000, chunks=chunks, shards=shards, dtype="f8", zarr_format=zarr_format, **arguments)
     made[:] = values
-    path = tmp_path / "a" / "c" / "0"
+    path = tmp_path / "a" / ("c/0" if zarr_format == 3 else "0")
     whole = path.read_bytes()
     for position in range(20, len(whole), len(whole) // 40):
         path.write_bytes(whole[:position] + bytes([whole[position] ^ 4]) + whole[position + 1 :])

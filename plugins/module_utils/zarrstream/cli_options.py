@@ -55,6 +55,7 @@ def _write_options(parser: Parser) -> None:
     parser.add_argument("--variables", type=_names, action="extend", metavar="A,B", help="the variables to write; all, if not given")
     parser.add_argument("--chunks", type=_lengths, default="auto", metavar="DIM=N,…", help="lengths of chunks by dimension, or auto")
     parser.add_argument("--shards", type=_lengths, metavar="DIM=N,…", help="lengths of shards by dimension, or auto")
+    parser.add_argument("--memory", metavar="SIZE", help="what the data may take while they are written, such as 2GiB")
     parser.add_argument("--encoding", type=_document, default={}, metavar="JSON", help="encoding by variable; @FILE reads it from a file")
     parser.add_argument("--consolidated", action=argparse.BooleanOptionalAction, default=True, help="write consolidated metadata")
     parser.add_argument("--mode", choices=("create", "replace", "append"), default="create", help="what to do with a store that is there")

@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """How an array is stored: codecs by name, and new packing (dtype, scale_factor, add_offset, _FillValue) where it is asked for.
 
-Codecs that cannot tell a flipped bit get a checksum: Zstandard its own, others in Zarr v3 a CRC32C at the end.
+Codecs that cannot tell a flipped bit get a checksum: Zstandard its own, others in Zarr v3 a CRC32C at the end. Zarr v2 has no
+place for one behind a compressor, and before it, as a filter, it would hide the elements' size from Blosc; there Blosc, LZ4 and
+uncompressed chunks stay without, and only the manifest tells damage.
 """
 
 from __future__ import annotations
@@ -87,7 +89,7 @@ def codec_arguments(encoding: Encoding, dtype: np.dtype, zarr_format: int) -> di
     before = [codec for codec in encoding.filters if codec.name == "shuffle"]  # bytes to bytes: belongs to the compressors
     filters = [codec for codec in encoding.filters if codec.name != "shuffle"]
     compressors = [_v3_codec(encoding, codec, dtype) for codec in [*before, encoding.compressor] if codec.name != "none"]
-    if encoding.compressor.name not in _OWN_CHECKSUM:
+    if not _tells_damage(encoding.compressor):
         from zarr.codecs import Crc32cCodec
 
         compressors.append(Crc32cCodec())
@@ -245,6 +247,10 @@ def _parameters(codec: Codec, dtype: np.dtype, zarr_format: int) -> dict[str, An
     if codec.name == "astype":
         parameters.setdefault("decode_dtype", dtype.str)
     return parameters
+
+
+def _tells_damage(codec: Codec) -> bool:
+    return codec.name in _OWN_CHECKSUM and codec.parameters.get("checksum", True) is True
 
 
 def _numcodec(encoding: Encoding, codec: Codec, dtype: np.dtype) -> Any:

@@ -18,6 +18,7 @@ from .layout import ArrayLayout, count_to
 from .parallel import WORKERS, each
 from .reference import Reference
 from .report import CheckResult, Findings, found, many, passed, skipped
+from .shards import left_out
 from .snapshot import Snapshot, human_bytes, one_line
 from .structure import wanted_but_absent
 
@@ -139,6 +140,9 @@ def _examine(shot: Snapshot, reader: ChunkReader, reference: Reference | None, r
         values = reader.decode(task.layout, task.place, data)
     except Exception as error:  # noqa: BLE001 - codecs raise anything for damaged bytes
         return Outcome(task, problem=f"does not decode: {one_line(error)}", stored=len(data))
+    if shot.request.missing == "error" and (absent := left_out(task.layout, task.place, data)):
+        text = f"{many(len(absent), 'chunk')} missing within the shard, such as {list(absent[0])}: a reader gets fill values"
+        return Outcome(task, problem=text, stored=len(data))
     rule = rules.get(task.layout.path)
     if reference is None or rule is None:
         return Outcome(task, stored=len(data))
