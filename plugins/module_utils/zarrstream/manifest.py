@@ -16,6 +16,7 @@ from .errors import ZarrstreamError
 
 VERSION = 1
 MANIFEST = "manifest.json"
+PREVIOUS = "previous.json"  # the manifest of the store that an append or a replacement began with, until it is done
 WRITING = "writing.json"  # there while a write is under way, or was broken off
 
 

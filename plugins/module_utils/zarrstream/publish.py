@@ -1,11 +1,8 @@
 # Copyright (c) 2026, the Zarrstream authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Making a copied store visible, in the one order in which no reader ever finds less than all of it.
+"""Making copied objects visible, in the one order in which no reader ever finds less than all of it.
 
-1. Marker, created only where there is none, so that of two writers that begin together one goes on. Swift lets several
-   creations at the same moment succeed (measured: all five of five, in most tries) and keeps the last; in a bucket a writer
-   therefore looks again after a moment before it sends its first chunk, and every second from then on. From here on, what
-   lies there without a root is known to be a write of ours that was broken off.
+1. Marker (``marker``): from here on, what lies there without a root is known to be a write of ours that was broken off.
 2. Chunks. Without metadata they are no array to anybody.
 3. The arrays' metadata, when every chunk was found in a listing: an array that opens is complete.
 4. The manifest. It comes before the root, so that a store that opens always has one, and a second run finds it.
@@ -14,126 +11,74 @@
 6. The marker goes. A kill between 5 and 6 leaves a whole store and a marker, which the next run removes.
 
 Before a broken-off write is done again its metadata and manifest go first: chunks of another shape must not land under them.
+``append`` keeps the old root until its last step puts the new one in its place; ``replace`` takes it away just before 3.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import socket
-import threading
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Collection, Mapping
 
 from .errors import Conflict, ZarrstreamError
-from .existing import opening_documents, read_marker
-from .manifest import MANIFEST, WRITING, Manifest, Stored, md5_of
+from .existing import State, root_documents
+from .manifest import MANIFEST, PREVIOUS, WRITING, Manifest, Stored, md5_of
+from .marker import Marker, check_alone, create, is_alive, leave, read_marker, take
 from .store import Objects
 from .template import Template
 from .transfer import damaged, is_metadata
 
-SETTLE = 1.0  # seconds between a server's look for an object and the moment from which all see the new one
-CHECK_INTERVAL = 1.0  # seconds
-_AT_WORK: set[object] = set()  # ids of the writes of this process
 
-
-@dataclass(frozen=True)
-class Marker:
-    """Who is writing: a random id, the request's fingerprint, the start (ISO 8601, UTC)."""
-
-    write_id: str
-    fingerprint: str
-    started: str
-
-    def to_json(self) -> bytes:
-        """The document beside the store."""
-        document = {
-            "zarrstream_writing": 1,
-            "write_id": self.write_id,
-            "fingerprint": self.fingerprint,
-            "started": self.started,
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "process_began": _process_began(os.getpid()),
-        }
-        return json.dumps(document).encode()
-
-
-def is_alive(marker: Mapping[str, object]) -> bool:
-    """Whether a marker is that of a write which still runs on this host; of other hosts nothing is known."""
-    pid, began = marker.get("pid"), marker.get("process_began")
-    if marker.get("host") != socket.gethostname() or not isinstance(pid, int) or began is None:
-        return False
-    return marker.get("write_id") in _AT_WORK if pid == os.getpid() else began == _process_began(pid)
-
-
-def _process_began(pid: int) -> int | None:
-    """Clock ticks from the boot to the start of a process, which tell it from a later one with its number; None if it is gone."""
-    try:
-        after_name = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-        return int(after_name[19])
-    except (OSError, IndexError, ValueError):
-        return None
-
-
-def begin(objects: Objects, marker: Marker, *, again: bool) -> None:
-    """Put the marker; ``again`` clears the metadata of a broken-off write."""
+def begin(objects: Objects, marker: Marker, state: State) -> None:
+    """Put the marker, and see that nothing was published since the place was looked at; then keep or clear what is there."""
     place = objects.place
-    key, document = f"{place.sidecar}/{WRITING}", marker.to_json()
-    if again and not is_alive(read_marker(objects)):
-        objects.put(key, document)
-    elif again or not _create(objects, key, document):
-        raise _somebody_else(objects)
-    if objects.get(key) is None:  # without it nobody could tell what the chunks are
-        raise damaged(objects, key)
-    check_alone(objects, marker)
-    _AT_WORK.add(marker.write_id)
-    if again:
-        Watch(objects, marker).check()
-    if opening_documents(objects):  # another one began after we had looked, and its marker was gone before ours came
-        finish(objects)
+    take(objects, marker, again=state.marker is not None)
+    record = objects.get(f"{place.sidecar}/{MANIFEST}")
+    if root_documents(objects) != state.roots or (state.roots and record != state.record):
+        finish(objects, marker)  # another one began after we had looked, and its marker was gone before ours came
         raise Conflict(f"another writer published '{place.url}' just now. Run again to see whether it is the same.", store=place.url)
-    if again:
+    if state.found.root:
+        assert state.manifest is not None  # noqa: S101 - what has none is refused
+        objects.put(f"{place.sidecar}/{PREVIOUS}", state.manifest.to_json())
+    elif state.marker is not None:
         objects.delete([info.key for info in objects.list(place.key) if is_metadata(info.key)])
         objects.delete([f"{place.sidecar}/{MANIFEST}"])
+    if state.marker is not None:
         objects.sweep()
 
 
-def leave(marker: Marker) -> None:
-    """The write has ended, well or not: what it left may be taken over, by this process too."""
-    _AT_WORK.discard(marker.write_id)
-
-
-def check_listing(objects: Objects, records: Mapping[str, Stored], *, again: bool) -> int:
+def check_listing(
+    objects: Objects, records: Mapping[str, Stored], *, again: bool, staged: Collection[str] = (), others: Collection[str] = ()
+) -> int:
     """Compare what the server lists with what was sent: size, and MD5 where the ETag is one. Returns the objects compared.
 
-    Objects that nobody planned go, where they are left from a broken-off write (``again``), else they are a Conflict.
+    ``staged`` are the keys that lie beside the store yet. Objects that nobody planned and that are none of ``others``
+    go, where they are left from a broken-off write (``again``), else they are a Conflict.
     """
     place = objects.place
-    waiting = dict(records)
+    waiting = {locate(objects, key, staged): stored for key, stored in records.items()}
+    compared = len(waiting)
     strays: list[str] = []
-    for info in objects.list(place.key):
-        sent = waiting.pop(info.key.removeprefix(f"{place.key}/"), None)
+    folders = [place.key, staging(objects)] if staged else [place.key]
+    for info in (info for folder in folders for info in objects.list(folder)):
+        sent = waiting.pop(info.key, None)
         if sent is None:
-            strays.append(info.key)
+            if info.key.removeprefix(f"{place.key}/") not in others:
+                strays.append(info.key)
         elif info.size != sent.size:
             raise damaged(objects, info.key, f"has {info.size} bytes, {sent.size} were sent")
         elif info.etag and "-" not in info.etag and info.etag != sent.md5:
             raise damaged(objects, info.key, f"has the MD5 {info.etag}, {sent.md5} was sent")
     for key, sent in waiting.items():  # a listing may lag behind: the object itself decides
-        data = objects.get(f"{place.key}/{key}")
+        data = objects.get(key)
         if data is None or md5_of(data) != sent:
-            raise damaged(objects, f"{place.key}/{key}", "is missing" if data is None else "has other bytes than were sent")
+            raise damaged(objects, key, "is missing" if data is None else "has other bytes than were sent")
     if strays and not again:
         raise Conflict(f"{strays[0]} appeared while '{place.url}' was being written: somebody else writes there.", key=strays[0])
     objects.delete(strays)
-    return len(records)
+    return compared
 
 
-def publish(objects: Objects, template: Template, manifest: Manifest, marker: Marker, *, read_back: bool) -> None:
-    """Steps 3 to 5 of the order above. Raises Conflict where another writer was faster."""
+def publish(objects: Objects, template: Template, manifest: Manifest, marker: Marker, *, read_back: bool, over: bool = False) -> None:
+    """Steps 3 to 5 of the order above, ``over`` the root of the store before. Raises Conflict where another writer was faster."""
     place = objects.place
     check_alone(objects, marker)
     *others, last = template.root
@@ -145,73 +90,71 @@ def publish(objects: Objects, template: Template, manifest: Manifest, marker: Ma
         if read_back and objects.get(key) != data:
             raise damaged(objects, key)
     check_alone(objects, marker)
-    if not _create(objects, f"{place.key}/{last}", template.root[last]):
+    root = f"{place.key}/{last}"
+    if over:
+        objects.put(root, template.root[last])
+    elif not create(objects, root, template.root[last]):
         raise Conflict(
             f"another writer published '{place.url}' first, with other contents. Compare the two requests, and write to another place.",
             store=place.url,
         )
-    if objects.get(f"{place.key}/{last}") != template.root[last]:
-        objects.delete([f"{place.key}/{last}"])  # it was created just now, and so it is ours
-        raise damaged(objects, f"{place.key}/{last}")
+    if objects.get(root) != template.root[last]:
+        if not over:
+            objects.delete([root])  # it was created just now, and so it is ours
+        raise damaged(objects, root)
 
 
-def finish(objects: Objects) -> None:
-    """Step 6: remove the marker."""
+def finish(objects: Objects, marker: Marker) -> None:
+    """Step 6: remove what was kept beside the store for the case that it breaks off, and the marker last, if it is ours yet."""
+    place = objects.place
     try:
-        objects.delete([f"{objects.place.sidecar}/{WRITING}"])
+        if (read_marker(objects) or {}).get("write_id") != marker.write_id:
+            return
+        kept = (f"{place.sidecar}/{MANIFEST}", f"{place.sidecar}/{WRITING}")
+        objects.delete([info.key for info in objects.list(place.sidecar) if info.key not in kept])
+        objects.tidy()
+        objects.delete([f"{place.sidecar}/{WRITING}"])
     except ZarrstreamError as error:
         text = f"'{objects.place.url}' is published and whole, but its marker stayed: {error} The next run of the same request removes it."
         raise type(error)(text, **error.details) from error
 
 
-def _create(objects: Objects, key: str, data: bytes) -> bool:
-    """Put an object where there is none; False where there is another.
-
-    Where exactly these bytes are there already it was our own request, whose answer got lost before it was sent again.
-    """
+def finish_published(objects: Objects, state: State, marker: Marker) -> None:
+    """Finish a write that was killed after it had published, if nobody else does."""
+    if state.manifest is None or is_alive(state.marker or {}):
+        return
     try:
-        objects.put(key, data, create=True)
+        take(objects, marker, again=True)
+        if root_documents(objects) == state.roots and objects.get(f"{objects.place.sidecar}/{MANIFEST}") == state.record:
+            if (state.marker or {}).get("mode") == "replace":
+                clear(objects, state.manifest)
+            finish(objects, marker)
     except Conflict:
-        return objects.get(key) == data
-    return True
+        return
+    finally:
+        leave(marker)
 
 
-class Watch:
-    """Sees to it that no second writer works at the same place: none may send a chunk before the first ``check`` returned."""
-
-    def __init__(self, objects: Objects, marker: Marker) -> None:
-        self._objects, self._marker = objects, marker
-        self._lock = threading.Lock()
-        # A folder creates a file once; in a bucket a writer that began at the same moment has to have time to show.
-        self._due = time.monotonic() + (SETTLE if objects.place.bucket is not None else CHECK_INTERVAL)
-        self._settled = objects.place.bucket is None
-
-    def check(self) -> None:
-        """Look for another writer when it is time; raises Conflict where there is one."""
-        with self._lock:
-            if not self._settled:
-                time.sleep(max(0.0, self._due - time.monotonic()))
-            if time.monotonic() >= self._due:
-                check_alone(self._objects, self._marker)
-                self._due = time.monotonic() + CHECK_INTERVAL
-                self._settled = True
+def clear(objects: Objects, manifest: Manifest) -> None:
+    """Remove from the store what is not of it: what a replacement has left of the store before."""
+    place = objects.place
+    objects.delete([info.key for info in objects.list(place.key) if info.key.removeprefix(f"{place.key}/") not in manifest.objects])
 
 
-def check_alone(objects: Objects, marker: Marker) -> None:
-    """Raises Conflict where the marker is not ours any more."""
-    if read_marker(objects).get("write_id") != marker.write_id:
-        raise _somebody_else(objects)
+def staging(objects: Objects) -> str:
+    """Where objects wait whose keys still belong to the store that they replace."""
+    return f"{objects.place.sidecar}/staged"
 
 
-def _somebody_else(objects: Objects) -> Conflict:
-    found = read_marker(objects)
-    who = f"process {found.get('pid')} on {found.get('host')}, since {found.get('started')}" if found else "it has removed our marker"
-    return Conflict(f"another writer is at work on '{objects.place.url}': {who}. Run one at a time.", store=objects.place.url)
+def locate(objects: Objects, key: str, staged: Collection[str]) -> str:
+    """The place of an object of the store, by its key below the store: there, or where it waits."""
+    return f"{staging(objects) if key in staged else objects.place.key}/{key}"
 
 
-def unpublished(error: ZarrstreamError) -> ZarrstreamError:
+def unpublished(error: ZarrstreamError, *, over: bool = False) -> ZarrstreamError:
     """The same error, with what it left behind and what to do; a Conflict is another writer's doing, and says so itself."""
     if isinstance(error, Conflict):
         return error
-    text = f"{error} Nothing was published: readers find no store. The same request, run again, finishes it."
+    left = "readers find the store as it was before" if over else "readers find no store"
+    text = f"{error} Nothing was published: {left}. The same request, run again, finishes it."
     return type(error)(text, **error.details)

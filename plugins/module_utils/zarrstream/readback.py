@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import math
 import random
-import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Literal
 
 from .errors import WriteError
+from .lossy import through_codecs
 from .manifest import Stored
 from .plan import ArrayPlan, Block, WritePlan
 from .store import Objects
@@ -40,15 +40,16 @@ def compare_values(
     records: Mapping[str, Stored],
     blocks: Iterable[Block],
     zarr_format: Literal[2, 3],
+    where: Callable[[str], str],
 ) -> int:
     """Decode these blocks from the store and compare them with the source; returns the bytes compared, or raises WriteError."""
-    store = staged_store(objects, template.documents, records=records)
+    store = staged_store(objects, template.documents, where=where, proved=lambda key, stored: records.get(key) == stored)
     arrays = {array.name: open_staged(store, array, zarr_format) for array in plan.arrays}
     compared: list[int] = []
 
     def check(block: Block, expected: np.ndarray) -> None:
         if encoder.encodings[block.array].lossy(expected.dtype):
-            expected = _through_codecs(template, block, expected, arrays[block.array].shape, zarr_format)
+            expected = through_codecs(template.arrays, block, expected, zarr_format)
         found = arrays[block.array][tuple(slice(start, stop) for start, stop in block.region)]
         if not same_bits(found, expected):
             where = ", ".join(f"{start}:{stop}" for start, stop in block.region)
@@ -78,21 +79,3 @@ def _chunk(array: ArrayPlan, index: int) -> Block:
         position = index // math.prod(counts[axis + 1 :]) % counts[axis]
         region.append((position * step, min((position + 1) * step, size)))
     return array.task(tuple(region))
-
-
-def _through_codecs(template: Template, block: Block, values: np.ndarray, shape: tuple[int, ...], zarr_format: Literal[2, 3]) -> np.ndarray:
-    """What lossy codecs make of the values, worked out in memory."""
-    import numpy as np
-    import zarr
-    from zarr.core.buffer import default_buffer_prototype
-    from zarr.storage import MemoryStore
-
-    buffer = default_buffer_prototype().buffer
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # as in template
-        store = MemoryStore({key: buffer.from_bytes(data) for key, data in template.arrays.items() if key.startswith(f"{block.array}/")})
-        array = zarr.open_array(store, path=block.array, mode="r+", zarr_format=zarr_format)
-        region = tuple(slice(start, stop) for start, stop in block.region)
-        assert array.shape == shape  # noqa: S101 - the same template
-        array[region] = values
-        return np.asarray(array[region])

@@ -13,14 +13,10 @@ from .memory import parse_memory
 from .store import Objects, StoreUrl, open_objects
 
 _LATER = {
-    "append_dim": "appending is not there yet. Leave 'append_dim' out, and write all files as one source to a new store.",
     "scheduler": "writing on a Dask cluster is not there yet. Leave 'scheduler' out: this host writes with several threads.",
     "scheduler_tls": "writing on a Dask cluster is not there yet. Leave 'scheduler_tls' out.",
 }
-_MODES = {
-    "append": "mode 'append' is not there yet. Write all files as one source to a new store with mode 'create'.",
-    "replace": "mode 'replace' is not there yet. Write to a new store with mode 'create', then remove the old one.",
-}
+MODES = ("create", "replace", "append")
 VERIFY = ("none", "manifest", "sample", "full")
 
 
@@ -73,13 +69,10 @@ def request_from(options: Mapping[str, Any]) -> WriteRequest:
 
 def check_request(request: WriteRequest) -> None:
     """Raises BadRequest for values that are wrong in themselves, and for what is not there yet."""
-    if request.mode in _MODES:
-        raise BadRequest(_MODES[request.mode], mode=request.mode)
     for name, text in _LATER.items():
         if getattr(request, name):
             raise BadRequest(f"{name}: {text}")
-    if request.mode != "create":
-        raise BadRequest(f"mode is '{request.mode}': it is create. (append and replace come later.)", mode=request.mode)
+    _check_mode(request)
     if request.zarr_format not in (2, 3):
         raise BadRequest(f"zarr_format is {request.zarr_format!r}: it is 2 or 3.")
     if request.shards and request.zarr_format == 2:
@@ -89,6 +82,17 @@ def check_request(request: WriteRequest) -> None:
         raise BadRequest(f"verify is '{request.verify}': it is one of {', '.join(VERIFY)}.")
     if request.variables is not None and not request.variables:
         raise BadRequest("variables is an empty list. Leave it out to write all of them.")
+
+
+def _check_mode(request: WriteRequest) -> None:
+    if request.mode not in MODES:
+        raise BadRequest(f"mode is '{request.mode}': it is one of {', '.join(MODES)}.", mode=request.mode)
+    if request.mode == "append":
+        raise BadRequest("mode 'append' is not there yet. Write all files as one source with mode 'create', or 'replace'.", mode="append")
+    if request.mode == "append" and not request.append_dim:
+        raise BadRequest("mode is 'append' without append_dim: name the dimension that grows, such as time.")
+    if request.mode != "append" and request.append_dim:
+        raise BadRequest(f"append_dim is '{request.append_dim}', and mode is '{request.mode}'. Leave it out, or set mode to append.")
 
 
 def chunk_lengths(chunks: Mapping[str, Any] | str | None) -> dict[str, int] | None:

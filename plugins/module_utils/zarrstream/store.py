@@ -7,8 +7,11 @@ obstore carries every request: one retry layer with a deadline, time-outs, and c
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -208,6 +211,15 @@ class Objects:
         except Exception as error:
             raise self.translate(error, "write", key) from error
 
+    def copy(self, key: str, to: str) -> None:
+        """Copy an object within the bucket or folder, over what is there."""
+        import obstore
+
+        try:
+            obstore.copy(self.raw, key, to)
+        except Exception as error:
+            raise self.translate(error, "copy", key) from error
+
     async def put_async(self, key: str, data: bytes) -> None:
         """As ``put``, for many requests at a time."""
         import obstore
@@ -229,6 +241,22 @@ class Objects:
             except Exception as error:
                 raise self.translate(error, "delete", key) from error
 
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Alone among the writers of this host while it lasts, in a folder; a bucket has nothing of the kind."""
+        handle = None
+        if self.place.parent is not None:
+            folder = self.place.parent / self.place.sidecar
+            with suppress(OSError):  # a place that cannot be written to says so at the first object; some network disks have no locks
+                folder.mkdir(parents=True, exist_ok=True)
+                handle = os.open(folder, os.O_RDONLY)
+                fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            if handle is not None:
+                os.close(handle)
+
     def sweep(self) -> None:
         """Remove what a killed write left of half-written files; a bucket never shows any."""
         if self.place.parent is None:
@@ -237,6 +265,15 @@ class Objects:
             for path in folder.rglob("*#*"):  # obstore writes "name#1" and renames it; such names are in no listing
                 if _STAGED.search(path.name) and path.is_file():
                     path.unlink(missing_ok=True)
+
+    def tidy(self) -> None:
+        """Remove folders that have become empty; a bucket has none."""
+        if self.place.parent is None:
+            return
+        for folder in (self.place.parent / self.place.key, self.place.parent / self.place.sidecar):
+            for path in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
+                with suppress(OSError):  # it holds something
+                    path.rmdir()
 
     def zarr_store(self, *, read_only: bool = True) -> Store:
         """The Zarr store at ``place`` for zarr-python; a reading one unless told otherwise."""

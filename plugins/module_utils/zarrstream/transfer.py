@@ -5,13 +5,15 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import warnings
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from .chunking import Region
 from .errors import WriteError
 from .manifest import Stored, md5_of
 from .plan import ArrayPlan, Block
@@ -31,25 +33,32 @@ def staged_store(  # noqa: C901 - one class of a dozen short methods, whose base
     objects: Objects,
     documents: Mapping[str, bytes],
     *,
+    where: Callable[[str], str] | None = None,
     on_stored: Callable[[str, Stored], None] | None = None,
-    records: Mapping[str, Stored] | None = None,
+    kept: Mapping[str, Stored] | None = None,
+    send: Callable[[str, bytes], Awaitable[None]] | None = None,
+    proved: Callable[[str, Stored], bool] | None = None,
 ) -> Any:
     """A Zarr store over chunks that are not published: metadata from ``documents``, chunks to or from ``objects``.
 
+    ``where`` gives the place of an object by its key, below the store if it is left out.
+
     With ``on_stored`` it writes, and calls it with every object's key and record; it reads no chunk, because every block
-    covers whole chunks. With ``records`` it reads, and raises WriteError for an object that is not as recorded.
+    covers whole chunks. What is in ``kept`` with the same bytes is not sent; ``send`` sends the others, to ``objects`` if it
+    is left out. With ``proved`` it reads, and raises WriteError for an object of which that is not true.
     """
     from zarr.abc.store import Store
     from zarr.core.buffer import default_buffer_prototype
 
-    prefix = objects.place.key
+    place = where or (lambda key: f"{objects.place.key}/{key}")
+    put = send or (lambda key, data: objects.put_async(place(key), data))
 
     @lru_cache(WORKERS)  # a shard at the edge of its array is read in parts, one after the other
     def read_back(key: str) -> bytes:
-        data = objects.get(f"{prefix}/{key}")
-        assert records is not None  # noqa: S101 - see above
-        if data is None or md5_of(data) != records.get(key):
-            raise damaged(objects, f"{prefix}/{key}", "is missing" if data is None else "has other bytes than were sent")
+        data = objects.get(place(key))
+        assert proved is not None  # noqa: S101 - see above
+        if data is None or not proved(key, md5_of(data)):
+            raise damaged(objects, place(key), "is missing" if data is None else "has other bytes than were sent")
         return data
 
     class StagedStore(Store):
@@ -65,7 +74,7 @@ def staged_store(  # noqa: C901 - one class of a dozen short methods, whose base
 
         async def get(self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None) -> Buffer | None:
             data = documents.get(key)
-            if data is None and records is not None and not is_metadata(key):
+            if data is None and proved is not None and not is_metadata(key):
                 data = await asyncio.to_thread(read_back, key)
             if data is None:
                 return None
@@ -75,7 +84,8 @@ def staged_store(  # noqa: C901 - one class of a dozen short methods, whose base
             assert on_stored is not None  # noqa: S101 - see above
             data = value.to_bytes()
             stored = await asyncio.to_thread(md5_of, data) if len(data) > _HASH_IN_THREAD else md5_of(data)
-            await objects.put_async(f"{prefix}/{key}", data)
+            if kept is None or kept.get(key) != stored:
+                await put(key, data)
             on_stored(key, stored)
 
         async def exists(self, key: str) -> bool:
@@ -118,6 +128,14 @@ def open_staged(store: Any, array: ArrayPlan, zarr_format: Literal[2, 3]) -> zar
         warnings.simplefilter("ignore")  # as in template
         mode: Literal["r", "r+"] = "r" if store.read_only else "r+"
         return zarr.open_array(store, path=array.name, mode=mode, zarr_format=zarr_format)
+
+
+def block_keys(array: zarr.Array, name: str, region: Region) -> Iterator[str]:
+    """The keys of the objects in a region of whole objects (chunks, or shards), as the array's metadata spells them."""
+    unit = array.shards or array.chunks
+    ranges = [range(start // step, -(-stop // step)) for (start, stop), step in zip(region, unit, strict=True)]
+    for position in itertools.product(*ranges):
+        yield f"{name}/{array.metadata.encode_chunk_key(position)}"
 
 
 def copy_blocks(

@@ -9,86 +9,34 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .encoding import parse_encoding
-from .errors import WriteError, ZarrstreamError
-from .existing import look, refusal
+from .errors import Conflict, ZarrstreamError
+from .existing import State, look, refusal, strangers
 from .fingerprint import fingerprint, normal_request
 from .libraries import missing_libraries_named
-from .manifest import MANIFEST, Manifest, Stored, md5_of
-from .memory import parse_memory, usable_memory
-from .plan import Block, Decision, WritePlan, decide, make_plan
+from .marker import Marker
+from .plan import decide
 from .progress import Progress, ProgressReporter, check_path
-from .publish import Marker, Watch, begin, check_listing, finish, leave, publish, unpublished
+from .publish import finish_published
 from .request import WriteRequest, check_request, chunk_lengths, shard_lengths
+from .situation import Action, Situation, WriteResult
 from .source import Item, Stat, check_apart, find_source, stat_items, take_digests
-from .store import Objects, StoreUrl, parse_store
+from .store import Objects, parse_store
 
 if TYPE_CHECKING:
-    import numpy as np
+    from .work import Work
 
-    from .template import Encoder, Template
+__all__ = ["WriteRequest", "WriteResult", "preview", "write_dataset"]
 
-
-@dataclass(frozen=True)
-class WriteResult:
-    """What was done, or in a preview would be; the same fields in every case.
-
-    ``objects`` and ``bytes_stored`` describe the store; ``bytes_read`` counts the source's bytes that were read, not compressed.
-    """
-
-    changed: bool
-    action: Decision
-    store: str
-    fingerprint: str
-    manifest: str
-    plan: dict[str, Any]
-    objects: int
-    bytes_read: int
-    bytes_stored: int
-    seconds: float
-    mib_per_second: float
-    verification: dict[str, Any]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
-
-    def diff(self) -> dict[str, str]:
-        """The store before and after, a line for each array."""
-        lines = [
-            f"{array['name']}: {array['dtype']} {array['shape']} in "
-            + (f"shards {array['shards']} of " if array.get("shards") else "")
-            + f"chunks {array['chunks']}, {array['objects']} objects"
-            for array in self.plan["arrays"]
-        ]
-        after = "\n".join([self.store, *lines, f"{self.plan['objects']} objects, fingerprint {self.fingerprint[:12]}", ""])
-        return {"before": "" if self.changed else after, "after": after}
-
-
-@dataclass(frozen=True)
-class _Situation:
-    """What is asked for and what was found: everything that is known without opening the source."""
-
-    place: StoreUrl
-    objects: Objects
-    items: tuple[Item, ...]
-    stats: tuple[Stat, ...]
-    normal: dict[str, Any]
-    fingerprint: str
-    decision: Decision
-    manifest: Manifest | None
-    refusal: ZarrstreamError | None
-    marker: bool
-    began: float
-
-    @property
-    def manifest_url(self) -> str:
-        return f"{self.place.url.rstrip('/')}.zarrstream/{MANIFEST}"
+_LEFT_OUT: dict[str, Any] = {
+    "variables": None,
+    "chunks": "auto",
+    "shards": None,
+    "encoding": {},
+}  # how the normal request says so
 
 
 def preview(request: WriteRequest) -> WriteResult:
@@ -96,10 +44,10 @@ def preview(request: WriteRequest) -> WriteResult:
     check_path(request.progress_path)
     with missing_libraries_named():
         situation = _look_around(request)
-        if situation.decision == "nothing":
+        if situation.action == "nothing":
             return _unchanged(situation)
-        with _Work(request, situation) as work:
-            return work.result(changed=True, objects=work.plan_dict["objects"], verification={"level": request.verify})
+        with _open(request, situation) as work:
+            return work.preview() if work.anything else _unchanged(situation)
 
 
 def write_dataset(request: WriteRequest, progress: Callable[[Progress], None] | None = None) -> WriteResult:
@@ -111,15 +59,38 @@ def write_dataset(request: WriteRequest, progress: Callable[[Progress], None] | 
     path = check_path(request.progress_path)
     with missing_libraries_named():
         situation = _look_around(request)
-        if situation.decision == "nothing":
-            if situation.marker:  # a write that was killed after it had published
-                finish(situation.objects)
+        state = situation.state
+        if situation.action == "nothing":
+            if state.marker is not None and not state.broken_off:  # killed after it had published
+                finish_published(situation.objects, state, Marker(uuid.uuid4().hex, situation.fingerprint, ""))
             return _unchanged(situation)
-        with _Work(request, situation) as work, ProgressReporter(path, progress) as reporter:
-            return work.run(reporter)
+        with _open(request, situation) as work:
+            if not work.anything:
+                return _unchanged(situation)
+            with ProgressReporter(path, progress) as reporter:
+                return work.run(reporter)
 
 
-def _look_around(request: WriteRequest) -> _Situation:
+def _open(request: WriteRequest, situation: Situation) -> Work:
+    if situation.action == "append":
+        from .append import Append
+
+        return Append(request, situation)
+    if situation.action == "replace" or (request.mode == "replace" and _replacing(situation.state)):
+        from .replace import Replacement
+
+        return Replacement(request, situation)
+    from .work import Work
+
+    return Work(request, situation)
+
+
+def _replacing(state: State) -> bool:
+    """Whether a replacement was broken off between taking the old store away and publishing the new one."""
+    return not state.found.root and (state.marker or {}).get("mode") == "replace"
+
+
+def _look_around(request: WriteRequest) -> Situation:
     began = time.monotonic()
     check_request(request)
     encodings = parse_encoding(request.encoding)
@@ -127,7 +98,7 @@ def _look_around(request: WriteRequest) -> _Situation:
     items = find_source(request.source, request.open_place)
     check_apart(items, place)
     objects = request.open_place(place)
-    found, manifest = look(objects)
+    state = look(objects)
     normal = normal_request(
         zarr_format=request.zarr_format,
         consolidated=request.consolidated,
@@ -136,187 +107,93 @@ def _look_around(request: WriteRequest) -> _Situation:
         shards=shard_lengths(request.shards),
         encoding={name: encoding.normal() for name, encoding in encodings.items()},
     )
-    known = [Stat(**entry) for entry in manifest.source] if manifest else []
-    stats = take_digests(items, stat_items(items), known)
+    written = state.manifest.source if state.manifest else []
+    noted = (state.marker or {}).get("source") or []
+    stats = take_digests(items, stat_items(items), [Stat(**entry) for entry in [*written, *noted]])
     wanted = fingerprint(normal, [stat.digest for stat in stats])
-    decision = decide(wanted, found)
-    return _Situation(
+    action, refused = _choose(request, objects, state, normal, wanted)
+    if action == "append":
+        assert state.manifest is not None  # noqa: S101 - else it is refused
+        known = {entry["digest"] for entry in written}
+        items, stats = _not_in(known, items, stats)
+        action = action if items else "nothing"
+        digests = [entry["digest"] for entry in written] + [stat.digest for stat in stats]
+        normal, wanted = state.manifest.request, fingerprint(state.manifest.request, digests)
+    return Situation(
         place=place,
         objects=objects,
         items=items,
         stats=stats,
         normal=normal,
         fingerprint=wanted,
-        decision=decision,
-        manifest=manifest,
-        refusal=refusal(objects, found, manifest, normal) if decision == "refuse" else None,
-        marker=found.marker,
+        action=action,
+        state=state,
+        refusal=refused,
         began=began,
     )
 
 
-def _unchanged(situation: _Situation) -> WriteResult:
-    manifest = situation.manifest
+def _choose(
+    request: WriteRequest, objects: Objects, state: State, normal: Mapping[str, Any], wanted: str
+) -> tuple[Action, ZarrstreamError | None]:
+    """What to do about what lies there, and why not if nothing can be done."""
+    decision = decide(wanted, state.found)
+    url = objects.place.url
+    if request.mode != "replace" and _replacing(state):
+        text = f"a replacement of '{url}' was broken off when the old store was gone and the new one not yet there. Run it again first."
+        return "refuse", Conflict(text, store=url)
+    if decision != "refuse":
+        return decision, None
+    strange = strangers(objects, state)
+    if strange or request.mode == "create":
+        return "refuse", refusal(objects, state, normal)
+    if request.mode == "replace":
+        return "replace", None
+    unfit = _unfit(url, state, normal)
+    return ("refuse", unfit) if unfit else ("append", None)
+
+
+def _unfit(url: str, state: State, normal: Mapping[str, Any]) -> Conflict | None:
+    """Why nothing can be appended to this store with this request: what a request leaves out is as the store has it."""
+    manifest = state.manifest
+    if state.found.fingerprint is None or manifest is None:
+        text = f"store '{url}' has a root document that is not the one of its manifest: somebody wrote or changed it since."
+        return Conflict(f"{text} Write it again with mode replace.", store=url)
+    if not manifest.request.get("consolidated"):
+        text = f"store '{url}' has no consolidated metadata, without which its arrays cannot all grow at one moment."
+        return Conflict(f"{text} Write it again with mode replace and consolidated true.", store=url)
+    there = manifest.request
+    differing = [key for key, value in normal.items() if value != there.get(key) and (key not in _LEFT_OUT or value != _LEFT_OUT[key])]
+    if not differing:
+        return None
+    key = differing[0]
+    text = f"store '{url}' was written with other {key}, which appending cannot change. Set '{key}' to what it is there ({there.get(key)})"
+    return Conflict(f"{text}{', leave it out,' if key in _LEFT_OUT else ''} or use mode replace.", store=url, differing=differing)
+
+
+def _not_in(known: set[str], items: Sequence[Item], stats: Sequence[Stat]) -> tuple[tuple[Item, ...], tuple[Stat, ...]]:
+    new = [(item, stat) for item, stat in zip(items, stats, strict=True) if stat.digest not in known]
+    return tuple(item for item, _ in new), tuple(stat for _, stat in new)
+
+
+def _unchanged(situation: Situation) -> WriteResult:
+    manifest = situation.state.manifest
     assert manifest is not None  # noqa: S101 - the decision was made from it
     return WriteResult(
         changed=False,
         action="nothing",
+        resumed=False,
         store=situation.place.url,
-        fingerprint=situation.fingerprint,
+        fingerprint=manifest.fingerprint,
         manifest=situation.manifest_url,
         plan=manifest.plan,
         objects=len(manifest.objects),
+        objects_written=0,
+        objects_kept=len(manifest.objects),
         bytes_read=0,
         bytes_stored=manifest.bytes_stored,
         seconds=round(time.monotonic() - situation.began, 3),
         mib_per_second=0.0,
         verification={"level": "none"},
+        before={},
     )
-
-
-class _Work:
-    """A write with its source open. Making one checks all of the request against the source, and changes nothing."""
-
-    def __init__(self, request: WriteRequest, situation: _Situation) -> None:
-        from .dataset import open_items
-        from .template import Encoder, check_encodings, make_template
-
-        self.request, self.situation = request, situation
-        self.source = open_items(situation.items)
-        try:
-            self.source.select(request.variables)
-            encodings = parse_encoding(request.encoding)
-            self.encoder: Encoder = Encoder(self.source, encodings)
-            check_encodings(self.encoder, encodings, request.zarr_format)
-            self.plan: WritePlan = make_plan(
-                self.encoder.arrays(),
-                chunk_lengths(request.chunks),
-                shard_lengths(request.shards),
-                memory=parse_memory(request.memory) or usable_memory(),
-            )
-            self.template: Template = make_template(
-                self.encoder, self.plan, zarr_format=request.zarr_format, consolidated=request.consolidated
-            )
-            if situation.refusal:
-                raise situation.refusal
-        except BaseException:
-            self.source.close()
-            raise
-        self.plan_dict = self.plan.to_dict(len(self.template.documents))
-        self.records: dict[str, Stored] = {}
-
-    def __enter__(self) -> _Work:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.source.close()
-
-    def run(self, reporter: ProgressReporter) -> WriteResult:
-        """Copy, prove, publish."""
-        situation, request = self.situation, self.request
-        objects = request.open_place(situation.place, make_folders=True)
-        again = situation.decision == "continue"
-        marker = Marker(uuid.uuid4().hex, situation.fingerprint, _now())
-        reporter.begin("preparing", self.plan_dict["objects"])
-        try:
-            begin(objects, marker, again=again)
-            reporter.begin("copying", self.plan_dict["objects"])
-            self._copy(objects, marker, reporter)
-            self._check_source()
-            reporter.begin("verifying")
-            verification = self._verify(objects, again)
-            reporter.begin("publishing")
-            publish(objects, self.template, self._manifest(), marker, read_back=request.verify != "none")
-        except ZarrstreamError as error:
-            raise unpublished(error) from error
-        finally:
-            leave(marker)
-        finish(objects)
-        for data in self.template.documents.values():
-            reporter.stored(len(data))
-        return self.result(changed=True, objects=len(self.records), verification=verification, bytes_read=reporter.bytes_read)
-
-    def result(self, *, changed: bool, objects: int, verification: dict[str, Any], bytes_read: int = 0) -> WriteResult:
-        """The result, as far as the write has come."""
-        seconds = time.monotonic() - self.situation.began
-        return WriteResult(
-            changed=changed,
-            action=self.situation.decision,
-            store=self.situation.place.url,
-            fingerprint=self.situation.fingerprint,
-            manifest=self.situation.manifest_url,
-            plan=self.plan_dict,
-            objects=objects,
-            bytes_read=bytes_read,
-            bytes_stored=sum(stored.size for stored in self.records.values()),
-            seconds=round(seconds, 3),
-            mib_per_second=round(bytes_read / 2**20 / seconds, 1),
-            verification=verification,
-        )
-
-    def _copy(self, objects: Objects, marker: Marker, reporter: ProgressReporter) -> None:
-        from .transfer import copy_blocks, open_staged, staged_store
-
-        def on_stored(key: str, stored: Stored) -> None:
-            self.records[key] = stored
-            reporter.stored(stored.size)
-
-        store = staged_store(objects, self.template.documents, on_stored=on_stored)
-        arrays = {array.name: open_staged(store, array, self.request.zarr_format) for array in self.plan.arrays}
-
-        def read(block: Block) -> np.ndarray:
-            values = self.encoder.values(block.array, block.region)
-            reporter.read(values.nbytes)
-            return values
-
-        alone = Watch(objects, marker)  # reading begins meanwhile
-
-        def write(block: Block, values: np.ndarray) -> None:
-            alone.check()
-            arrays[block.array][tuple(slice(start, stop) for start, stop in block.region)] = values
-
-        copy_blocks(self.plan.blocks(), read, write, self.plan.memory)
-        sent, planned = len(self.records), self.plan.objects
-        if sent != planned:
-            raise WriteError(f"{sent} objects were sent where {planned} were planned: this is a fault of Zarrstream.")
-        self.records |= {key: md5_of(data) for key, data in self.template.documents.items()}
-
-    def _check_source(self) -> None:
-        before = self.situation.stats
-        after = stat_items(self.situation.items)
-        for item, one, two in zip(self.situation.items, before, after, strict=True):
-            # A listing of a bucket is one digest already; it knows no mtime.
-            digest = one.digest if two.mtime_ns else take_digests([item], [two])[0].digest
-            if (one.size, one.mtime_ns, one.digest) != (two.size, two.mtime_ns, digest):
-                text = f"source '{item.place}' changed while it was being copied. Run again when it is complete."
-                raise WriteError(text, source=item.place)
-
-    def _verify(self, objects: Objects, again: bool) -> dict[str, Any]:
-        from .readback import compare_values, sample_blocks
-
-        level = self.request.verify
-        verification: dict[str, Any] = {"level": level, "objects": 0, "bytes": 0}
-        chunks = {key: stored for key, stored in self.records.items() if key not in self.template.documents}
-        if level != "none" or again:
-            verification["objects"] = check_listing(objects, chunks, again=again)
-        if level in ("sample", "full"):
-            blocks = self.plan.blocks() if level == "full" else sample_blocks(self.plan, self.situation.fingerprint)
-            verification["bytes"] = compare_values(
-                objects, self.encoder, self.plan, self.template, self.records, blocks, self.request.zarr_format
-            )
-        return verification
-
-    def _manifest(self) -> Manifest:
-        return Manifest(
-            fingerprint=self.situation.fingerprint,
-            zarr_format=self.request.zarr_format,
-            created=_now(),
-            request=self.situation.normal,
-            source=[stat.to_dict() for stat in self.situation.stats],
-            objects=self.records,
-            plan=self.plan_dict,
-        )
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

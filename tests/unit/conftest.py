@@ -1,0 +1,63 @@
+"""Sources for the tests of the writer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+
+@pytest.fixture
+def air() -> xr.Dataset:
+    """Data with what gets lost most easily: packing, NaN payloads, -0.0, text, zero length, no dimension, flags."""
+    random = np.random.default_rng(1)
+    payload = np.array([0x7FC00001, 0xFFC00002, 0x80000000, 0x7F800000], np.uint32).view("f4")
+    dataset = xr.Dataset(
+        {
+            "air": (("time", "lat", "lon"), random.integers(-3000, 3000, (30, 5, 8)).astype("i2")),
+            "wind": (("time", "lat"), np.resize(payload, (30, 5))),
+            "flag": ("time", random.integers(0, 2, 30).astype(bool)),
+            "byte": ("time", random.integers(0, 256, 30).astype("u1")),
+            "name": ("lat", np.array(["Åre", "", "Oslo", "x" * 40, "日本"], object)),
+            "code": ("lat", np.array([b"ab", b"c", b"", b"de", b"f"])),
+            "crs": ((), np.int32(0)),
+            "zero": ((), np.float64(-0.0)),
+            "none": (("nothing", "lon"), np.zeros((0, 8), "f4")),
+            "edges": (("time", "two"), np.arange(60.0).reshape(30, 2)),
+        },
+        {
+            "time": ("time", np.arange(30, dtype="i8")),
+            "lat": ("lat", np.linspace(-60, 60, 5, dtype="f4")),
+            "lon": ("lon", np.arange(8.0)),
+            "height": (("lat", "lon"), random.random((5, 8))),
+        },
+        {"title": "Luft", "levels": np.array([1, 2, 3])},
+    )
+    dataset.air.attrs = {
+        "scale_factor": 0.01,
+        "add_offset": 273.15,
+        "_FillValue": np.int16(-1),
+        "grid_mapping": "crs",
+        "coordinates": "height",
+    }
+    dataset.time.attrs = {"units": "hours since 1850-01-01", "calendar": "noleap", "bounds": "edges"}
+    return dataset
+
+
+@pytest.fixture
+def source(air: xr.Dataset, tmp_path: Path) -> Path:
+    path = tmp_path / "air.nc"
+    encoding = {name: {"_FillValue": None} for name in air.variables if "_FillValue" not in air[name].attrs}
+    encoding["air"] = {"zlib": True, "chunksizes": (7, 5, 8)}
+    air.to_netcdf(path, engine="netcdf4", encoding=encoding)
+    return path
+
+
+@pytest.fixture
+def little(tmp_path: Path) -> Path:
+    """A source of few objects, for tests that try every one of them."""
+    path = tmp_path / "little.nc"
+    xr.Dataset({"a": ("x", [1, 2, 3])}, {"x": [1, 2, 3]}, {"title": "little"}).to_netcdf(path, engine="netcdf4")
+    return path

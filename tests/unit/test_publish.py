@@ -1,0 +1,340 @@
+"""Nothing half published: failed requests, kills at any of them, races, and what a reader sees meanwhile."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+import h5py
+import pytest
+import xarray as xr
+import zarr
+from writing import assert_same, decoded, fail_at, files, flip, lie, opens, refuse, request, run_python, shorten, sidecar
+from zarrstream import marker, publish, transfer, work
+from zarrstream.errors import Conflict, SourceError, WriteError, ZarrstreamError
+from zarrstream.manifest import MANIFEST, WRITING, md5_of
+from zarrstream.store import Objects
+from zarrstream.write import preview, write_dataset
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*does not have a Zarr V3 specification"),
+    pytest.mark.filterwarnings("ignore:Consolidated metadata is currently not part"),
+    pytest.mark.filterwarnings("ignore:Failed to open Zarr store with consolidated metadata"),
+]
+
+Format = Literal[2, 3]
+BOTH = pytest.mark.parametrize("zarr_format", [2, 3])
+
+
+def test_damage_inside_a_source_is_found_while_copying(source: Path, tmp_path: Path) -> None:
+    whole = bytearray(source.read_bytes())
+    with h5py.File(source) as file:
+        where = file["air"].id.get_chunk_info(2)
+    for position in range(where.byte_offset, where.byte_offset + where.size):
+        whole[position] ^= 0x55
+    (tmp_path / "damaged.nc").write_bytes(whole)
+    store = tmp_path / "air.zarr"
+    with pytest.raises(SourceError, match=r"'air' cannot be read at \[.*damaged.*Nothing was published"):
+        write_dataset(request(tmp_path / "damaged.nc", store, variables=("air",)))
+    assert not opens(store)
+
+
+def test_a_source_that_changes_is_noticed(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = transfer.copy_blocks
+
+    def copy_and_touch(*arguments: Any) -> None:
+        copy(*arguments)
+        os.utime(source, ns=(1, 1))
+
+    monkeypatch.setattr(transfer, "copy_blocks", copy_and_touch)
+    store = tmp_path / "air.zarr"
+    with pytest.raises(WriteError, match=r"changed while it was being copied.*Nothing was published"):
+        write_dataset(request(source, store))
+    assert not opens(store)
+    monkeypatch.undo()
+    assert write_dataset(request(source, store)).action == "continue"
+    assert_same(store, source)
+
+
+@BOTH
+@pytest.mark.parametrize("failure", [refuse, lie, shorten, flip])
+def test_no_failed_put_is_ever_published(
+    little: Path, tmp_path: Path, zarr_format: Format, failure: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, Any] = {"zarr_format": zarr_format, "chunks": {"x": 2}, "verify": "full"}
+    puts = preview(request(little, tmp_path / "x.zarr", **options)).objects + 2  # the marker and the manifest
+    for number in range(1, puts + 1):
+        store = tmp_path / f"{number}.zarr"
+        fail_at(monkeypatch, number, failure)
+        with pytest.raises(ZarrstreamError, match=None if number == 1 else "Nothing was published"):
+            write_dataset(request(little, store, **options))
+        monkeypatch.undo()
+        assert not opens(store), number
+        assert write_dataset(request(little, store, **options)).changed
+        assert_same(store, little)
+
+
+def test_a_lost_acknowledgement_is_no_conflict(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put = Objects.put
+
+    def arrive_twice(self: Objects, key: str, data: bytes, *, create: bool = False) -> None:
+        put(self, key, data, create=create)
+        if create:
+            put(self, key, data, create=True)
+
+    monkeypatch.setattr(Objects, "put", arrive_twice)
+    write_dataset(request(source, tmp_path / "air.zarr"))
+    assert_same(tmp_path / "air.zarr", source)
+
+
+@BOTH
+def test_another_writer_that_publishes_first_wins(
+    source: Path, tmp_path: Path, zarr_format: Format, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "air.zarr"
+    name = "zarr.json" if zarr_format == 3 else ".zgroup"
+    check = publish.check_alone
+    calls = []
+
+    def check_then_lose(*arguments: Any) -> None:
+        check(*arguments)
+        calls.append(1)
+        if len(calls) == 2:
+            (store / name).write_text("theirs")
+
+    monkeypatch.setattr(publish, "check_alone", check_then_lose)
+    with pytest.raises(Conflict, match=r"another writer published .* first"):
+        write_dataset(request(source, store, zarr_format=zarr_format))
+    assert (store / name).read_text() == "theirs"
+
+
+def test_a_writer_at_work_is_left_alone(source: Path, tmp_path: Path) -> None:
+    store = tmp_path / "air.zarr"
+    with subprocess.Popen(["sleep", "60"]) as writer:
+        document = json.loads(marker.Marker("another", "f", "2026-01-01T00:00:00+00:00").to_json())
+        document |= {"pid": writer.pid, "process_began": marker._process_began(writer.pid)}
+        sidecar(store).mkdir()
+        (sidecar(store) / WRITING).write_text(json.dumps(document))
+        with pytest.raises(Conflict, match=f"another writer is at work.*process {writer.pid} on .*since 2026-01-01"):
+            write_dataset(request(source, store))
+        assert files(tmp_path).keys() == {"air.nc", f"air.zarr.zarrstream/{WRITING}"}
+        writer.kill()
+    assert write_dataset(request(source, store)).action == "continue"
+    assert_same(store, source)
+
+
+# Five processes, since the library that reads NetCDF does not bear several threads that open files.
+
+
+RACERS = """
+    import os, sys, time
+    from zarrstream import marker, work, write, template, dataset, combine, readback, transfer
+    from zarrstream.errors import Conflict
+    import zarr, xarray, dask.array, netCDF4, obstore
+    source, store = sys.argv[1:]
+    start = time.time() + 0.5
+
+    def race(number):
+        request = write.WriteRequest(source=(source,), store=store, chunks={"time": number + 1})
+        time.sleep(max(0.0, start - time.time()))
+        try:
+            return {"create": 0}[write.write_dataset(request).action]
+        except Conflict:
+            return 1
+
+    for number in range(5):
+        if os.fork() == 0:
+            os._exit(race(number))
+    print(sorted(os.waitstatus_to_exitcode(os.wait()[1]) for _ in range(5)))
+"""
+
+
+def test_of_several_writers_one_goes_on(source: Path, tmp_path: Path) -> None:
+    store = tmp_path / "air.zarr"
+    done = run_python(RACERS, str(source), str(store))
+    assert done.stdout == "[0, 1, 1, 1, 1]\n"
+    assert_same(store, source)
+
+
+def test_a_store_that_was_published_meanwhile_is_left_alone(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, begin = tmp_path / "air.zarr", work.begin
+
+    def begin_after_another(*arguments: Any, **options: Any) -> None:
+        monkeypatch.undo()
+        write_dataset(request(source, store, chunks={"time": 3}))
+        begin(*arguments, **options)
+
+    monkeypatch.setattr(work, "begin", begin_after_another)
+    with pytest.raises(Conflict, match=r"published .* just now"):
+        write_dataset(request(source, store, chunks={"time": 1}))
+    assert_same(store, source)
+    assert files(sidecar(store)).keys() == {MANIFEST}
+
+
+def test_leftovers_of_another_plan_go(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = tmp_path / "air.zarr"
+    fail_at(monkeypatch, 40, refuse)
+    with pytest.raises(ZarrstreamError, match="refused"):
+        write_dataset(request(source, store, chunks={"time": 1}))
+    monkeypatch.undo()
+    assert "air/c/29/0/0" in files(store)
+    (store / "air" / "c" / "0#1").write_bytes(b"half")
+    result = write_dataset(request(source, store, chunks={"time": 15}))
+    assert result.action == "continue"
+    assert len(files(store)) == result.objects
+    assert_same(store, source)
+    assert files(sidecar(store)).keys() == {MANIFEST}
+
+
+def test_a_marker_that_stayed_behind_goes(source: Path, tmp_path: Path) -> None:
+    store = tmp_path / "air.zarr"
+    write_dataset(request(source, store))
+    (sidecar(store) / WRITING).write_text("{}")
+    assert preview(request(source, store)).action == "nothing"
+    assert (sidecar(store) / WRITING).exists()
+    assert not write_dataset(request(source, store)).changed
+    assert files(sidecar(store)).keys() == {MANIFEST}
+
+
+def test_a_stranger_in_the_folder_is_noticed(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, copy = tmp_path / "air.zarr", transfer.copy_blocks
+
+    def copy_and_litter(*arguments: Any) -> None:
+        copy(*arguments)
+        (store / "air" / "litter").write_text("")
+
+    monkeypatch.setattr(transfer, "copy_blocks", copy_and_litter)
+    with pytest.raises(Conflict, match=r"air\.zarr/air/litter appeared"):
+        write_dataset(request(source, store))
+    assert not opens(store)
+
+
+KILLER = """
+    import os, signal, sys
+    from zarrstream import marker, work, write, template, dataset, combine, readback, transfer
+    from zarrstream.store import Objects
+    import zarr, xarray, dask.array, netCDF4, obstore
+    source, folder, zarr_format, puts = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+
+    def die_at(number, after):
+        count, put, put_async = [0], Objects.put, Objects.put_async
+        def due():
+            count[0] += 1
+            return count[0] == number
+        def die():
+            os.kill(os.getpid(), signal.SIGKILL)
+        def dying_put(self, key, data, **options):
+            now = due()
+            if now and not after: die()
+            put(self, key, data, **options)
+            if now: die()
+        async def dying_async(self, key, data):
+            now = due()
+            if now and not after: die()
+            await put_async(self, key, data)
+            if now: die()
+        Objects.put, Objects.put_async = dying_put, dying_async
+
+    for number in range(1, puts + 1):
+        for after in (False, True):
+            child = os.fork()
+            if child == 0:
+                die_at(number, after)
+                store = f"{folder}/{number}-{after}.zarr"
+                write.write_dataset(write.WriteRequest(source=(source,), store=store, zarr_format=zarr_format, chunks={"x": 2}))
+                os._exit(0)
+            _, status = os.waitpid(child, 0)
+            assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, (number, status)
+"""
+
+
+@BOTH
+def test_a_writer_killed_at_any_put_leaves_nothing_or_all(little: Path, tmp_path: Path, zarr_format: Format) -> None:
+    folder = tmp_path / "killed"
+    wanted = request(little, folder / "x.zarr", zarr_format=zarr_format, chunks={"x": 2})
+    puts = preview(wanted).objects + 2
+    run_python(KILLER, str(little), str(folder), str(zarr_format), str(puts))
+    stores = [folder / f"{number}-{after}.zarr" for number in range(1, puts + 1) for after in (False, True)]
+    published = []
+    for store in stores:
+        if opens(store):
+            published.append(store)
+            assert_same(store, little)
+        for array in [path.parent for path in store.rglob("zarr.json" if zarr_format == 3 else ".zarray") if path.parent != store]:
+            opened = zarr.open_array(array, mode="r")  # an array that opens alone is whole as well
+            assert opened.nchunks_initialized == opened.nchunks, array
+        result = write_dataset(dataclasses.replace(wanted, store=str(store)))
+        assert result.action == ("nothing" if store in published else "create" if store.name.startswith("1-False") else "continue"), store
+        assert_same(store, little)
+        assert len(files(store)) == result.objects
+        assert files(sidecar(store)).keys() == {MANIFEST}
+    assert published == [folder / f"{puts}-True.zarr"]
+
+
+def test_a_reader_sees_nothing_until_everything_is_there(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, put_async, seen, stop = tmp_path / "air.zarr", Objects.put_async, [], threading.Event()
+    expected = decoded(source, "netcdf4")
+
+    async def slow_put(self: Objects, key: str, data: bytes) -> None:
+        time.sleep(0.01)
+        await put_async(self, key, data)
+
+    def look() -> None:
+        while not stop.is_set():
+            if opens(store):
+                with xr.open_zarr(store) as opened:
+                    seen.append(opened.load().identical(expected))
+            else:
+                seen.append(None)
+
+    monkeypatch.setattr(Objects, "put_async", slow_put)
+    reader = threading.Thread(target=look)
+    reader.start()
+    write_dataset(request(source, store, chunks={"time": 1}))
+    time.sleep(0.2)
+    stop.set()
+    reader.join()
+    assert seen.count(None) > 5
+    assert seen.count(True) > 0
+    assert seen == [None] * seen.count(None) + [True] * seen.count(True)
+
+
+def test_the_listing_finds_other_md5s(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bucket's ETags are MD5s: two bytes swapped on the way are found without reading an object."""
+    store, listed = tmp_path / "air.zarr", Objects.list
+
+    def with_etags(self: Objects, prefix: str) -> Any:
+        for info in listed(self, prefix):
+            md5 = md5_of((tmp_path / info.key).read_bytes()).md5
+            yield dataclasses.replace(info, etag="0" * 32 if info.key.endswith("air/c/0/0/0") else md5)
+
+    monkeypatch.setattr(Objects, "list", with_etags)
+    with pytest.raises(WriteError, match=r"air/c/0/0/0 has the MD5 0+, \w+ was sent.*Nothing was published"):
+        write_dataset(request(source, store))
+    assert not opens(store)
+
+
+def test_a_writer_that_was_replaced_stops(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, put_async = tmp_path / "air.zarr", Objects.put_async
+    monkeypatch.setattr(marker, "CHECK_INTERVAL", 0)
+    sent = []
+
+    async def put_while_another_takes_over(self: Objects, key: str, data: bytes) -> None:
+        sent.append(key)
+        theirs = sidecar(store) / f"theirs-{len(sent)}"
+        theirs.write_text('{"write_id": "another", "pid": 7, "host": "elsewhere"}')
+        theirs.replace(sidecar(store) / WRITING)
+        await put_async(self, key, data)
+
+    monkeypatch.setattr(Objects, "put_async", put_while_another_takes_over)
+    monkeypatch.setattr("zarrstream.plan.BLOCK_TARGET", 1)
+    with pytest.raises(Conflict, match="process 7 on elsewhere"):
+        write_dataset(request(source, store, chunks={"time": 1}, memory=3000))
+    assert len(sent) < 20  # of 128: those under way when it happened
+    assert not opens(store)

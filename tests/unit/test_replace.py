@@ -1,0 +1,264 @@
+"""Replacing a store: readers find the old one, or none, or the new one; a kill at any request costs nothing but another run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+import xarray as xr
+from writing import assert_same, decoded, fail_at, files, opens, refuse, request, run_python, sidecar
+from zarrstream.check.run import check_store
+from zarrstream.check.snapshot import CheckRequest
+from zarrstream.errors import Conflict, ZarrstreamError
+from zarrstream.manifest import MANIFEST, WRITING
+from zarrstream.write import preview, write_dataset
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*does not have a Zarr V3 specification"),
+    pytest.mark.filterwarnings("ignore:Consolidated metadata is currently not part"),
+    pytest.mark.filterwarnings("ignore:Failed to open Zarr store with consolidated metadata"),
+]
+Format = Literal[2, 3]
+FORMATS = pytest.mark.parametrize(("before", "after"), [(2, 2), (2, 3), (3, 2), (3, 3)])
+
+
+@pytest.fixture
+def other(air: xr.Dataset, tmp_path: Path) -> Path:
+    """A source of the same shape with other values."""
+    encoding = {name: {"_FillValue": None} for name in air.variables if "_FillValue" not in air[name].attrs}
+    air.assign(air=air.air + 1, crs=air.crs + 1).to_netcdf(tmp_path / "other.nc", engine="netcdf4", encoding=encoding)
+    return tmp_path / "other.nc"
+
+
+def passed(store: Path, source: Path) -> None:
+    report = check_store(CheckRequest(store=str(store), source=(str(source),), sample=None))
+    assert report.ok
+    assert {check.status for check in report.checks} <= {"passed", "skipped"}, report.summary["line"]
+
+
+@FORMATS
+@pytest.mark.parametrize("verify", ["none", "manifest", "full"])
+def test_the_new_store_takes_the_place_of_the_old(
+    source: Path, other: Path, tmp_path: Path, before: Format, after: Format, verify: str
+) -> None:
+    store = tmp_path / "air.zarr"
+    write_dataset(request(source, store, zarr_format=before, chunks={"time": 8}))
+    wanted = request(other, store, zarr_format=after, chunks={"time": 8}, mode="replace", verify=verify)
+    told = preview(wanted)
+    assert_same(store, source)
+    for turn, path in enumerate((other, source, other)):  # the keys of chunks change each time
+        result = write_dataset(dataclasses.replace(wanted, source=(str(path),)))
+        assert (result.changed, result.action, result.resumed) == (True, "replace", False)
+        assert_same(store, path)
+        assert len(files(store)) == result.objects == result.objects_written
+        assert files(sidecar(store)).keys() == {MANIFEST}, turn
+        if turn == 0:
+            assert (told.changed, told.action, told.objects_written, told.diff()) == (True, "replace", result.objects, result.diff())
+            assert result.diff()["before"].count("air: int16") == 1
+    passed(store, other)
+    again = write_dataset(wanted)
+    assert (again.changed, again.action) == (False, "nothing")
+
+
+def test_a_replacement_of_nothing_is_a_new_store(source: Path, tmp_path: Path) -> None:
+    assert write_dataset(request(source, tmp_path / "air.zarr", mode="replace")).action == "create"
+
+
+def test_a_replacement_may_have_another_shape_and_other_variables(source: Path, little: Path, tmp_path: Path) -> None:
+    store = tmp_path / "air.zarr"
+    write_dataset(request(source, store, chunks={"time": 1}))
+    write_dataset(request(little, store, mode="replace"))
+    assert_same(store, little)
+    assert {key.split("/")[0] for key in files(store)} == {"a", "x", "zarr.json"}
+
+
+def test_what_others_wrote_is_not_replaced(source: Path, air: xr.Dataset, tmp_path: Path) -> None:
+    theirs, mixed, text = (tmp_path / name for name in ("theirs.zarr", "mixed.zarr", "text.zarr"))
+    air.drop_vars("code").to_zarr(theirs)
+    write_dataset(request(source, mixed))
+    (mixed / "notes.txt").write_text("mine")
+    text.mkdir()
+    (text / "notes.txt").write_text("mine")
+    before = files(tmp_path)
+    for store, words in ((theirs, "without a manifest"), (mixed, r"notes\.txt, which Zarrstream did not write"), (text, "not of a Zarr")):
+        for run in (preview, write_dataset):
+            with pytest.raises(Conflict, match=words):
+                run(request(source, store, chunks={"time": 1}, mode="replace"))
+    assert files(tmp_path) == before
+
+
+def test_a_failure_leaves_the_old_store(source: Path, other: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = tmp_path / "air.zarr"
+    write_dataset(request(source, store, chunks={"time": 1}))
+    fail_at(monkeypatch, 50, refuse)
+    with pytest.raises(ZarrstreamError, match="readers find the store as it was before"):
+        write_dataset(request(other, store, chunks={"time": 1}, mode="replace"))
+    monkeypatch.undo()
+    assert_same(store, source)
+    kept = write_dataset(request(source, store, chunks={"time": 1}))  # who wanted the old one, finds it
+    assert (kept.changed, (sidecar(store) / WRITING).exists()) == (False, True)
+    result = write_dataset(request(other, store, chunks={"time": 1}, mode="replace"))
+    assert (result.action, result.resumed) == ("replace", True)
+    assert result.objects_kept > 30
+    assert_same(store, other)
+    passed(store, other)
+
+
+KILLER = """
+    import os, shutil, signal, sys
+    from zarrstream import write, work, {mode}, template, dataset, combine, readback, transfer, lossy
+    from zarrstream.store import Objects
+    import zarr, xarray, dask.array, netCDF4, obstore
+    old, folder, first, step = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+
+    def die_at(number, after):
+        count, put, put_async, copy, delete = [0], Objects.put, Objects.put_async, Objects.copy, Objects.delete
+        def due():
+            count[0] += 1
+            return count[0] == number
+        def die():
+            os.kill(os.getpid(), signal.SIGKILL)
+        def around(act):
+            now = due()
+            if now and not after: die()
+            act()
+            if now: die()
+        Objects.put = lambda self, key, data, **options: around(lambda: put(self, key, data, **options))
+        Objects.copy = lambda self, key, to: around(lambda: copy(self, key, to))
+        def deleting(self, keys):
+            for key in keys: around(lambda: delete(self, [key]))
+        Objects.delete = deleting
+        async def putting(self, key, data):
+            now = due()
+            if now and not after: die()
+            await put_async(self, key, data)
+            if now: die()
+        Objects.put_async = putting
+
+    number = first
+    while True:
+        after, store = number % 2 == 0, f"{{folder}}/{{number}}.zarr"
+        for suffix in ("", ".zarrstream"): shutil.copytree(old + suffix, store + suffix)
+        child = os.fork()
+        if child == 0:
+            die_at((number + 1) // 2, after)
+            write.write_dataset(write.WriteRequest(store=store, **{options}))
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        if os.WIFEXITED(status):
+            assert os.WEXITSTATUS(status) == 0, status
+            break
+        number += step
+    print(number)
+"""
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_a_replacement_killed_at_any_request_shows_old_or_nothing_or_new(little: Path, tmp_path: Path, zarr_format: Format) -> None:
+    old, folder, new = tmp_path / "old.zarr", tmp_path / "killed", tmp_path / "new.nc"
+    folder.mkdir()
+    xr.Dataset({"a": ("x", [7, 8, 9])}, {"x": [1, 2, 4]}, {"title": "new"}).to_netcdf(new, engine="netcdf4")
+    write_dataset(request(little, old, zarr_format=zarr_format, chunks={"x": 2}))
+    options = {"source": (str(new),), "zarr_format": zarr_format, "chunks": {"x": 2}, "mode": "replace"}
+    last = int(run_python(KILLER.format(mode="replace", options=options), str(old), str(folder), "1", "1").stdout)
+    assert last > 30
+    seen = []
+    for number in range(1, last):
+        store = folder / f"{number}.zarr"
+        state = "nothing"
+        if opens(store):
+            state = "old" if decoded(store, "zarr").identical(decoded(little, "netcdf4")) else "new"
+            assert_same(store, little if state == "old" else new)
+        seen.append(state)
+        if number % 3 == 0 or seen[-2:-1] != [state]:
+            wanted = request(new, store, zarr_format=zarr_format, chunks={"x": 2}, mode="replace")
+            result = write_dataset(wanted)
+            assert result.changed is (state != "new")
+            passed(store, new)
+            assert files(sidecar(store)).keys() == {MANIFEST}, number
+            assert_same(store, new)
+    assert [state for state, before in zip(seen, [None, *seen], strict=False) if state != before] == ["old", "nothing", "new"]
+
+
+def test_a_place_between_old_and_new_is_kept_for_who_was_replacing(little: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, new = tmp_path / "a.zarr", tmp_path / "new.nc"
+    xr.Dataset({"a": ("x", [7, 8])}).to_netcdf(new, engine="netcdf4")
+    write_dataset(request(little, store))
+    monkeypatch.setattr("zarrstream.replace.publish", lambda *_, **__: refuse(None, "zarr.json", b""))
+    with pytest.raises(ZarrstreamError, match=r"readers find no store.*run again, finishes it"):
+        write_dataset(request(new, store, mode="replace"))
+    monkeypatch.undo()
+    assert not opens(store)
+    with pytest.raises(Conflict, match=r"a replacement of .* was broken off.*Run it again"):
+        write_dataset(request(little, store))
+    result = write_dataset(request(new, store, mode="replace"))
+    assert (result.action, result.resumed, result.objects_kept) == ("continue", True, 1)
+    assert_same(store, new)
+    passed(store, new)
+
+
+def test_who_has_opened_the_old_store_reads_it_until_it_goes(
+    source: Path, other: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "air.zarr"
+    write_dataset(request(source, store, chunks={"time": 3}))
+    expected = decoded(source, "netcdf4").air
+    with xr.open_zarr(store) as opened:
+
+        def look(*_: Any) -> None:
+            xr.testing.assert_identical(opened.air.copy(deep=True).load(), expected)
+            looked.append(1)
+
+        looked: list[int] = []
+        monkeypatch.setattr("zarrstream.replace.clear", look)
+        write_dataset(request(other, store, chunks={"time": 3}, mode="replace"))
+    assert looked == [1]
+    assert_same(store, other)
+
+
+RACERS = """
+    import os, sys, time
+    from zarrstream import write, work, replace, template, dataset, combine, readback, transfer
+    from zarrstream.errors import Conflict
+    import zarr, xarray, dask.array, netCDF4, obstore
+    source, store = sys.argv[1:]
+    start = time.time() + 0.5
+
+    def race(number):
+        request = write.WriteRequest(source=(source,), store=store, chunks={"time": number + 1}, mode="replace")
+        time.sleep(max(0.0, start - time.time()))
+        try:
+            return {"replace": number, "continue": number}[write.write_dataset(request).action]
+        except Conflict:
+            return 100
+
+    for number in range(5):
+        if os.fork() == 0:
+            os._exit(race(number))
+    print(sorted(os.waitstatus_to_exitcode(os.wait()[1]) for _ in range(5)))
+"""
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_of_several_replacements_each_is_whole(
+    source: Path, other: Path, tmp_path: Path, broken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They may come one after the other, but never mix."""
+    store = tmp_path / "air.zarr"
+    write_dataset(request(source, store))
+    if broken:
+        fail_at(monkeypatch, 20, refuse)
+        with pytest.raises(ZarrstreamError):
+            write_dataset(request(other, store, mode="replace", chunks={"time": 2}))
+        monkeypatch.undo()
+        marker = json.loads((sidecar(store) / WRITING).read_text())
+        (sidecar(store) / WRITING).write_text(json.dumps({**marker, "pid": 2**22 + 1}))  # as if that process had gone, too
+    outcomes = eval(run_python(RACERS, str(other), str(store)).stdout)
+    assert outcomes[0] < 5
+    assert set(outcomes[1:]) <= {0, 1, 2, 3, 4, 100}
+    assert_same(store, other)
+    passed(store, other)
+    assert files(sidecar(store)).keys() == {MANIFEST}
