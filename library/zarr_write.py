@@ -36,8 +36,10 @@ attributes:
 options:
   source:
     description:
-      - A NetCDF or HDF5 file on the host, a glob of them, a list of both, or one Zarr store, in a folder or as
-        V(s3://bucket/name.zarr) that O(profile) may read.
+      - A NetCDF or HDF5 file on the host, a glob of them, a list of both, or one Zarr store, in a folder, as
+        V(s3://bucket/name.zarr) that O(profile) may read, or as V(https://host/name.zarr) that anybody may read.
+      - A store on a web server needs consolidated metadata, as nothing can be listed there. Whether it changed is found by
+        asking for size, tag and time of each of its objects.
       - Several files become one data set along their coordinates. Files that overlap, contradict each other or are
         packed differently are refused. Attributes are those of the first file.
     type: raw
@@ -91,6 +93,7 @@ options:
         V(astype), or dictionaries of the same form.
       - With any of the other four the values are decoded and packed anew by the CF conventions. Values that do not fit
         are refused.
+      - In format 3 the filters, V(zlib), V(lz4), V(bz2) and V(lzma) are extensions of zarr-python, which reads them from 3.1.3 on.
       - In format 3 codecs without a checksum of their own are followed by CRC32C, so that readers notice damage. Format 2 has no
         place for one, so that there V(blosc), V(lz4) and V(none) stay without.
     type: dict

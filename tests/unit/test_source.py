@@ -116,7 +116,7 @@ def test_other_schemes_and_mixtures_are_refused(tmp_path: Path, dataset: xr.Data
     path = write(dataset, tmp_path / "a.nc")
     with pytest.raises(BadRequest, match="Zarr store beside others"):
         find(path, tmp_path / "a.zarr")
-    for url in ("https://host/a.nc", "gs://bucket/a.zarr", "s3://", "s3://bucket/../a.zarr"):
+    for url in ("https://host/", "gs://bucket/a.zarr", "s3://", "s3://bucket/../a.zarr"):
         with pytest.raises(BadRequest, match="source"):
             find(url)
 

@@ -15,8 +15,11 @@ from typing import Any, Literal
 from .errors import BadRequest, SourceError
 from .netcdf3 import required_size
 from .store import Objects, StoreUrl, open_objects, parse_store
+from .web import web_listing, web_place
 
 ROOTS = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")  # any of these opens a Zarr store
+_WEB = ("http", "https")
+_WEB_URLS = ("http://", "https://")
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _NETCDF3 = (b"CDF\x01", b"CDF\x02", b"CDF\x05")
 
@@ -26,7 +29,7 @@ class Item:
     """One file, or one Zarr store (a folder, or the objects of a bucket)."""
 
     kind: Literal["netcdf", "zarr"]
-    place: str  # a path, or an s3:// URL
+    place: str  # a path, or an s3:// or https:// URL
     objects: Objects | None = None  # for a Zarr store
 
     @property
@@ -102,14 +105,14 @@ def take_digests(items: Sequence[Item], stats: Sequence[Stat], known: Sequence[S
 
 def _url(text: str, open_place: Callable[[StoreUrl], Objects]) -> Item:
     scheme = text.partition("://")[0]
-    if scheme in ("http", "https"):
-        raise BadRequest(f"source is '{text}': {scheme} is not read yet. Download the file, or name an s3:// store.", source=text)
-    place = parse_store(text, "source")
+    place = web_place(text) if scheme in _WEB else parse_store(text, "source")
     if place.bucket is None:
         return _item(str(_absolute(place)))
     objects = open_place(place)
     if not any(objects.get(f"{place.key}/{root}") is not None for root in ROOTS):
-        raise SourceError(f"source '{text}' is not a Zarr store at {objects.endpoint}: it has no {ROOTS[0]} or {ROOTS[1]}.", source=text)
+        also = " A file on a web server is not read: download it." if scheme in _WEB else ""
+        text = f"source '{text}' is not a Zarr store at {objects.endpoint}: it has no {ROOTS[0]} or {ROOTS[1]}.{also}"
+        raise SourceError(text, source=place.url)
     return Item("zarr", text, objects)
 
 
@@ -169,6 +172,8 @@ def _absolute(place: StoreUrl) -> Path:
 
 
 def _stat(item: Item) -> Stat:
+    if item.place.startswith(_WEB_URLS):
+        return Stat(item.name, 0, 0)  # the digest asks for each object
     if item.objects and item.objects.place.bucket:
         return Stat(item.name, sum(info.size for info in item.objects.list(item.objects.place.key)), 0)
     try:
@@ -193,7 +198,8 @@ def _digest(item: Item) -> str:
         return _file_digest(Path(item.place))
     digest = hashlib.blake2b(digest_size=20)
     if item.objects and item.objects.place.bucket:
-        for info in sorted(item.objects.list(item.objects.place.key), key=lambda info: info.key):
+        listing = web_listing(item.objects) if item.place.startswith(_WEB_URLS) else item.objects.list(item.objects.place.key)
+        for info in sorted(listing, key=lambda info: info.key):
             digest.update(f"{info.key.removeprefix(item.objects.place.key)}\0{info.size}\0{info.etag}\0".encode())
         return digest.hexdigest()
     for path in _files(item):

@@ -120,6 +120,10 @@ def open_objects(
 
     if place.bucket is None:
         return _local_objects(place, make_folders)
+    if place.url.startswith(("http://", "https://")):
+        from .web import open_web
+
+        return open_web(place, ca_bundle)
     if anonymous:
         if not endpoint_url:
             raise BadRequest("endpoint_url is not set: a read without credentials takes no profile and must be told where to go.")
