@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from .chunking import ArraySource, Region
 from .errors import BadRequest, SourceError
+from .hdf5 import check_hdf5
+from .netcdf3 import is_classic
 from .plan import TEXT_ITEM
 from .source import Item
 
@@ -141,6 +143,8 @@ def open_file(path: str, *, lazy_arrays: bool = False) -> xr.Dataset:
     from xarray.backends import NetCDF4DataStore
 
     options: dict[str, Any] = {"chunks": -1} if lazy_arrays else {"create_default_indexes": False, "cache": False}
+    if not is_classic(path):
+        check_hdf5(path)
     try:
         # One handle for both looks at the file: the library crashes where a file of strings is open twice.
         store = NetCDF4DataStore.open(path)  # type: ignore[no-untyped-call]

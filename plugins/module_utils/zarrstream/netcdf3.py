@@ -16,6 +16,7 @@ from typing import BinaryIO
 from .errors import SourceError
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 8, 7: 1, 8: 2, 9: 4, 10: 8, 11: 8}  # bytes by nc_type
+MAGIC = (b"CDF\x01", b"CDF\x02", b"CDF\x05")
 _STREAMING = (0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)  # the writer never told the number of records
 _HEADER_LIMIT = 2**40
 
@@ -83,6 +84,12 @@ class _Header:
         self.count()  # vsize: redundant, and wrong for variables above 4 GiB
         record = bool(shape) and shape[0] == 0
         return _Variable(record, math.prod(shape[1:] if record else shape) * itemsize, self.number(self.offset_format))
+
+
+def is_classic(path: str | Path) -> bool:
+    """Whether a file is NetCDF, but not HDF5; by its first bytes."""
+    with Path(path).open("rb") as file:
+        return file.read(4) in MAGIC
 
 
 def required_size(path: Path) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .errors import BadRequest, SourceError
-from .netcdf3 import required_size
+from .netcdf3 import MAGIC, required_size
 from .store import Objects, StoreUrl, open_objects, parse_store
 from .web import web_listing, web_place
 
@@ -21,7 +21,6 @@ ROOTS = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")  # any of these opens 
 _WEB = ("http", "https")
 _WEB_URLS = ("http://", "https://")
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-_NETCDF3 = (b"CDF\x01", b"CDF\x02", b"CDF\x05")
 
 
 @dataclass(frozen=True)
@@ -139,7 +138,7 @@ def _item(path: str) -> Item:
         raise SourceError(f"source '{path}' does not exist on this host.", source=path) from None
     except OSError as error:
         raise SourceError(f"source '{path}' cannot be read: {error.strerror}.", source=path) from None
-    if magic[:4] in _NETCDF3:
+    if magic[:4] in MAGIC:
         _check_length(place)
     elif magic != _HDF5 and not _has_user_block(place):
         raise SourceError(f"source '{path}' is neither NetCDF nor HDF5: it begins with {magic!r}.", source=path)
