@@ -27,7 +27,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    description: Makes all checks and leaves only the file of O(report) unwritten.
+    description: Makes all checks and leaves only the files of O(report) unwritten.
   diff_mode:
     support: none
     description: A store is never changed.
@@ -112,8 +112,11 @@ options:
     default: error
   report:
     description:
-      - A folder into which to write the result as JSON, in a file with the name of the store.
-      - The file counts as changed when it says anything new. If only the times differ, it is left as it is.
+      - A folder into which to write the result as JSON, in a file with the name of the store, and beside it a page with pictures,
+        a quick look at each variable, the missing and the damaged chunks, the sizes of the objects, and how fast they were read.
+      - The page is one file of HTML that loads nothing from anywhere. Its pictures of values are drawn when the checks read objects.
+      - The files count as changed when they say anything new, or when the listing of the store differs. If only the times differ,
+        they are left as they are.
     type: path
 """
 
@@ -148,7 +151,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changed:
-  description: Whether the file of O(report) was written. Without O(report), always V(false).
+  description: Whether the files of O(report) were written. Without O(report), always V(false).
   type: bool
   returned: always
 ok:
@@ -226,6 +229,11 @@ report:
   type: str
   returned: when the store could be looked at
   sample: /srv/reports/air.zarr.json
+page:
+  description: The page with pictures beside it. V(null) without O(report).
+  type: str
+  returned: when the store could be looked at
+  sample: /srv/reports/air.zarr.html
 seconds:
   description: How long the checks took.
   type: float
@@ -238,7 +246,8 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.zarrstream.check.report import CHECKS
-from ..module_utils.zarrstream.check.run import check_store, request_from, write_report
+from ..module_utils.zarrstream.check.report_files import page_path, write_report
+from ..module_utils.zarrstream.check.run import check_store, request_from
 from ..module_utils.zarrstream.errors import ZarrstreamError
 from ..module_utils.zarrstream.options import S3_OPTIONS
 
@@ -263,7 +272,7 @@ def main() -> None:
         path, changed = write_report(report, request.report, dry_run=module.check_mode) if request.report else (None, False)
     except ZarrstreamError as error:
         module.fail_json(msg=str(error), **error.details)
-    result = {**report.as_result(), "report": path, "changed": changed}
+    result = {**report.as_result(), "report": path, "page": page_path(path) if path else None, "changed": changed}
     if report.ok or request.fail_on == "never":
         module.exit_json(**result)
     module.fail_json(msg=report.summary["line"], **result)

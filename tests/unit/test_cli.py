@@ -17,10 +17,12 @@ import numpy as np
 import pytest
 import xarray as xr
 import yaml
-from zarrstream import cli, write
+from zarrstream import cli
 from zarrstream.cli_options import make_parser
 from zarrstream.progress import Progress
 from zarrstream.progress_text import bar, clock, words
+from zarrstream.request import request_from
+from zarrstream.write import preview
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 MODULES = {"write": "zarr_write", "plan": "zarr_write", "check": "zarr_check", "probe": "s3_probe"}
@@ -48,9 +50,13 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str
     return go
 
 
-def documented(module: str) -> dict[str, Any]:
+def literals(module: str) -> dict[str, Any]:
     tree = ast.parse((CHECKOUT / "library" / f"{module}.py").read_text())
-    texts = {node.targets[0].id: node.value.value for node in tree.body if isinstance(node, ast.Assign) and hasattr(node.value, "value")}  # type: ignore[attr-defined]
+    return {node.targets[0].id: node.value.value for node in tree.body if isinstance(node, ast.Assign) and hasattr(node.value, "value")}  # type: ignore[attr-defined]
+
+
+def documented(module: str) -> dict[str, Any]:
+    texts = literals(module)
     shared = ast.parse((CHECKOUT / "plugins/doc_fragments/s3.py").read_text()).body[-1].body[0].value.value  # type: ignore[attr-defined]
     return {**yaml.safe_load(texts["DOCUMENTATION"])["options"], **yaml.safe_load(shared)["options"]}
 
@@ -75,7 +81,8 @@ def test_write_then_again_then_check(run: Any, source: Path, tmp_path: Path) -> 
     code, out, err = run("write", source, store, "--chunks", "time=5", "--json")
     first = json.loads(out)
     assert (code, err, first["changed"], first["action"]) == (0, "", True, "create")
-    assert set(first) == set(write.WriteResult.__dataclass_fields__), "what the module returns"
+    module = preview(request_from({"source": [str(source)], "store": str(store), "chunks": {"time": 5}}))
+    assert set(first) == set(module.to_dict()), "what the module returns"
     code, out, err = run("write", source, store, "--chunks", "time=5")
     assert (code, err) == (0, "")
     assert out.startswith(f"{store}: unchanged, {first['objects']} objects, ")

@@ -17,7 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
 from . import probe
-from .check.run import check_store, write_report
+from .check.report_files import page_path, write_report
+from .check.run import check_store
 from .check.run import request_from as check_request_from
 from .check.snapshot import human_bytes
 from .cli_options import make_parser, options_of
@@ -84,10 +85,11 @@ def _check(parsed: argparse.Namespace) -> Answer:
     request = check_request_from(options_of(parsed))
     report = check_store(request)
     path, changed = write_report(report, request.report) if request.report else (None, False)
-    result: dict[str, Any] = {**report.as_result(), "report": path, "changed": changed}
+    page = page_path(path) if path else None
+    result: dict[str, Any] = {**report.as_result(), "report": path, "page": page, "changed": changed}
     lines = [f"{item.status:8} {item.id:13} {item.message}" for item in report.checks]
     if path:
-        lines.append(f"report   {path}")
+        lines.append(f"report   {path} and {page}")
     if report.ok or request.fail_on == "never":
         return FINE, result, [*lines, report.summary["line"].partition(". ")[0]]
     return FOUND, {"failed": True, "msg": report.summary["line"], **result}, lines

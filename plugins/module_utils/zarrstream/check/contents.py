@@ -25,6 +25,7 @@ from .structure import wanted_but_absent
 LARGEST = 4 * 1024**3  # bytes of one object when decoded; a damaged document may announce more than any memory
 BUDGET = 1024**3  # bytes in all objects under way together, their copies included
 COPIES = 4  # as stored, decoded, the source's, and what comparing them takes
+SEEN = 200_000  # objects of which a tally remembers what became of them
 TEXT_ITEM = 64  # bytes that an element of unknown size counts for
 
 
@@ -63,6 +64,7 @@ class Tally:
     allowed: int = 0  # missing, as the request allows
     faults: Findings = field(default_factory=Findings)
     differences: Findings = field(default_factory=Findings)
+    seen: dict[str, str] = field(default_factory=dict, repr=False)  # the first objects with what is wrong with them, or ''
 
 
 def examine(shot: Snapshot, reader: ChunkReader, reference: Reference | None) -> Tally:
@@ -175,6 +177,8 @@ def _fetch(shot: Snapshot, task: Task) -> bytes | Outcome:
 
 def _count(shot: Snapshot, tally: Tally, outcome: Outcome) -> None:
     key = outcome.task.key
+    if not outcome.missing and len(tally.seen) < SEEN:
+        tally.seen[key] = outcome.problem or ("differs from the source" if outcome.difference else "")
     if outcome.missing:
         if shot.may_be_missing(key):
             tally.allowed += 1

@@ -5,10 +5,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .portrait import Portrait
 
 ITEMS = 20  # findings named one by one; the rest is counted
 
@@ -114,13 +117,18 @@ def found(check: str, findings: Findings, message: str, severity: str = "error",
 
 @dataclass(frozen=True)
 class Report:
-    """All results of one run over one store. ``checked`` is the time in ISO 8601, UTC; ``seconds`` the wall time."""
+    """All results of one run over one store. ``checked`` is the time in ISO 8601, UTC; ``seconds`` the wall time.
+
+    ``listing`` tells the state of the store that was checked from any other; ``portrait`` gathers what pictures show.
+    """
 
     store: str
     checks: tuple[CheckResult, ...]
     fail_on: str
     checked: str
     seconds: float
+    listing: str | None = None
+    portrait: Callable[[], Portrait] | None = field(default=None, repr=False, compare=False)
 
     @property
     def ok(self) -> bool:
@@ -146,4 +154,4 @@ class Report:
 
     def as_document(self) -> dict[str, Any]:
         """The report as it is written to a file."""
-        return {**self.as_result(), "fail_on": self.fail_on, "checked": self.checked}
+        return {**self.as_result(), "fail_on": self.fail_on, "checked": self.checked, "listing": self.listing}

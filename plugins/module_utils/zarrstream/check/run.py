@@ -4,14 +4,10 @@
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from ..errors import BadRequest
@@ -20,13 +16,12 @@ from .access import check_anonymous
 from .chunks import ChunkReader
 from .contents import Tally, check_decode, check_values, examine
 from .meaning import check_codecs, check_consolidated, check_fill_value, check_metadata, check_open
+from .portrait import portray
 from .reference import Reference, open_reference
 from .report import CHECKS, CheckResult, Report, skipped
 from .roundtrip import check_roundtrip
 from .snapshot import CheckRequest, Snapshot, take_snapshot
 from .structure import check_chunk_size, check_complete, check_manifest, check_sizes, check_strays
-
-_TIMES = ("checked", "seconds")
 
 
 def request_from(options: Mapping[str, Any]) -> CheckRequest:
@@ -66,13 +61,21 @@ def check_store(request: CheckRequest) -> Report:
 
         shot = take_snapshot(request)
         reader = ChunkReader(shot.tree) if shot.tree is not None else None
-        results = tuple(_run(shot, reader, request))
+        results, tally = _run(shot, reader, request)
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return Report(shot.place.url, results, request.fail_on, now, round(time.monotonic() - started, 3))
+    return Report(
+        store=shot.place.url,
+        checks=tuple(results),
+        fail_on=request.fail_on,
+        checked=now,
+        seconds=round(time.monotonic() - started, 3),
+        listing=shot.digest,
+        portrait=lambda: portray(shot, reader, tally),
+    )
 
 
-def _run(shot: Snapshot, reader: ChunkReader | None, request: CheckRequest) -> list[CheckResult]:
-    chosen = request.checks or CHECKS
+def _run(shot: Snapshot, reader: ChunkReader | None, request: CheckRequest) -> tuple[list[CheckResult], Tally | None]:
+    chosen, tally = request.checks or CHECKS, None
     opened = check_open(shot, reader)
     table: dict[str, Callable[[], CheckResult]] = {
         "open": lambda: opened,
@@ -80,13 +83,15 @@ def _run(shot: Snapshot, reader: ChunkReader | None, request: CheckRequest) -> l
         "anonymous": lambda: _anonymous(shot, reader),
     }
     if reader is not None and reader.tree.root_key not in reader.tree.problems:
-        table |= _checks_of(shot, reader, chosen)
+        checks, tally = _checks_of(shot, reader, chosen)
+        table |= checks
     closed = f"the store does not open ({opened.message})"
-    return [table[check]() if check in table else skipped(check, closed, _severity(check)) for check in CHECKS if check in chosen]
+    results = [table[check]() if check in table else skipped(check, closed, _severity(check)) for check in CHECKS if check in chosen]
+    return results, tally
 
 
-def _checks_of(shot: Snapshot, reader: ChunkReader, chosen: tuple[str, ...]) -> dict[str, Callable[[], CheckResult]]:
-    """The checks of a store whose root can be read. Objects are read once, for all checks that want them."""
+def _checks_of(shot: Snapshot, reader: ChunkReader, chosen: tuple[str, ...]) -> tuple[dict[str, Callable[[], CheckResult]], Tally | None]:
+    """The checks of a store whose root can be read. Objects are read once, for all checks that want them, and tallied."""
     with_source = bool(shot.request.source) and bool({"roundtrip", "values"} & set(chosen))
     reference: Reference | None = open_reference(shot, reader) if with_source else None
     reading = "decode" in chosen or ("values" in chosen and reference is not None)
@@ -113,7 +118,7 @@ def _checks_of(shot: Snapshot, reader: ChunkReader, chosen: tuple[str, ...]) -> 
     for check, result in (("roundtrip", roundtrip), ("values", values)):
         if result is not None:
             table[check] = lambda result=result: result  # type: ignore[misc]
-    return table
+    return table, tally
 
 
 def _anonymous(shot: Snapshot, reader: ChunkReader | None) -> CheckResult:
@@ -124,48 +129,3 @@ def _anonymous(shot: Snapshot, reader: ChunkReader | None) -> CheckResult:
 
 def _severity(check: str) -> str:
     return {"strays": "warning", "fill_value": "warning", "chunk_size": "info"}.get(check, "error")
-
-
-def report_path(report: Report, folder: str) -> Path:
-    """Where the report of a store is written: ``<folder>/<name of the store>.json``."""
-    return Path(folder).expanduser() / f"{report.store.rstrip('/').rpartition('/')[2]}.json"
-
-
-def write_report(report: Report, folder: str, *, dry_run: bool = False) -> tuple[str, bool]:
-    """Write the report into ``folder``; gives its path, and whether it says anything new but its times.
-
-    An old report that says the same is left alone, times included: it tells since when the store is as it is.
-    """
-    path, document = report_path(report, folder), report.as_document()
-    if _without_times(_read(path)) == _without_times(json.loads(json.dumps(document))):
-        return str(path), False
-    if not dry_run:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _replace(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-        except OSError as error:
-            raise BadRequest(f"report is '{folder}': {path} cannot be written ({error.strerror}). Name a folder that can.") from None
-    return str(path), True
-
-
-def _read(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-
-
-def _without_times(document: Any) -> Any:
-    return {name: value for name, value in document.items() if name not in _TIMES} if isinstance(document, dict) else document
-
-
-def _replace(path: Path, text: str) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import time
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -15,6 +17,7 @@ from ..profile import read_profile
 from ..store import ObjectInfo, Objects, StoreUrl, open_objects, parse_store
 from .census import Census, take_census
 from .documents import Hierarchy, read_hierarchy
+from .pace import Pace
 from .report import CHECKS
 
 SEVERITIES = ("error", "warning", "never")
@@ -67,11 +70,20 @@ class Snapshot:
     tree: Hierarchy | None = field(default=None, repr=False)
     root_problem: str = ""
     writing: str | None = None  # the marker of a write, as stored
+    pace: Pace = field(default_factory=Pace, repr=False)
 
     @property
     def place(self) -> StoreUrl:
         """Where the store lies."""
         return self.objects.place
+
+    @property
+    def digest(self) -> str | None:
+        """What tells this listing from any other: a digest of keys, sizes and ETags. None without a listing."""
+        if self.listing is None:
+            return None
+        lines = (f"{key}\0{info.size}\0{info.etag}\n" for key, info in sorted(self.listing.items()))
+        return hashlib.sha256("".join(lines).encode(errors="backslashreplace")).hexdigest()
 
     @cached_property
     def census(self) -> Census:
@@ -82,7 +94,11 @@ class Snapshot:
 
     def fetch(self, key: str) -> bytes | None:
         """The bytes of an object of the store, None where there is none."""
-        return self.objects.get(f"{self.place.key}/{key}")
+        started = time.monotonic()
+        data = self.objects.get(f"{self.place.key}/{key}")
+        if data is not None:
+            self.pace.note(started, len(data))
+        return data
 
     def may_be_missing(self, key: str) -> bool:
         """Whether ``request.missing`` allows that this chunk or shard is not stored."""

@@ -99,7 +99,7 @@ def check_manifest(shot: Snapshot) -> CheckResult:
         info = shot.listing.get(key)
         if info is None:
             differences.add({"key": key, "problem": "missing"})
-        elif problem := _other_than(stored, info):
+        elif problem := other_than(stored, info):
             differences.add({"key": key, "problem": problem})
         else:
             by_size += _md5(info) is None
@@ -118,7 +118,8 @@ def _md5(info: ObjectInfo) -> str | None:
     return etag if _MD5.fullmatch(etag) else None
 
 
-def _other_than(stored: Stored, info: ObjectInfo) -> str:
+def other_than(stored: Stored, info: ObjectInfo) -> str:
+    """What tells an object of the listing from the one that was recorded, or ''."""
     if info.size != stored.size:
         return f"{info.size} bytes, {stored.size} were written"
     md5 = _md5(info)
