@@ -1,15 +1,78 @@
 # Copyright (c) 2026, the Zarrstream authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The option --role, and the table of times at the end."""
+"""The network of the test hosts, the option --role, and the table of times at the end."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
 import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build" / "hosts"
+HOSTS = ROOT / "tests" / "hosts" / "hosts.py"
+# These would win over what the roles write, or cost time.
+UNWANTED = ("AWS_CA_BUNDLE", "AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL", "PYTHONDONTWRITEBYTECODE")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a program said, how it ended and how long it took."""
+
+    command: str
+    returncode: int
+    output: str
+    seconds: float
+
+    def require(self) -> None:
+        """Fail the test with all that was said where the program failed."""
+        if self.returncode:
+            pytest.fail(f"{self.command} failed with {self.returncode}\n{self.output}", pytrace=False)
+
+
+def environment(variables: dict[str, str]) -> dict[str, str]:
+    """Return this process's environment without what would disturb; the programs beside this Python come first."""
+    kept = {name: value for name, value in os.environ.items() if name not in UNWANTED}
+    own = {"PATH": f"{Path(sys.executable).parent}:{kept['PATH']}", "ANSIBLE_NOCOLOR": "1", "NO_COLOR": "1", "LC_ALL": "C.UTF-8"}
+    return kept | own | variables
+
+
+def run(command: list[str | Path], folder: Path = ROOT, **variables: str) -> Outcome:
+    """Run a program to its end."""
+    start = time.monotonic()
+    done = subprocess.run(
+        command, cwd=folder, env=environment(variables), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    return Outcome(" ".join(map(str, command)), done.returncode, done.stdout, time.monotonic() - start)
+
+
+@pytest.fixture(scope="session")
+def network() -> Iterator[None]:
+    """The network of the test hosts; nothing of it is left afterwards."""
+    try:
+        run([sys.executable, HOSTS, "up"]).require()
+        yield
+    finally:
+        run([sys.executable, HOSTS, "down"]).require()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the choice of one role."""
     parser.addoption("--role", default="", help="only the scenarios of this role; 'site' is the whole platform")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With one role only its scenarios."""
+    if config.getoption("role"):
+        others = [item for item in items if not item.name.startswith("test_scenario[")]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -18,6 +81,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     rows = [
         (dict(report.user_properties).get("seconds", 0.0), report.nodeid.partition("[")[2].rstrip("]"), report.outcome)
         for report in reports
+        if "[" in report.nodeid
     ]
     if rows:
         terminalreporter.section("scenarios")

@@ -317,20 +317,35 @@ def destroy(engine: Engine, scenario: str, sockets: Path, *, journal: bool) -> N
     engine.remove(f"zarrstream-scenario={NAME}-{scenario}")
 
 
+def switch(engine: Engine, scenario: str, hosts: list[Host], state: str) -> None:
+    """Cut the power of hosts ("stop"), switch them on ("start"), or both ("restart")."""
+    containers = [f"{NAME}-{scenario}-{host.name}" for host in hosts]
+    if state != "start":
+        engine("kill", *containers)
+        engine("wait", *containers)
+    if state != "stop":
+        engine("start", *containers)
+        for host, container in zip(hosts, containers, strict=True):
+            greet(engine, container)
+            wait_for_ssh(host.address)
+
+
 def main() -> int:
     """Do what the command line asks."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("command", choices=["up", "down", "clean", "create", "destroy"])
+    parser.add_argument("command", choices=["up", "down", "clean", "create", "destroy", "stop", "start", "restart"])
     parser.add_argument("--scenario", help="role and scenario, such as bucket-default")
     parser.add_argument("--known-hosts", type=Path, help="file for the hosts' public keys")
-    parser.add_argument("--host", action="append", default=[], metavar="NAME=SUITE=ADDRESS", help="a host to create")
+    parser.add_argument("--host", action="append", default=[], metavar="NAME=SUITE=ADDRESS", help="a host to create, stop or start")
     parser.add_argument("--sockets", type=Path, help="folder of the open connections of Ansible's ssh")
     parser.add_argument("--journal", action="store_true", help="print the journals before destroying")
     arguments = parser.parse_args()
     engine = Engine()
+    hosts = [Host(*host.split("=")) for host in arguments.host]
     try:
-        if arguments.command == "create":
-            hosts = [Host(*host.split("=")) for host in arguments.host]
+        if arguments.command in ("stop", "start", "restart"):
+            switch(engine, arguments.scenario, hosts, arguments.command)
+        elif arguments.command == "create":
             create(engine, arguments.scenario, hosts, arguments.known_hosts)
         elif arguments.command == "destroy":
             destroy(engine, arguments.scenario, arguments.sockets, journal=arguments.journal)

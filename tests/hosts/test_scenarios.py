@@ -9,50 +9,16 @@ other's keys; and those that need none.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-BUILD = ROOT / "build" / "hosts"
-HOSTS = ROOT / "tests" / "hosts" / "hosts.py"
-# These would win over what the roles write, or cost time.
-UNWANTED = ("AWS_CA_BUNDLE", "AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL", "PYTHONDONTWRITEBYTECODE")
+from .conftest import BUILD, ROOT, Outcome, run
+
 # The last part of the first host's address, by whether the scenario shares the cloud.
 FIRST_HOST = {True: "11", False: "111"}
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a program said, how it ended and how long it took."""
-
-    command: str
-    returncode: int
-    output: str
-    seconds: float
-
-    def require(self) -> None:
-        """Fail the test with all that was said where the program failed."""
-        if self.returncode:
-            pytest.fail(f"{self.command} failed with {self.returncode}\n{self.output}", pytrace=False)
-
-
-def run(command: list[str | Path], folder: Path = ROOT, **variables: str) -> Outcome:
-    """Run a program; the programs beside this Python come first."""
-    kept = {name: value for name, value in os.environ.items() if name not in UNWANTED}
-    own = {"PATH": f"{Path(sys.executable).parent}:{kept['PATH']}", "ANSIBLE_NOCOLOR": "1", "NO_COLOR": "1", "LC_ALL": "C.UTF-8"}
-    start = time.monotonic()
-    done = subprocess.run(
-        command, cwd=folder, env=kept | own | variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )
-    return Outcome(" ".join(map(str, command)), done.returncode, done.stdout, time.monotonic() - start)
 
 
 def shares_cloud(scenario: Path) -> bool:
@@ -104,16 +70,6 @@ def declare_cloud(state: str) -> Outcome:
 def play_with_cloud(scenario: Path, cloud: Future[Outcome]) -> Outcome:
     """Run a scenario that shares the cloud, if the cloud came up."""
     return cloud.result() if cloud.result().returncode else play(scenario)
-
-
-@pytest.fixture(scope="session")
-def network() -> Iterator[None]:
-    """The network of the test hosts; nothing of it is left afterwards."""
-    try:
-        run([sys.executable, HOSTS, "up"]).require()
-        yield
-    finally:
-        run([sys.executable, HOSTS, "down"]).require()
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,258 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What goes wrong with real hosts: who else is held up, what the user reads, and what the next run does.
+
+Three hosts serve all tests of this file, which tell one story: they run in order, each from where the one before it ended.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from .conftest import BUILD, HOSTS, ROOT, Outcome, environment, run
+
+NAMES = ("first", "second", "third")
+SCENARIO = "bad-situations"
+MINUTES = 60
+
+
+@dataclass(frozen=True)
+class Site:
+    """Three hosts and the inventory that names them."""
+
+    folder: Path
+    addresses: dict[str, str]
+
+    @property
+    def known_hosts(self) -> Path:
+        """The file with the hosts' public keys."""
+        return self.folder / "known_hosts"
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Nothing of the user's own: sockets are kept apart, since addresses return with other hosts behind them."""
+        return {"ANSIBLE_SSH_CONTROL_PATH_DIR": str(BUILD / "ssh-bad"), "HOME": str(self.folder)}
+
+    def command(self, *options: str) -> list[str | Path]:
+        """The run that these tests make: the Zarr environment on all hosts."""
+        return ["ansible-playbook", "-i", self.folder / "hosts.json", ROOT / "playbooks" / "stack.yml", *options]
+
+    def apply(self, *options: str) -> Recap:
+        """Make that run to its end."""
+        return Recap(run(self.command(*options), **self.variables))
+
+    def apply_until(self, text: str) -> subprocess.Popen[str]:
+        """Begin that run, and return when it has said something."""
+        begun = subprocess.Popen(
+            self.command(), cwd=ROOT, env=environment(self.variables), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        assert begun.stdout
+        for line in begun.stdout:
+            if text in line:
+                return begun
+        raise AssertionError(f"the run ended without '{text}'")
+
+    def switch(self, state: str, host: str) -> None:
+        """Cut the power of a host, or switch it on again: "stop" or "start"."""
+        run([sys.executable, HOSTS, state, "--scenario", SCENARIO, f"--host={host}=-={self.addresses[host]}"]).require()
+
+    def ssh(self, host: str, script: str) -> Outcome:
+        """Run a shell script as root on a host."""
+        options = [
+            "-i",
+            BUILD / "id_ed25519",
+            "-o",
+            f"UserKnownHostsFile={self.known_hosts}",
+            "-o",
+            "BatchMode=yes",
+            "-o",
+            "LogLevel=ERROR",
+        ]
+        return run(["ssh", *options, f"debian@{self.addresses[host]}", "sudo", "sh", "-ec", f"'{script}'"])
+
+
+@dataclass(frozen=True)
+class Recap:
+    """How a run ended."""
+
+    outcome: Outcome
+
+    def of(self, host: str) -> dict[str, int]:
+        """The numbers of a host."""
+        line = re.search(rf"^{host}\s+: (.*)$", self.outcome.output, re.MULTILINE)
+        assert line, self.outcome.output
+        return {name: int(number) for name, number in re.findall(r"(\w+)=(\d+)", line[1])}
+
+    def message(self, host: str) -> str:
+        """What the user reads about a host, without the line breaks of the screen."""
+        parts = re.findall(rf"^fatal: \[{host}\].*?(?=^\S*[\[A-Z]{{4}}|\Z)", self.outcome.output, re.MULTILINE | re.DOTALL)
+        assert parts, self.outcome.output
+        return " ".join(" ".join(parts).split())
+
+    def untouched(self, *hosts: str) -> bool:
+        """Tell whether these hosts came to the end, and nothing was changed there."""
+        return all(self.of(host)["changed"] == self.of(host)["failed"] == self.of(host)["unreachable"] == 0 for host in hosts)
+
+
+@pytest.fixture(scope="module")
+def site(network: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The hosts, created once for this file."""
+    folder = tmp_path_factory.mktemp("bad")
+    prefix = json.loads((BUILD / "network.json").read_text())["prefix"]
+    site = Site(folder, {name: f"{prefix}.{number}" for number, name in enumerate(NAMES, 201)})
+    hosts = {name: {"ansible_host": address} for name, address in site.addresses.items()}
+    variables = {
+        "ansible_user": "debian",
+        "ansible_become": True,
+        "ansible_python_interpreter": "/usr/bin/python3",
+        "ansible_ssh_private_key_file": str(BUILD / "id_ed25519"),
+        "ansible_ssh_common_args": f"-o UserKnownHostsFile={site.known_hosts} -o StrictHostKeyChecking=yes -o ConnectTimeout=5",
+        "zarr_stack_path": "/opt/zarrstream",
+    }
+    (folder / "hosts.json").write_text(json.dumps({"zarr_hosts": {"hosts": hosts, "vars": variables}}))
+    create = [f"--host={name}=trixie={address}" for name, address in site.addresses.items()]
+    try:
+        run([sys.executable, HOSTS, "create", "--scenario", SCENARIO, "--known-hosts", site.known_hosts, *create]).require()
+        yield site
+    finally:
+        run([sys.executable, HOSTS, "destroy", "--scenario", SCENARIO, "--sockets", BUILD / "ssh-bad"]).require()
+
+
+def test_a_host_goes_down_in_the_middle(site: Site) -> None:
+    """The others finish, and the run names the one that is gone."""
+    begun = site.apply_until("Install the packages")
+    site.switch("stop", "third")
+    output, _ = begun.communicate(timeout=10 * MINUTES)
+    recap = Recap(Outcome("stack.yml", begun.returncode, output, 0))
+    assert begun.returncode, "a run that lost a host has failed"
+    assert recap.of("third")["unreachable"] == 1
+    assert recap.of("first")["failed"] == recap.of("second")["failed"] == 0, output
+    for host in ("first", "second"):
+        site.ssh(host, "test -x /opt/zarrstream/current/bin/python").require()
+
+
+def test_a_host_is_down_from_the_start(site: Site) -> None:
+    """The others are done at once; the run fails and names the one."""
+    recap = site.apply()
+    assert recap.outcome.returncode
+    assert recap.of("third")["unreachable"] == 1
+    assert recap.untouched("first", "second"), recap.outcome.output
+    assert re.search(r"ssh.*: connect to host .*: (No route to host|Connection timed out)", recap.message("third")), recap.outcome.output
+
+
+def test_an_installation_is_broken_off(site: Site) -> None:
+    """The host that came back gets what the others have, though its installation was cut off once more."""
+    site.switch("start", "third")
+    begun = site.apply_until("Install the packages")
+    wait_for(site, "third", "ls -d /opt/zarrstream/envs/*/lib/python3*/site-packages/numpy")
+    site.switch("stop", "third")
+    begun.communicate(timeout=10 * MINUTES)
+    assert begun.returncode
+    site.switch("start", "third")
+    assert site.ssh("third", "ls -d /opt/zarrstream/current").returncode, "half an environment is not in use"
+
+    recap = site.apply()
+    recap.outcome.require()
+    assert recap.untouched("first", "second"), recap.outcome.output
+    assert recap.of("third")["changed"], recap.outcome.output
+    site.ssh("third", '/opt/zarrstream/current/bin/python -c "import netCDF4, numpy, xarray, zarr"').require()
+    assert site.apply().untouched(*NAMES)
+
+
+def wait_for(site: Site, host: str, script: str) -> None:
+    """Return when a script succeeds on a host."""
+    end = time.monotonic() + 2 * MINUTES
+    while site.ssh(host, script).returncode:
+        assert time.monotonic() < end, script
+        time.sleep(0.2)
+
+
+def test_a_wrong_host_key(site: Site) -> None:
+    """Nothing is sent to a host that cannot prove who it is."""
+    right = site.known_hosts.read_text()
+    first, second, third = right.splitlines()
+    forged = f"{second.split()[0]} {first.partition(' ')[2]}"
+    close_connections()
+    try:
+        site.known_hosts.write_text("\n".join([first, forged, third]) + "\n")
+        recap = site.apply()
+    finally:
+        site.known_hosts.write_text(right)
+    assert recap.outcome.returncode
+    assert recap.of("second")["unreachable"] == 1
+    assert recap.untouched("first", "third"), recap.outcome.output
+    assert "Host key verification failed" in recap.message("second"), recap.outcome.output
+    assert site.apply().untouched(*NAMES)
+
+
+def close_connections() -> None:
+    """A host key is looked at only when a connection is made."""
+    for path in (BUILD / "ssh-bad").glob("*"):
+        subprocess.run(["ssh", "-o", f"ControlPath={path}", "-O", "exit", "host"], capture_output=True, check=True)
+
+
+def test_a_full_disk(site: Site) -> None:
+    """A host without space fails alone and says why, even the one that was to build for the others; with space it is as before."""
+    site.ssh("first", "mount -t tmpfs -o size=60m tmpfs /opt/zarrstream").require()
+    site.ssh("second", "mount -t tmpfs tmpfs /opt/zarrstream").require()
+    try:
+        recap = site.apply()
+        left = site.ssh("first", "ls /opt/zarrstream/current").returncode
+        built = site.ssh("second", "test -x /opt/zarrstream/current/bin/python")
+    finally:
+        for host in ("first", "second"):
+            site.ssh(host, "umount /opt/zarrstream").require()
+    assert recap.outcome.returncode
+    assert recap.untouched("third"), recap.outcome.output
+    assert recap.of("first")["failed"] == 1
+    message = recap.message("first")
+    assert "No space left on device" in message, message
+    assert "Look whether there is space in /opt/zarrstream" in message, message
+    assert left, "a broken-off environment is not in use"
+    assert recap.of("second")["failed"] == 0, recap.outcome.output
+    built.require()
+    assert site.apply().untouched(*NAMES)
+
+
+def test_no_registry_and_nothing_cached(site: Site) -> None:
+    """The message says that the registry cannot be reached, and from where."""
+    cut_off(site, "second")
+    site.ssh("second", "mount -t tmpfs tmpfs /var/cache/uv; mount -t tmpfs tmpfs /opt/zarrstream").require()
+    try:
+        recap = site.apply()
+    finally:
+        site.ssh("second", "umount /var/cache/uv /opt/zarrstream").require()
+    assert recap.outcome.returncode
+    assert recap.untouched("first", "third"), recap.outcome.output
+    assert recap.of("second")["failed"] == 1
+    message = recap.message("second")
+    assert "cannot install the packages on second (Debian 13" in message, message
+    assert "The registry of Python packages cannot be reached from there" in message, message
+
+
+def test_no_registry_but_a_warm_cache(site: Site) -> None:
+    """What uv has in its cache is enough, however old the cache's list of packages is."""
+    cut_off(site, "second")
+    site.ssh("second", "mount -t tmpfs tmpfs /opt/zarrstream").require()
+    try:
+        recap = site.apply()
+        imported = site.ssh("second", '/opt/zarrstream/current/bin/python -c "import xarray, zarr"')
+    finally:
+        site.ssh("second", "umount /opt/zarrstream").require()
+    recap.outcome.require()
+    imported.require()
+
+
+def cut_off(site: Site, host: str) -> None:
+    """Take the names of the registry's servers away from a host."""
+    site.ssh(host, ": > /etc/resolv.conf").require()
+    assert site.ssh(host, "getent hosts pypi.org").returncode
