@@ -14,6 +14,7 @@ import pytest
 import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from zarrstream.check.page import make_page
 from zarrstream.check.report import CHECKS
 from zarrstream.check.run import check_store
 from zarrstream.check.snapshot import CheckRequest
@@ -85,6 +86,8 @@ def check(objects: dict[str, bytes], manifest: bytes | None = None) -> None:
         assert [result.id for result in report.checks] == list(CHECKS)
         assert all(result.message and result.status in ("passed", "failed", "warning", "skipped") for result in report.checks)
         json.dumps(report.as_document())
+        assert report.portrait is not None
+        assert make_page(report, report.portrait()).encode().endswith(b"</html>\n")
 
 
 def documents(objects: dict[str, bytes]) -> list[str]:
