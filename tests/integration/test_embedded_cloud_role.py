@@ -82,6 +82,19 @@ def test_a_second_run_changes_nothing(cloud, run_playbook):
     assert run_playbook(PLAYBOOK, "--check", "--diff", extra_vars=cloud.variables).changed == 0
 
 
+def test_configuration_that_was_edited_or_opened_to_others_is_mended(cloud, run_playbook):
+    keystone, swift = (cloud.path / "etc" / name for name in ("keystone.conf", "swift.conf"))
+    before = keystone.read_text()
+    keystone.write_text(f"{before}# by hand\n")
+    swift.chmod(0o644)
+    both = {"Configure Keystone", "Configure Swift"}
+    checked = run_playbook(PLAYBOOK, "--check", extra_vars=cloud.variables)
+    assert (checked.changed, {name for name in both if name in checked.stdout}) == (2, both)
+    assert run_playbook(PLAYBOOK, extra_vars=cloud.variables).changed == 4  # two files, two restarts
+    assert (keystone.read_text(), stat.S_IMODE(swift.stat().st_mode)) == (before, 0o600)
+    assert run_playbook(PLAYBOOK, extra_vars=cloud.variables).changed == 0
+
+
 def test_strings_from_the_command_line_are_understood(cloud, run_playbook):
     variables = {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in cloud.variables.items()}
     assert run_playbook(PLAYBOOK, "--check", extra_vars=variables).changed == 0

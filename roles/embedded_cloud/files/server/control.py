@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Start and stop the embedded cloud: the supervisor, and through it Keystone and Swift.
 
-Prints {"changed": bool}, for look {"empty": bool, "exist": [bool, ...]}.
+Prints {"changed": bool}, for look {"empty": bool, "exist": [bool, ...], "sha256": [str, ...]}.
 A problem that the user can mend is one line on stderr and exit status 3.
 The standard library is enough, so that a cloud can be stopped whatever has become of its environment.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import hashlib
 import http.client
 import json
 import os
@@ -18,6 +19,7 @@ import secrets
 import signal
 import socket
 import ssl
+import stat
 import subprocess
 import sys
 import time
@@ -254,6 +256,7 @@ def main() -> int:
     parser.add_argument("path", type=Path, help="the cloud's folder")
     parser.add_argument("action", choices=("look", "start", "stop", "restart"), help="start reads the servers as JSON from stdin")
     parser.add_argument("names", nargs="*", help="the files to look for, or the server to restart")
+    parser.add_argument("--etc", action="append", default=[], help="a configuration file to look into")
     parser.add_argument("--check", action="store_true", help="only tell what would be done")
     args = parser.parse_args()
     try:
@@ -266,9 +269,21 @@ def main() -> int:
 
 
 def look(cloud: Cloud, args: argparse.Namespace) -> dict[str, Any]:
-    """Tell whether the folder is empty (or not there), and which of the named files exist."""
+    """Tell whether the folder is empty (or not there), which of the named files exist, and what the files in etc/ hold."""
     empty = not cloud.path.exists() or (cloud.path.is_dir() and not any(cloud.path.iterdir()))
-    return {"empty": empty, "exist": [Path(name).exists() for name in args.names]}
+    digests = [private_digest(cloud.path / "etc" / name) for name in args.etc]
+    return {"empty": empty, "exist": [Path(name).exists() for name in args.names], "sha256": digests}
+
+
+def private_digest(path: Path) -> str:
+    """The SHA-256 of a file that only its owner may read; empty for any other, and for none."""
+    try:
+        state = path.lstat()
+        if not stat.S_ISREG(state.st_mode) or stat.S_IMODE(state.st_mode) != 0o600:
+            return ""
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 ACTIONS: dict[str, Callable[[Cloud, argparse.Namespace], dict[str, Any]]] = {
