@@ -109,13 +109,19 @@ options:
   mode:
     description:
       - V(create) writes to a place where nothing is, and refuses one with other contents.
-      - V(replace) and V(append) are not there yet.
+      - V(replace) writes where a store of Zarrstream is, which stays readable until the new one is proved. For a moment
+        readers then find no store. Until the old chunks are removed both need room. What Zarrstream did not write is refused.
+      - V(append) writes what O(source) has beyond the end of the store along O(append_dim). Readers find the old store until
+        all arrays grow in one moment. Files that were written before are not read again, and steps that are there already
+        are compared and left out. Options that are left out are as the store was written.
+      - Where nothing is, all three create the store.
     type: str
     choices: [create, replace, append]
     default: create
   append_dim:
     description:
-      - Not there yet. Setting it is an error.
+      - The dimension that grows with O(mode=append). It needs a coordinate of numbers or times, and the store consolidated
+        metadata.
     type: str
   scheduler:
     description:
@@ -174,6 +180,22 @@ EXAMPLES = r"""
     shards: auto
     memory: 2GiB
 
+- name: Add the files that have come since the last run
+  zarrstream.platform.zarr_write:
+    source: /data/air/*.nc
+    store: s3://climate/air.zarr
+    profile: zarr
+    mode: append
+    append_dim: time
+
+- name: Write a store anew, which others read meanwhile
+  zarrstream.platform.zarr_write:
+    source: /data/analysis.nc
+    store: s3://climate/analysis.zarr
+    profile: zarr
+    mode: replace
+    verify: full
+
 - name: Turn a store of format 2 into one of format 3, on this host
   zarrstream.platform.zarr_write:
     source: /data/old.zarr
@@ -183,10 +205,17 @@ EXAMPLES = r"""
 
 RETURN = r"""
 action:
-  description: What was done, or would be in check mode. One of V(create), V(continue) for a write that was broken off, V(nothing).
+  description:
+    - What was done, or would be in check mode. One of V(create), V(replace), V(append), V(nothing), or V(continue) for a
+      store that was not yet there when its write was broken off.
   type: str
   returned: success
   sample: create
+resumed:
+  description: Whether a write was broken off here before. What it has sent and is there as it was sent is kept.
+  type: bool
+  returned: success
+  sample: false
 store:
   description: The store.
   type: str
@@ -233,6 +262,16 @@ objects:
   type: int
   returned: success
   sample: 18
+objects_written:
+  description: Objects that this run sent, or in check mode would send.
+  type: int
+  returned: success
+  sample: 18
+objects_kept:
+  description: Objects of the store that were there already, as they have to be.
+  type: int
+  returned: success
+  sample: 0
 bytes_read:
   description: Bytes that were read from the source, not compressed. 0 if nothing was written.
   type: int

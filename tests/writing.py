@@ -15,6 +15,8 @@ import pytest
 import xarray as xr
 import zarr
 from zarrstream import transfer
+from zarrstream.check.run import check_store
+from zarrstream.check.snapshot import CheckRequest
 from zarrstream.errors import ZarrstreamError
 from zarrstream.readback import same_bits
 from zarrstream.request import WriteRequest
@@ -109,3 +111,59 @@ def run_python(script: str, *arguments: str) -> subprocess.CompletedProcess[str]
     """Run a script that imports the core, in a process of its own."""
     command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(script), *arguments]
     return subprocess.run(command, env={**os.environ, "PYTHONPATH": str(CORE)}, check=True, stdout=subprocess.PIPE, text=True)
+
+
+def passed(store: Path, source: Path) -> None:
+    report = check_store(CheckRequest(store=str(store), source=(str(source),), sample=None))
+    assert report.ok
+    assert {check.status for check in report.checks} <= {"passed", "skipped"}, report.summary["line"]
+
+
+# Kills a writer before, and after, each of its requests in turn, on copies of a store.
+KILLER = """
+    import os, shutil, signal, sys
+    from zarrstream import write, work, {mode}, template, dataset, combine, readback, transfer, lossy
+    from zarrstream.store import Objects
+    import zarr, xarray, dask.array, netCDF4, obstore
+    old, folder, first, step = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+
+    def die_at(number, after):
+        count, put, put_async, copy, delete = [0], Objects.put, Objects.put_async, Objects.copy, Objects.delete
+        def due():
+            count[0] += 1
+            return count[0] == number
+        def die():
+            os.kill(os.getpid(), signal.SIGKILL)
+        def around(act):
+            now = due()
+            if now and not after: die()
+            act()
+            if now: die()
+        Objects.put = lambda self, key, data, **options: around(lambda: put(self, key, data, **options))
+        Objects.copy = lambda self, key, to: around(lambda: copy(self, key, to))
+        def deleting(self, keys):
+            for key in keys: around(lambda: delete(self, [key]))
+        Objects.delete = deleting
+        async def putting(self, key, data):
+            now = due()
+            if now and not after: die()
+            await put_async(self, key, data)
+            if now: die()
+        Objects.put_async = putting
+
+    number = first
+    while True:
+        after, store = number % 2 == 0, f"{{folder}}/{{number}}.zarr"
+        for suffix in ("", ".zarrstream"): shutil.copytree(old + suffix, store + suffix)
+        child = os.fork()
+        if child == 0:
+            die_at((number + 1) // 2, after)
+            write.write_dataset(write.WriteRequest(store=store, **{options}))
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        if os.WIFEXITED(status):
+            assert os.WEXITSTATUS(status) == 0, status
+            break
+        number += step
+    print(number)
+"""

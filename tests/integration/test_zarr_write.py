@@ -21,6 +21,8 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import xarray as xr
+from zarrstream.check.run import check_store
+from zarrstream.check.snapshot import CheckRequest
 from zarrstream.errors import AccessRefused, BadRequest, Conflict, NotFound, ProfileError, Unreachable, ZarrstreamError
 from zarrstream.manifest import MANIFEST, WRITING, parse_manifest
 from zarrstream.readback import same_bits
@@ -350,6 +352,144 @@ def test_of_five_writers_one_wins(bucket: Bucket, source: Path) -> None:
     assert not write_dataset(wanted[winner]).changed
 
 
+@BOTH
+def test_the_next_run_sends_only_what_is_missing(bucket: Bucket, source: Path, zarr_format: Format) -> None:
+    wanted = bucket.request(source, zarr_format=zarr_format, chunks={"time": 2}, verify="full")
+    with start_writer(wanted, 0.4) as writer:
+        wait_for(lambda: sum("/journal/" in key for key in entries(bucket)) > 1)
+        writer.send_signal(signal.SIGKILL)
+    left = {key: entry["LastModified"] for key, entry in entries(bucket).items() if key.startswith("air.zarr/")}
+    told = preview(wanted)
+    result = write_dataset(wanted)
+    assert (result.action, result.resumed) == ("continue", True)
+    assert 0 < result.objects_kept <= len(left)
+    assert (told.objects_kept, told.objects_written) == (result.objects_kept, result.objects_written)
+    xr.testing.assert_identical(bucket.open(), decoded(source))
+    after = entries(bucket)
+    assert sum(after[key]["LastModified"] == modified for key, modified in left.items()) >= result.objects_kept
+    assert after.keys() == {*(key for key in after if key.startswith("air.zarr/")), f"air.zarr.zarrstream/{MANIFEST}"}
+    assert not write_dataset(wanted).changed
+
+
+def test_an_object_that_changed_meanwhile_is_sent_again(bucket: Bucket, source: Path) -> None:
+    wanted = bucket.request(source, chunks={"time": 2})
+    with start_writer(wanted, 0.4) as writer:
+        wait_for(lambda: sum("/journal/" in key for key in entries(bucket)) > 1)
+        writer.send_signal(signal.SIGKILL)
+    kept = preview(wanted).objects_kept
+    noted = [json.loads(data)["objects"] for key, data in bucket.keys().items() if "/journal/" in key]
+    victim = next(iter(noted[0]))
+    data = bucket.s3.get_object(Bucket=bucket.name, Key=f"air.zarr/{victim}")["Body"].read()
+    bucket.s3.put_object(Bucket=bucket.name, Key=f"air.zarr/{victim}", Body=data[:-1] + bytes([data[-1] ^ 1]))
+    assert write_dataset(wanted).objects_kept == kept - 1
+    xr.testing.assert_identical(bucket.open(), decoded(source))
+
+
+@pytest.fixture
+def other(source: Path, tmp_path: Path) -> Path:
+    """The source with other values."""
+    with xr.open_dataset(source, engine="netcdf4", mask_and_scale=False, decode_times=False) as dataset:
+        changed = dataset.load().assign(air=dataset.air + 1)
+    changed.to_netcdf(tmp_path / "other.nc", engine="netcdf4", encoding={"wind": {"_FillValue": None}})
+    return tmp_path / "other.nc"
+
+
+@BOTH
+def test_a_replacement_shows_old_or_nothing_or_new(bucket: Bucket, source: Path, other: Path, zarr_format: Format) -> None:
+    write_dataset(bucket.request(source, zarr_format=zarr_format))
+    old, new, seen, stop = decoded(source), decoded(other), [], threading.Event()
+
+    def look() -> None:
+        while not stop.is_set():
+            try:
+                found = bucket.open()
+            except FileNotFoundError:
+                seen.append("nothing")
+            else:
+                seen.append("old" if found.identical(old) else "new" if found.identical(new) else "mixture")
+
+    wanted = bucket.request(other, zarr_format=zarr_format, mode="replace", verify="full")
+    reader = threading.Thread(target=look)
+    reader.start()
+    try:
+        with start_writer(wanted, 0.2) as writer:
+            assert writer.wait(120) == 0
+        wait_for(lambda: seen[-1:] == ["new"])
+    finally:
+        stop.set()
+        reader.join()
+    assert [state for state, before in zip(seen, [None, *seen], strict=False) if state != before] in (
+        ["old", "nothing", "new"],
+        ["old", "new"],
+    )
+    assert not write_dataset(wanted).changed
+    report = check_store(
+        CheckRequest(store=wanted.store, profile="zarr", config_file=str(bucket.config_file), source=(str(other),), sample=None)
+    )
+    assert {check.status for check in report.checks} <= {"passed", "skipped"}, report.summary["line"]
+
+
+@BOTH
+def test_a_replacement_that_was_killed_is_finished(bucket: Bucket, source: Path, other: Path, zarr_format: Format) -> None:
+    write_dataset(bucket.request(source, zarr_format=zarr_format, chunks={"time": 2}))
+    before = len(entries(bucket))
+    wanted = bucket.request(other, zarr_format=zarr_format, chunks={"time": 2}, mode="replace")
+    with start_writer(wanted, 0.4) as writer:
+        wait_for(lambda: len(entries(bucket)) > before + 12)
+        writer.send_signal(signal.SIGKILL)
+    xr.testing.assert_identical(bucket.open(), decoded(source))
+    result = write_dataset(wanted)
+    assert (result.action, result.resumed, result.objects_kept > 0) == ("replace", True, True)
+    xr.testing.assert_identical(bucket.open(), decoded(other))
+    stored = entries(bucket)
+    assert len(stored) == result.objects + 1
+    assert f"air.zarr.zarrstream/{MANIFEST}" in stored
+
+
+@BOTH
+def test_an_append_that_was_killed_shows_the_old_store_and_is_finished(
+    bucket: Bucket, source: Path, tmp_path: Path, zarr_format: Format
+) -> None:
+    with xr.open_dataset(source, engine="netcdf4", mask_and_scale=False, decode_times=False) as dataset:
+        for name, rows in (("one", slice(0, 51)), ("two", slice(51, 100))):
+            piece = dataset.isel(time=rows).load()
+            piece.to_netcdf(tmp_path / f"{name}.nc", engine="netcdf4", encoding={"wind": {"_FillValue": None}})
+    write_dataset(bucket.request(tmp_path / "one.nc", zarr_format=zarr_format, chunks={"time": 2}))
+    before = len(entries(bucket))
+    wanted = bucket.request(
+        tmp_path / "two.nc", zarr_format=zarr_format, chunks={"time": 2}, mode="append", append_dim="time", verify="full"
+    )
+    seen, stop, old, new = [], threading.Event(), decoded(tmp_path / "one.nc"), decoded(source)
+
+    def look() -> None:
+        while not stop.is_set():
+            found = bucket.open()
+            seen.append("old" if found.identical(old) else "new" if found.identical(new) else "mixture")
+
+    with start_writer(wanted, 0.4) as writer:
+        wait_for(lambda: len(entries(bucket)) > before + 15)
+        writer.send_signal(signal.SIGKILL)
+    reader = threading.Thread(target=look)
+    reader.start()
+    try:
+        wait_for(lambda: bool(seen))
+        with start_writer(wanted, 0.0) as writer:
+            assert writer.wait(120) == 0
+        wait_for(lambda: seen[-1] == "new")
+    finally:
+        stop.set()
+        reader.join()
+    assert seen == ["old"] * seen.count("old") + ["new"] * seen.count("new")
+    assert "old" in seen
+    again = write_dataset(wanted)
+    assert (again.changed, again.objects_written) == (False, 0)
+    report = check_store(
+        CheckRequest(store=wanted.store, profile="zarr", config_file=str(bucket.config_file), source=(str(source),), sample=None)
+    )
+    assert {check.status for check in report.checks} <= {"passed", "skipped"}, report.summary["line"]
+    assert {key for key in entries(bucket) if "zarrstream" in key} == {f"air.zarr.zarrstream/{MANIFEST}"}
+
+
 class Relay:
     """A way to the server that can be cut, as a network can."""
 
@@ -406,7 +546,8 @@ def test_a_network_that_goes_away_leaves_no_store(cloud: Any, bucket: Bucket, so
     assert endpoint in str(error.value)
     with pytest.raises(FileNotFoundError):
         bucket.open()
-    assert write_dataset(wanted).action == "continue"
+    result = write_dataset(wanted)
+    assert (result.action, result.resumed) == ("continue", True)
     xr.testing.assert_identical(bucket.open(), decoded(source))
 
 

@@ -9,9 +9,7 @@ from typing import Any, Literal
 
 import pytest
 import xarray as xr
-from writing import assert_same, decoded, fail_at, files, opens, refuse, request, run_python, sidecar
-from zarrstream.check.run import check_store
-from zarrstream.check.snapshot import CheckRequest
+from writing import KILLER, assert_same, decoded, fail_at, files, opens, passed, refuse, request, run_python, sidecar
 from zarrstream.errors import Conflict, ZarrstreamError
 from zarrstream.manifest import MANIFEST, WRITING
 from zarrstream.write import preview, write_dataset
@@ -31,12 +29,6 @@ def other(air: xr.Dataset, tmp_path: Path) -> Path:
     encoding = {name: {"_FillValue": None} for name in air.variables if "_FillValue" not in air[name].attrs}
     air.assign(air=air.air + 1, crs=air.crs + 1).to_netcdf(tmp_path / "other.nc", engine="netcdf4", encoding=encoding)
     return tmp_path / "other.nc"
-
-
-def passed(store: Path, source: Path) -> None:
-    report = check_store(CheckRequest(store=str(store), source=(str(source),), sample=None))
-    assert report.ok
-    assert {check.status for check in report.checks} <= {"passed", "skipped"}, report.summary["line"]
 
 
 @FORMATS
@@ -105,55 +97,6 @@ def test_a_failure_leaves_the_old_store(source: Path, other: Path, tmp_path: Pat
     assert result.objects_kept > 30
     assert_same(store, other)
     passed(store, other)
-
-
-KILLER = """
-    import os, shutil, signal, sys
-    from zarrstream import write, work, {mode}, template, dataset, combine, readback, transfer, lossy
-    from zarrstream.store import Objects
-    import zarr, xarray, dask.array, netCDF4, obstore
-    old, folder, first, step = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-
-    def die_at(number, after):
-        count, put, put_async, copy, delete = [0], Objects.put, Objects.put_async, Objects.copy, Objects.delete
-        def due():
-            count[0] += 1
-            return count[0] == number
-        def die():
-            os.kill(os.getpid(), signal.SIGKILL)
-        def around(act):
-            now = due()
-            if now and not after: die()
-            act()
-            if now: die()
-        Objects.put = lambda self, key, data, **options: around(lambda: put(self, key, data, **options))
-        Objects.copy = lambda self, key, to: around(lambda: copy(self, key, to))
-        def deleting(self, keys):
-            for key in keys: around(lambda: delete(self, [key]))
-        Objects.delete = deleting
-        async def putting(self, key, data):
-            now = due()
-            if now and not after: die()
-            await put_async(self, key, data)
-            if now: die()
-        Objects.put_async = putting
-
-    number = first
-    while True:
-        after, store = number % 2 == 0, f"{{folder}}/{{number}}.zarr"
-        for suffix in ("", ".zarrstream"): shutil.copytree(old + suffix, store + suffix)
-        child = os.fork()
-        if child == 0:
-            die_at((number + 1) // 2, after)
-            write.write_dataset(write.WriteRequest(store=store, **{options}))
-            os._exit(0)
-        _, status = os.waitpid(child, 0)
-        if os.WIFEXITED(status):
-            assert os.WEXITSTATUS(status) == 0, status
-            break
-        number += step
-    print(number)
-"""
 
 
 @pytest.mark.parametrize("zarr_format", [2, 3])

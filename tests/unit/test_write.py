@@ -268,7 +268,7 @@ def test_what_others_put_there_is_refused(source: Path, air: xr.Dataset, tmp_pat
         ({"encoding": {"name": {"dtype": "int8"}}}, BadRequest, "only numbers"),
         ({"zarr_format": 4}, BadRequest, "zarr_format is 4"),
         ({"verify": "maybe"}, BadRequest, "verify is 'maybe'"),
-        ({"mode": "append"}, BadRequest, "is not there yet"),
+        ({"mode": "append"}, BadRequest, "without append_dim"),
         ({"mode": "overwrite"}, BadRequest, "mode is 'overwrite'"),
         ({"shards": {"time": 10}, "zarr_format": 2}, BadRequest, "format 2 has none.*zarr_format 3"),
         ({"shards": {"time": 10}, "chunks": {"time": 4}}, BadRequest, "shards.time is 10.*whole chunks of 4. Use 8 or 12"),

@@ -31,7 +31,7 @@ def combine_files(paths: Sequence[str]) -> xr.Dataset:
     try:
         for path in paths:
             opened = open_file(path, lazy_arrays=True)
-            datasets.append(_same_units(datasets[0], opened, paths[0], path) if datasets else opened)
+            datasets.append(same_units(datasets[0], opened, paths[0], path) if datasets else opened)
         for path, dataset in zip(paths[1:], datasets[1:], strict=True):
             _compare(datasets[0], dataset, paths[0], path)
         _check_order(datasets, paths)
@@ -106,7 +106,7 @@ def _shown(value: Any) -> str:
     return "none" if value is None else f"'{value}'"
 
 
-def _same_units(first: xr.Dataset, other: xr.Dataset, first_path: str, other_path: str) -> xr.Dataset:
+def same_units(first: xr.Dataset, other: xr.Dataset, first_path: str, other_path: str) -> xr.Dataset:
     """``other`` with its times counted from where those of ``first`` are: files often count each from their own first day."""
     changed = {}
     for name, variable in other.variables.items():

@@ -44,7 +44,7 @@ def compare_values(
 ) -> int:
     """Decode these blocks from the store and compare them with the source; returns the bytes compared, or raises WriteError."""
     store = staged_store(objects, template.documents, where=where, proved=lambda key, stored: records.get(key) == stored)
-    arrays = {array.name: open_staged(store, array, zarr_format) for array in plan.arrays}
+    arrays = {array.name: open_staged(store, array.name, zarr_format) for array in plan.arrays}
     compared: list[int] = []
 
     def check(block: Block, expected: np.ndarray) -> None:

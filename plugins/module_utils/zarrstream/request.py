@@ -87,8 +87,6 @@ def check_request(request: WriteRequest) -> None:
 def _check_mode(request: WriteRequest) -> None:
     if request.mode not in MODES:
         raise BadRequest(f"mode is '{request.mode}': it is one of {', '.join(MODES)}.", mode=request.mode)
-    if request.mode == "append":
-        raise BadRequest("mode 'append' is not there yet. Write all files as one source with mode 'create', or 'replace'.", mode="append")
     if request.mode == "append" and not request.append_dim:
         raise BadRequest("mode is 'append' without append_dim: name the dimension that grows, such as time.")
     if request.mode != "append" and request.append_dim:

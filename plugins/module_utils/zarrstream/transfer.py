@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from .chunking import Region
 from .errors import WriteError
 from .manifest import Stored, md5_of
-from .plan import ArrayPlan, Block
+from .plan import Block
 from .store import Objects
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def staged_store(  # noqa: C901 - one class of a dozen short methods, whose base
     return StagedStore(read_only=on_stored is None)
 
 
-def open_staged(store: Any, array: ArrayPlan, zarr_format: Literal[2, 3]) -> zarr.Array:
+def open_staged(store: Any, name: str, zarr_format: Literal[2, 3]) -> zarr.Array:
     """An array of a staged store. Every chunk of it gets written, so that a missing object is always a fault."""
     import zarr
 
@@ -127,7 +127,7 @@ def open_staged(store: Any, array: ArrayPlan, zarr_format: Literal[2, 3]) -> zar
     with warnings.catch_warnings(), zarr.config.set({"array.write_empty_chunks": True}):
         warnings.simplefilter("ignore")  # as in template
         mode: Literal["r", "r+"] = "r" if store.read_only else "r+"
-        return zarr.open_array(store, path=array.name, mode=mode, zarr_format=zarr_format)
+        return zarr.open_array(store, path=name, mode=mode, zarr_format=zarr_format)
 
 
 def block_keys(array: zarr.Array, name: str, region: Region) -> Iterator[str]:

@@ -22,6 +22,7 @@ from .publish import begin, check_listing, finish, locate, publish, staging, unp
 from .request import WriteRequest, chunk_lengths, shard_lengths
 from .situation import Situation, WriteResult
 from .source import stat_items, take_digests
+from .transfer import is_metadata
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,7 +60,7 @@ class Work:
         except BaseException:
             self.source.close()
             raise
-        self.plan_dict = self.plan.to_dict(len(self.template.documents))
+        self.plan_dict = self.describe()
 
     def __enter__(self) -> Self:
         return self
@@ -98,6 +99,14 @@ class Work:
         from .readback import sample_blocks
 
         return sample_blocks(self.plan, self.situation.fingerprint)
+
+    def free_blocks(self) -> Iterable[Block]:
+        """The tasks that can be done at any time, several at once."""
+        return self.blocks()
+
+    def describe(self) -> dict[str, Any]:
+        """The plan of the whole store, as plain values."""
+        return self.plan.to_dict(len(self.template.documents))
 
     def publish(self, marker: Marker) -> None:
         """Make it visible."""
@@ -240,27 +249,27 @@ class Work:
             reporter.read(values.nbytes)
             return values
 
-        alone = Watch(self.objects, marker)  # reading begins meanwhile
+        self.alone = Watch(self.objects, marker)  # reading begins meanwhile
 
         def write(block: Block, values: np.ndarray) -> None:
-            alone.check()
+            self.alone.check()
             self.check_block(block, values)
             arrays[block.array][tuple(slice(start, stop) for start, stop in block.region)] = values
             journal.flush()
 
         failure: BaseException | None = None
         try:
-            copy_blocks((block for block in self.blocks() if missing(block)), read, write, self.plan.memory)
-            self.copy_rest(marker, missing, read, on_stored)
+            copy_blocks((block for block in self.free_blocks() if missing(block)), read, write, self.plan.memory)
+            self.copy_rest(missing, read, on_stored, marker)
         except BaseException as error:
             failure = error
             raise
         finally:
             journal.close(failure, last=bool(self.before))
-        self._complete()
+        self.complete()
         return len(sent)
 
-    def copy_rest(self, marker: Marker, missing: Callable[[Block], bool], read: Callable[[Block], np.ndarray], done: Done) -> None:
+    def copy_rest(self, missing: Callable[[Block], bool], read: Callable[[Block], np.ndarray], done: Done, marker: Marker) -> None:
         """What can only be written when all else is there; nothing here."""
 
     def check_block(self, block: Block, values: np.ndarray) -> None:
@@ -272,7 +281,8 @@ class Work:
             after = through_codecs(self.template.arrays, block, values, self.request.zarr_format)
             check_missing(block.array, self.encoder.placeholder(block.array).attrs, values, after)
 
-    def _complete(self) -> None:
+    def complete(self) -> None:
+        """Raises WriteError where anything is missing; then the metadata documents count as well."""
         sent, planned = len(self.records), self.plan.objects
         if sent != planned:
             raise WriteError(f"{sent} objects were sent where {planned} were planned: this is a fault of Zarrstream.")
@@ -281,7 +291,7 @@ class Work:
     def _open(self, store: Any) -> dict[str, zarr.Array]:
         from .transfer import open_staged
 
-        return {array.name: open_staged(store, array, self.request.zarr_format) for array in self.plan.arrays}
+        return {array.name: open_staged(store, array.name, self.request.zarr_format) for array in self.plan.arrays}
 
     def _check_source(self) -> None:
         before = self.situation.stats
@@ -298,7 +308,7 @@ class Work:
 
         level, again = self.request.verify, self.situation.state.marker is not None
         verification: dict[str, Any] = {"level": level, "objects": 0, "bytes": 0}
-        chunks = {key: stored for key, stored in self.records.items() if key not in self.template.documents}
+        chunks = {key: stored for key, stored in self.records.items() if not is_metadata(key)}
         if level != "none" or again:
             verification["objects"] = check_listing(self.objects, chunks, again=again, staged=self.staged, others=self.before)
         if level in ("sample", "full"):
