@@ -39,6 +39,8 @@ options:
     description:
       - A NetCDF or HDF5 file on the host, a glob of them, a list of both, or one Zarr store, in a folder, as
         V(s3://bucket/name.zarr) that O(profile) may read, or as V(https://host/name.zarr) that anybody may read.
+      - Groups become groups, and their variables are named by path, such as V(model/air), in O(variables) and O(encoding).
+        Several files are joined only where they have none.
       - HDF5 without dimension scales gets the dimensions V(phony_dim_0), V(phony_dim_1) and so on. Files with data sets that the
         NetCDF library would leave out (references, opaque bytes, 16-bit floats) are refused.
       - A store on a web server needs consolidated metadata, as nothing can be listed there. Whether it changed is found by

@@ -306,8 +306,6 @@ def broken_sources(source: Path, air: xr.Dataset) -> dict[str, Path]:
     whole = source.read_bytes()
     (folder / "truncated.nc").write_bytes(whole[: len(whole) // 2])
     (folder / "text.nc").write_text("no data here")
-    with netCDF4.Dataset(folder / "groups.nc", "w") as file:
-        file.createGroup("model").createDimension("x", 3)
     with netCDF4.Dataset(folder / "vlen.nc", "w") as file:
         file.createDimension("x", 2)
         file.createVariable("ragged", file.createVLType(np.int32, "ints"), ("x",))[:] = np.array(
@@ -316,8 +314,6 @@ def broken_sources(source: Path, air: xr.Dataset) -> dict[str, Path]:
     with netCDF4.Dataset(folder / "compound.nc", "w") as file:
         file.createDimension("x", 2)
         file.createVariable("pair", file.createCompoundType(np.dtype([("a", "f4"), ("b", "i2")]), "pair_t"), ("x",))
-    grouped = zarr.open_group(folder / "groups.zarr", mode="w")
-    grouped.create_group("model")
     zarr.create_array(folder / "array.zarr", shape=(3,), dtype="f4")
     air.to_zarr(folder / "damaged.zarr")
     (folder / "damaged.zarr" / "zarr.json").write_text("{")
@@ -330,10 +326,8 @@ def broken_sources(source: Path, air: xr.Dataset) -> dict[str, Path]:
     [
         ("truncated.nc", "truncated or damaged"),
         ("text.nc", "neither NetCDF nor HDF5"),
-        ("groups.nc", r"has groups \(model\)"),
         ("vlen.nc", "'ragged'"),
         ("compound.nc", "'pair' has dtype"),
-        ("groups.zarr", r"has groups \(model\)"),
         ("array.zarr", "single Zarr array"),
         ("damaged.zarr", "cannot be opened as Zarr"),
         ("folder", "without Zarr metadata"),

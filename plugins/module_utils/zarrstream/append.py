@@ -60,6 +60,8 @@ class Append(Work):
             known = ", ".join(sorted(name for name, array in self.stored.items() if array.dims == (name,)))
             raise BadRequest(f"append_dim is '{dim}', which has no coordinate in store '{url}'. It has: {known or 'none'}.", dimension=dim)
         self.source.select(manifest.request["variables"])
+        if self.source.groups:
+            raise SourceError(f"{self.source.place} has groups: append adds to stores without any. Write all as one source, mode replace.")
         if dim not in self.source.variables:
             raise SourceError(f"{self.source.place} has no coordinate '{dim}', so nobody can tell where it continues the store.")
         count_from(self.source, self.stored, url)

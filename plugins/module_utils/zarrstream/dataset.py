@@ -7,9 +7,10 @@ What is written that way decodes to the same values, whatever library reads it, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .check.documents import folder_of, join
 from .chunking import ArraySource, Region
 from .errors import BadRequest, SourceError
 from .hdf5 import check_hdf5
@@ -29,18 +30,27 @@ ENCODED: dict[str, Any] = {
     "decode_coords": False,
     "concat_characters": True,
 }
+Groups = dict[str, "xr.Dataset"]
 _REFERENCES = ("coordinates", "bounds", "climatology", "grid_mapping", "ancillary_variables", "cell_measures", "formula_terms")
 
 
 class Source:
-    """An open source: its variables in encoded form, its attributes. Reading is safe from several threads."""
+    """An open source: its variables in encoded form, its attributes. Reading is safe from several threads.
 
-    def __init__(self, dataset: xr.Dataset, place: str, *, wide_text: bool = False) -> None:
+    Variables of groups are named by their path, ``model/air``; ``groups`` holds the attributes of each by its path.
+    """
+
+    def __init__(self, dataset: xr.Dataset, place: str, *, wide_text: bool = False, groups: Groups | None = None) -> None:
         """With ``wide_text`` text of a fixed width stays so; else it is what xarray makes of NetCDF's text of any length."""
         self.dataset = dataset
         self.place = place
         self.attrs = dict(dataset.attrs)
-        self.variables: dict[str, xr.Variable] = {str(name): variable for name, variable in dataset.variables.items()}
+        self.groups = {path: dict(group.attrs) for path, group in sorted((groups or {}).items())}
+        self.variables: dict[str, xr.Variable] = {
+            join(path, str(name)): variable
+            for path, group in sorted({"": dataset, **(groups or {})}.items())
+            for name, variable in group.variables.items()
+        }
         self._text = "OT" if wide_text else "OTU"
 
     def select(self, names: Sequence[str] | None) -> None:
@@ -53,6 +63,7 @@ class Source:
                 raise BadRequest(f"variables names '{name}', which {self.place} does not have. It has: {known}.", variable=name)
         kept = _with_references(names, self.variables)
         self.variables = {name: variable for name, variable in self.variables.items() if name in kept}
+        self.groups = {path: attrs for path, attrs in self.groups.items() if any(name.startswith(f"{path}/") for name in kept)}
 
     def arrays(self) -> list[ArraySource]:
         """What the planner needs to know; raises SourceError for types that are not written."""
@@ -125,21 +136,23 @@ class Source:
 def open_items(items: Sequence[Item]) -> Source:
     """Open what ``find_source`` found; several files become one data set."""
     if items[0].kind == "zarr":
-        return Source(_open_zarr(items[0]), items[0].place, wide_text=True)
+        stored, below = _open_zarr(items[0])
+        return Source(stored, items[0].place, wide_text=True, groups=below)
     if len(items) == 1:
-        return Source(open_file(items[0].place), items[0].place)
+        groups: Groups = {}
+        return Source(open_file(items[0].place, groups=groups), items[0].place, groups=groups)
     from .combine import combine_files
 
     places = [item.place for item in items]
     return Source(combine_files(places), f"{places[0]} and {len(places) - 1} more")
 
 
-def open_file(path: str, *, lazy_arrays: bool = False) -> xr.Dataset:
+def open_file(path: str, *, lazy_arrays: bool = False, groups: Groups | None = None) -> xr.Dataset:
     """One NetCDF or HDF5 file in encoded form; ``lazy_arrays`` for Dask arrays with indexes, as combining needs them.
 
     Each is one Dask chunk: Dask reads only the piece that is asked for, and a graph of one node a variable stays quick.
+    The groups below the root are added to ``groups``, by path; without it a file that has any is refused.
     """
-    import xarray as xr
     from xarray.backends import NetCDF4DataStore
 
     options: dict[str, Any] = {"chunks": -1} if lazy_arrays else {"create_default_indexes": False, "cache": False}
@@ -149,18 +162,34 @@ def open_file(path: str, *, lazy_arrays: bool = False) -> xr.Dataset:
         # One handle for both looks at the file: the library crashes where a file of strings is open twice.
         store = NetCDF4DataStore.open(path)  # type: ignore[no-untyped-call]
         try:
-            _refuse_groups(path, sorted(store.ds.groups))
-            for variable in store.ds.variables.values():
-                if variable.chunking() not in ("contiguous", None):
-                    variable.set_var_chunk_cache(size=0)  # 16 MiB for each variable, and blocks are read once
-            dataset = xr.open_dataset(store, **ENCODED, **options)
-            _describe_types(dataset, store.ds.variables)
+            if groups is None:
+                _refuse_groups(path, sorted(store.ds.groups))
+            dataset = _open_group(store, options)
+            for name in _group_paths(store.ds) if groups is not None else ():
+                groups[name] = _open_group(NetCDF4DataStore(store._manager, group=name, lock=store.lock), options)  # type: ignore[no-untyped-call, index]
         except BaseException:
             store.close()
             raise
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise _unreadable(path, error) from None
     return dataset
+
+
+def _open_group(store: Any, options: Mapping[str, Any]) -> xr.Dataset:
+    import xarray as xr
+
+    for variable in store.ds.variables.values():
+        if variable.chunking() not in ("contiguous", None):
+            variable.set_var_chunk_cache(size=0)  # 16 MiB for each variable, and blocks are read once
+    dataset = xr.open_dataset(store, **ENCODED, **options)
+    _describe_types(dataset, store.ds.variables)
+    return dataset
+
+
+def _group_paths(group: Any, path: str = "") -> Iterator[str]:
+    for name, child in sorted(group.groups.items()):
+        yield join(path, name)
+        yield from _group_paths(child, join(path, name))
 
 
 def _describe_types(dataset: xr.Dataset, variables: Mapping[str, Any]) -> None:
@@ -191,23 +220,33 @@ def _with_references(names: Iterable[str], variables: dict[str, xr.Variable]) ->
     waiting = list(names)
     while waiting:
         name = waiting.pop()
-        if name in kept or name not in variables:
+        if name in kept:
             continue
         kept.add(name)
         variable = variables[name]
-        waiting.extend(str(dim) for dim in variable.dims)
+        words = [str(dim) for dim in variable.dims]
         for key in _REFERENCES:
             text = variable.attrs.get(key)
             if isinstance(text, str):
-                waiting.extend(text.replace(":", " ").split())
+                words.extend(text.replace(":", " ").split())
+        waiting.extend(found for word in words if (found := _in_scope(word, folder_of(name), variables)))
     return kept
+
+
+def _in_scope(name: str, group: str, variables: Mapping[str, Any]) -> str | None:
+    """The variable that a group means by a name: its own, or that of the nearest group around it."""
+    if name.startswith("/"):
+        name, group = name[1:], ""
+    while group and join(group, name) not in variables:
+        group = folder_of(group)
+    return join(group, name) if join(group, name) in variables else None
 
 
 def _refuse_groups(path: str, groups: list[str]) -> None:
     if groups:
         raise SourceError(
-            f"source '{path}' has groups ({', '.join(groups)}): only a file's root group is read yet, and the rest would be lost. "
-            "Extract a group to a file of its own (ncks -G : -g NAME in.nc out.nc).",
+            f"source '{path}' has groups ({', '.join(groups)}): several files are joined only where they have none. "
+            "Name one file, or extract a group to files of its own (ncks -G : -g NAME in.nc out.nc).",
             source=path,
             groups=groups,
         )
@@ -218,7 +257,7 @@ def _unreadable(path: str, error: Exception) -> SourceError:
     return SourceError(f"source '{path}' cannot be opened: {why} ({error}). Copy it again, or leave it out.", source=path)
 
 
-def _open_zarr(item: Item) -> xr.Dataset:
+def _open_zarr(item: Item) -> tuple[xr.Dataset, Groups]:
     import xarray as xr
     import zarr
 
@@ -228,14 +267,10 @@ def _open_zarr(item: Item) -> xr.Dataset:
         node = zarr.open(store, mode="r")
         if isinstance(node, zarr.Array):
             raise SourceError(f"source '{item.place}' is a single Zarr array without coordinates. Name the group that holds it.")
-        groups = sorted(name for name, _ in node.groups())
-        if groups:
-            raise SourceError(
-                f"source '{item.place}' has groups ({', '.join(groups)}): only the root group is read yet, and the rest would be lost. "
-                f"Name one of them: {item.place.rstrip('/')}/{groups[0]}.",
-                groups=groups,
-            )
-        return xr.open_dataset(store, engine="zarr", cache=False, create_default_indexes=False, **ENCODED)  # type: ignore[arg-type]
+        paths = sorted(name for name, child in node.members(max_depth=None) if isinstance(child, zarr.Group))
+        options: dict[str, Any] = {"engine": "zarr", "cache": False, "create_default_indexes": False, **ENCODED}
+        below = {path: xr.open_dataset(store, group=path, **options) for path in paths}  # type: ignore[arg-type]
+        return xr.open_dataset(store, **options), below  # type: ignore[arg-type]
     except SourceError:
         raise
     except Exception as error:  # noqa: BLE001 - zarr raises whatever its metadata makes it raise

@@ -147,7 +147,9 @@ def make_plan(
 
 def _plan_array(array: ArraySource, wanted: Mapping[str, int], shards: Mapping[str, int] | None, memory: int) -> ArrayPlan:
     # A coordinate of its own dimension is read whole by every reader that opens the store: few objects serve it best.
-    own = array.dims == (array.name,)
+    own = array.dims == (array.name.rpartition("/")[2],)
+    lengths = dict(zip(array.dims, array.shape, strict=True))
+    wanted = {dim: min(chunk, max(1, lengths.get(dim, chunk))) for dim, chunk in wanted.items()}  # a group may have a shorter one
     chunks = _chunks(array, {} if own else wanted, {} if own else shards or {})
     shard = None if shards is None else _shard(array, chunks, {} if own else shards)
     unit = shard or chunks
@@ -208,7 +210,9 @@ def _memory(array: ArraySource) -> tuple[int, int]:
 
 
 def _check_lengths(option: str, arrays: Sequence[ArraySource], wanted: Mapping[str, int]) -> None:
-    sizes = {dim: size for array in arrays for dim, size in zip(array.dims, array.shape, strict=True)}
+    sizes: dict[str, int] = {}
+    for array in arrays:
+        sizes |= {dim: max(size, sizes.get(dim, 0)) for dim, size in zip(array.dims, array.shape, strict=True)}
     for dim, length in wanted.items():
         if dim not in sizes:
             raise BadRequest(f"{option} names the dimension '{dim}', which is not in the source. It has: {_listed(sizes)}.", dimension=dim)

@@ -8,15 +8,16 @@ No data passes here. The documents are kept apart so that ``write`` can publish 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from .check.documents import folder_of
 from .chunking import ArraySource, Region
 from .dataset import Source
 from .encoding import SCRATCH, Encoding, Packer, codec_arguments, rehearse
 from .errors import BadRequest, SourceError
-from .plan import WritePlan
+from .plan import ArrayPlan, WritePlan
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,31 +98,52 @@ def make_template(encoder: Encoder, plan: WritePlan, *, zarr_format: Literal[2, 
 
 
 def _written_by_xarray(encoder: Encoder, plan: WritePlan, zarr_format: Literal[2, 3], consolidated: bool) -> dict[str, bytes]:
-    import xarray as xr
     import zarr
     from zarr.storage import MemoryStore
 
-    variables = {array.name: encoder.placeholder(array.name) for array in plan.arrays}
+    kept: dict[str, Any] = {}
+    store = MemoryStore(kept)
+    groups = {"": encoder.source.attrs, **encoder.source.groups}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # consolidated v3 and text are "not in the specification yet": known, and readable
+        for path, attrs in groups.items():
+            arrays = [array for array in plan.arrays if folder_of(array.name) == path]
+            dataset, encoding = _group(encoder, arrays, attrs, zarr_format)
+            try:
+                dataset.to_zarr(
+                    store,
+                    group=path or None,
+                    mode="w",
+                    zarr_format=zarr_format,
+                    consolidated=False,
+                    compute=False,
+                    encoding=encoding,
+                    safe_chunks=False,
+                )
+            except (TypeError, ValueError, NotImplementedError) as error:
+                raise SourceError(f"xarray cannot write {encoder.source.place} as Zarr v{zarr_format}: {error}") from None
+        if consolidated:
+            zarr.consolidate_metadata(store, zarr_format=zarr_format)
+    # A group opens when all that lies in it does: arrays first, then groups from the innermost to the outermost.
+    in_order = sorted(kept, key=lambda key: (folder_of(key) in groups, -key.count("/")))
+    return {key: bytes(kept[key].to_bytes()) for key in in_order}
+
+
+def _group(
+    encoder: Encoder, arrays: Sequence[ArrayPlan], attrs: Mapping[str, Any], zarr_format: Literal[2, 3]
+) -> tuple[xr.Dataset, dict[str, dict[str, Any]]]:
+    """A group without values, and how ``to_zarr`` has to encode it."""
+    import xarray as xr
+
+    variables = {array.name.rpartition("/")[2]: encoder.placeholder(array.name) for array in arrays}
     dimensions = {name: variable for name, variable in variables.items() if name in variable.dims}
     others = {name: variable for name, variable in variables.items() if name not in dimensions}
     # Coordinates without indexes: an index would be loaded, and written, at once.
-    dataset = xr.Dataset(others, coords=xr.Coordinates(dimensions, indexes={}), attrs=encoder.source.attrs)
+    dataset = xr.Dataset(others, coords=xr.Coordinates(dimensions, indexes={}), attrs=attrs)
     encoding: dict[str, dict[str, Any]] = {}
-    for array in plan.arrays:
-        arguments = codec_arguments(encoder.encodings[array.name], variables[array.name].dtype, zarr_format)
-        encoding[array.name] = {"chunks": array.chunks, **arguments} | ({"shards": array.shards} if array.shards else {})
-        if "_FillValue" not in variables[array.name].attrs:
-            encoding[array.name]["_FillValue"] = None  # else xarray gives floats one, which the source does not have
-    kept: dict[str, Any] = {}
-    store = MemoryStore(kept)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # consolidated v3 and text are "not in the specification yet": known, and readable
-        try:
-            dataset.to_zarr(
-                store, mode="w", zarr_format=zarr_format, consolidated=False, compute=False, encoding=encoding, safe_chunks=False
-            )
-        except (TypeError, ValueError, NotImplementedError) as error:
-            raise SourceError(f"xarray cannot write {encoder.source.place} as Zarr v{zarr_format}: {error}") from None
-        if consolidated:
-            zarr.consolidate_metadata(store, zarr_format=zarr_format)
-    return {key: bytes(buffer.to_bytes()) for key, buffer in kept.items()}
+    for array, (name, variable) in zip(arrays, variables.items(), strict=True):
+        arguments = codec_arguments(encoder.encodings[array.name], variable.dtype, zarr_format)
+        encoding[name] = {"chunks": array.chunks, **arguments} | ({"shards": array.shards} if array.shards else {})
+        if "_FillValue" not in variable.attrs:
+            encoding[name]["_FillValue"] = None  # else xarray gives floats one, which the source does not have
+    return dataset, encoding

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..store import Objects, StoreUrl, open_objects
 from .chunks import ChunkReader
 from .compare import Block, packing, type_name
+from .documents import join
 from .snapshot import Snapshot, one_line
 
 if TYPE_CHECKING:
@@ -22,12 +23,14 @@ if TYPE_CHECKING:
 class Reference:
     """Source and store side by side. ``stored`` is empty and ``problem`` set where xarray does not open the store."""
 
-    def __init__(self, source: Source, stored: xr.Dataset | None, problem: str, encoding: dict[str, Any] | None) -> None:
+    def __init__(self, source: Source, stored: dict[str, xr.Dataset], problem: str, encoding: dict[str, Any] | None) -> None:
         self.source = source
         self.encoding = encoding
         self.problem = problem
-        self.attributes: dict[str, Any] = dict(stored.attrs) if stored is not None else {}
-        self.stored: dict[str, xr.Variable] = {} if stored is None else {str(name): value for name, value in stored.variables.items()}
+        self.groups: dict[str, dict[str, Any]] = {path: dict(group.attrs) for path, group in stored.items()}
+        self.stored: dict[str, xr.Variable] = {
+            join(path, str(name)): value for path, group in stored.items() for name, value in group.variables.items()
+        }
 
     @property
     def common(self) -> list[str]:
@@ -108,16 +111,18 @@ def plain(value: Any) -> str | None:
     return json.dumps(bare, sort_keys=True, default=convert)
 
 
-def _open_stored(reader: ChunkReader) -> tuple[xr.Dataset | None, str]:
+def _open_stored(reader: ChunkReader) -> tuple[dict[str, xr.Dataset], str]:
     import xarray as xr
 
     options: dict[str, Any] = {"decode_cf": False, "create_default_indexes": False, "cache": False, "consolidated": False, "chunks": None}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return xr.open_dataset(reader.metadata_store, engine="zarr", zarr_format=reader.tree.zarr_format, **options), ""
+            options |= {"engine": "zarr", "zarr_format": reader.tree.zarr_format}
+            paths = ["", *sorted(path for path in reader.tree.groups if path)]
+            return {path: xr.open_dataset(reader.metadata_store, group=path or None, **options) for path in paths}, ""
     except Exception as error:  # noqa: BLE001 - damaged documents make xarray raise anything
-        return None, one_line(error)
+        return {}, one_line(error)
 
 
 def _empty(variable: xr.Variable) -> Block:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .chunks import ChunkReader
@@ -33,13 +33,22 @@ def check_roundtrip(shot: Snapshot, reader: ChunkReader, reference: Reference | 
         repacked += [name] * packed
         for problem in problems or _compare_times(shot, reader, reference, name):
             wrong.add({"array": name, "problem": problem})
-    for problem in _attributes(reference.attributes, reference.source.attrs, ignore=_BY_XARRAY):
-        wrong.add({"array": "/", "problem": problem})
+    for path, problem in _compare_groups(reference):
+        wrong.add({"array": path or "/", "problem": problem})
     if wrong:
         return found("roundtrip", wrong, f"{many(wrong.count, 'difference')} from the source", repacked=repacked)
     note = f"; packed otherwise than there: {', '.join(repacked)}" if repacked else ""
     text = f"dtype, shape, dimensions, attributes and times of {len(reference.common)} variables are those of the source{note}"
     return passed("roundtrip", text, repacked=repacked)
+
+
+def _compare_groups(reference: Reference) -> Iterator[tuple[str, str]]:
+    groups = {"": reference.source.attrs, **reference.source.groups}
+    for path, attributes in sorted(reference.groups.items()):
+        for problem in _attributes(attributes, groups.get(path, {}), ignore=_BY_XARRAY):
+            yield path, problem
+    for path in sorted(groups.keys() - reference.groups.keys()):
+        yield path, "a group of the source, not in the store"
 
 
 def _compare_variable(reference: Reference, name: str) -> tuple[list[str], bool]:
