@@ -58,7 +58,7 @@ lint: test-environment ## ruff, mypy, yamllint, ansible-lint
 	@PATH=$(abspath $(TEST_VENV)/bin):$$PATH $(TEST_VENV)/bin/ansible-lint -q
 
 unit: test-environment ## Unit tests: no server, seconds
-	@$(TEST_VENV)/bin/python -m pytest -q tests/unit
+	@$(TEST_VENV)/bin/python -m pytest -q -n 4 tests/unit
 
 integration: test-environment ## Against the embedded cloud: real Keystone, real Swift, over TLS
 	@$(TEST_VENV)/bin/python -m pytest -q tests/integration

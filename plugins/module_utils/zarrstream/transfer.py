@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import threading
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from zarr.core.buffer import Buffer, BufferPrototype
 
 WORKERS = min(4, (os.cpu_count() or 1) + 1)  # blocks in memory at a time: the HDF5 library reads one at a time anyway
+_SETTINGS = threading.Lock()
 _HASH_IN_THREAD = 2**18  # bytes above which a digest would hold up the other requests
 
 
@@ -124,7 +126,8 @@ def open_staged(store: Any, name: str, zarr_format: Literal[2, 3]) -> zarr.Array
     import zarr
 
     # zarr 3.1 takes this from its settings alone when an array is opened, not from open_array's own argument.
-    with warnings.catch_warnings(), zarr.config.set({"array.write_empty_chunks": True}):
+    # Both settings are the process's: two threads at once would leave them changed.
+    with _SETTINGS, warnings.catch_warnings(), zarr.config.set({"array.write_empty_chunks": True}):
         warnings.simplefilter("ignore")  # as in template
         mode: Literal["r", "r+"] = "r" if store.read_only else "r+"
         return zarr.open_array(store, path=name, mode=mode, zarr_format=zarr_format)
