@@ -75,7 +75,8 @@ options:
     default: auto
   shards:
     description:
-      - Gather chunks into shards, one object each, such as V({time: 2400}), whole multiples of the chunks. Only format 3 has them.
+      - >-
+        Gather chunks into shards, one object each, such as V({time: 2400}), whole multiples of the chunks. Only format 3 has them.
       - Dimensions that are left out or V(auto), and V(auto) for all of them, get whole multiples of the chunks up to 64 MiB
         before compression, and up to 96 MiB where that holds whole chunks of the source. Arrays of one chunk, or with
         chunks of 16 MiB, then stay without.
