@@ -75,7 +75,7 @@ def play_with_cloud(scenario: Path, cloud: Future[Outcome]) -> Outcome:
 @pytest.fixture(scope="session")
 def outcomes(network: None, request: pytest.FixtureRequest) -> Iterator[Callable[[Path], Outcome]]:
     """The outcome of each scenario that was asked for, once it is there."""
-    scenarios = [item.callspec.params["scenario"] for item in request.session.items if isinstance(item, pytest.Function)]
+    scenarios = [item.callspec.params["scenario"] for item in request.session.items if "scenario" in getattr(item, "fixturenames", ())]
     sharing = [scenario for scenario in scenarios if shares_cloud(scenario)]
     with ThreadPoolExecutor(1) as with_cloud, ThreadPoolExecutor(1) as without_cloud:
         cloud = with_cloud.submit(declare_cloud, "present") if sharing else None

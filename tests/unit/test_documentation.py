@@ -12,8 +12,6 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 MODULES, FILTERS = (sorted(ROOT.glob(pattern)) for pattern in ("library/*.py", "plugins/filter/*.py"))
 PLUGINS = [("module", path.stem) for path in MODULES] + [("filter", path.stem) for path in FILTERS]
-    ("filter", path.stem) for path in ROOT.glob("plugins/filter/*.py")
-]
 
 
 @pytest.mark.parametrize("kind", sorted({kind for kind, _ in PLUGINS}))
