@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -140,4 +141,11 @@ def test_a_truncated_file_is_named(tmp_path: Path) -> None:
     paths = save(tmp_path, part(0), part(4))
     Path(paths[1]).write_bytes(Path(paths[1]).read_bytes()[:-500])
     with pytest.raises(SourceError, match=r"1\.nc' cannot be opened: it is truncated"):
+        combine_files(paths)
+
+
+def test_a_missing_library_is_no_misfit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = save(tmp_path, part(0), part(4))
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(ImportError, match="h5py"):
         combine_files(paths)

@@ -40,7 +40,7 @@ def combine_files(paths: Sequence[str]) -> xr.Dataset:
         )
         assert isinstance(combined, xr.Dataset)  # noqa: S101 - data sets give a data set
         _check_indexes(combined)
-    except ZarrstreamError:
+    except (ZarrstreamError, ImportError):
         _close(datasets)
         raise
     except Exception as error:  # noqa: BLE001 - xarray has no exception of its own for "these do not fit together"
