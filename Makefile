@@ -48,7 +48,11 @@ $(DEMO_DATA)/.ready: requirements/demo.lock | environment
 	@$(VENV)/bin/uv pip install -q --no-deps --require-hashes --python $(VENV)/bin/python --target $(DEMO_DATA) -r $<
 	@touch $@
 
-test: lint unit integration e2e molecule ## All tests, from fast to slow
+# The longest begins early. They wait for hosts, servers and downloads much of the time: three at once keep two cores busy.
+STAGES := lint molecule integration e2e unit
+test: test-environment ## All tests, three stages at a time; each is shown when it ends
+	@echo '==> Side by side, each shown when it ends: $(STAGES)'
+	@$(MAKE) -j 3 --output-sync=target $(STAGES)
 
 lint: test-environment ## ruff, mypy, yamllint, ansible-lint
 	@$(TEST_VENV)/bin/ruff check .
@@ -61,13 +65,13 @@ unit: test-environment ## Unit tests: no server, seconds
 	@$(TEST_VENV)/bin/python -m pytest -q -n 4 tests/unit
 
 integration: test-environment ## Against the embedded cloud: real Keystone, real Swift, over TLS
-	@$(TEST_VENV)/bin/python -m pytest -q tests/integration
+	@$(TEST_VENV)/bin/python -m pytest -q -n 2 --dist loadfile tests/integration
 
 e2e: test-environment ## The demo, twice, and the tutorial's own steps
 	@$(TEST_VENV)/bin/python -m pytest -q tests/e2e
 
 molecule: test-environment ## Every role on hosts with systemd and SSH; role=bucket for one of them
-	@$(TEST_VENV)/bin/python -m pytest -v --durations=0 --durations-min=1 tests/hosts $(if $(role),--role $(role))
+	@$(TEST_VENV)/bin/python -m pytest -v --durations=0 --durations-min=1 tests/hosts $(if $(role),--role $(role),-n 2 --dist loadfile)
 
 bench: test-environment ## Measure: ratios go to build/bench.json
 	@for name in $(BENCHES); do $(TEST_VENV)/bin/python tests/bench/$$name.py; done

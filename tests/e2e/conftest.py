@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from ports import free_ports
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 FOREIGN = ("AWS_", "OS_", "ANSIBLE_", "PYTHON")
@@ -58,16 +58,6 @@ def _clean() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
 
 
-def _free_ports() -> dict[str, int]:
-    sockets = [socket.socket() for _ in PORTS]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = {name: each.getsockname()[1] for name, each in zip(PORTS, sockets, strict=True)}
-    for each in sockets:
-        each.close()
-    return ports
-
-
 def copy_checkout(target: Path) -> None:
     """What a clone would hold, uncommitted changes included."""
     listed = subprocess.run(
@@ -84,7 +74,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     checkout = tmp_path_factory.mktemp("checkout")
     copy_checkout(checkout)
     cloned = files_below(checkout)
-    ports = _free_ports()
+    ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
     arguments = " ".join(f"-e embedded_cloud_{name}_port={port}" for name, port in ports.items())
     environment = {**_clean(), "ARGS": arguments, "HOME": str(tmp_path_factory.mktemp("home")), "UV_CACHE_DIR": _uv_cache()}
     try:

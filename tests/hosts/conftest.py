@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,13 +55,34 @@ def run(command: list[str | Path], folder: Path = ROOT, **variables: str) -> Out
 
 
 @pytest.fixture(scope="session")
-def network() -> Iterator[None]:
-    """The network of the test hosts; nothing of it is left afterwards."""
+def network(tmp_path_factory: pytest.TempPathFactory, testrun_uid: str) -> Iterator[None]:
+    """The network of the test hosts; nothing of it is left afterwards.
+
+    Processes that run tests side by side share it: the first makes it, the last takes it away.
+    """
+    users = tmp_path_factory.getbasetemp().parent / f"network-{testrun_uid}"
     try:
-        run([sys.executable, HOSTS, "up"]).require()
+        with counted(users, 1) as number:
+            if number == 1:
+                run([sys.executable, HOSTS, "up"]).require()
         yield
     finally:
-        run([sys.executable, HOSTS, "down"]).require()
+        with counted(users, -1) as number:
+            if number == 0:
+                run([sys.executable, HOSTS, "down"]).require()
+
+
+@contextmanager
+def counted(file: Path, change: int) -> Iterator[int]:
+    """Change the number in a file and yield it, while every other process that wants it waits."""
+    with file.open("a+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        held.seek(0)
+        number = int(held.read() or 0) + change
+        held.truncate(0)
+        held.write(str(number))
+        held.flush()
+        yield number
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

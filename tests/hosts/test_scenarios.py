@@ -8,6 +8,7 @@ other's keys; and those that need none.
 
 from __future__ import annotations
 
+import fcntl
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +18,7 @@ import pytest
 
 from .conftest import BUILD, ROOT, Outcome, run
 
+VENVS = ROOT / "build" / "embedded-cloud-venvs"
 # Roles whose scenarios make a cloud of their own, or need none.
 CLOUDLESS = ("embedded_cloud", "zarr_stack")
 # The last part of the first host's address, by whether the scenario shares the cloud.
@@ -60,12 +62,15 @@ def declare_cloud(state: str) -> Outcome:
     variables = {
         "embedded_cloud_state": state,
         "embedded_cloud_path": str(BUILD / "cloud"),
-        "embedded_cloud_venvs": str(ROOT / "build" / "embedded-cloud-venvs"),
+        "embedded_cloud_venvs": str(VENVS),
         "embedded_cloud_host": json.loads((BUILD / "network.json").read_text())["gateway"],
         "embedded_cloud_tls": True,
     }
     inventory, playbook = ROOT / "inventory" / "embedded", ROOT / "playbooks" / "embedded_cloud.yml"
-    return run(["ansible-playbook", "-i", inventory, playbook, "-e", json.dumps(variables)])
+    VENVS.mkdir(parents=True, exist_ok=True)
+    with (VENVS / ".lock").open("w") as lock:  # the integration tests may be building the same environment
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return run(["ansible-playbook", "-i", inventory, playbook, "-e", json.dumps(variables)])
 
 
 def play_with_cloud(scenario: Path, cloud: Future[Outcome]) -> Outcome:

@@ -4,7 +4,8 @@
 
 Fixtures
 --------
-cloud            a running embedded cloud, Keystone 29.1.0, Swift and S3 over TLS: what most tests want (session)
+cloud            a running embedded cloud, Keystone 29.1.0, Swift and S3 over TLS: what most tests want (session; each of
+                 the processes that run tests side by side has its own)
 cloud30          the same with Keystone 30.0.0 and plain http (session)
 run_playbook     runs ansible-playbook from the checkout, see `Runner.__call__`; returns a `Play`
 start_cloud      makes another cloud for tests that break one: start_cloud(tls=False, version="29.1.0", start=True,
@@ -41,7 +42,6 @@ import json
 import os
 import random
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -50,6 +50,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import ports
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -229,25 +230,9 @@ class Cloud:
         return boto3.client("s3", endpoint_url=self.s3_endpoint, region_name=self.region, verify=verify, config=config, **keys)
 
 
-def _free_ports(number: int) -> list[int]:
-    """Return ports that nobody listens on, outside the range from which the kernel takes clients' ports."""
-    found: list[int] = []
-    while len(found) < number:
-        port = random.randint(20_000, 32_000)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        if port not in found:
-            found.append(port)
-    return found
-
-
 @contextmanager
 def _running(runner: Runner, path: Path, version: str, tls: bool, start: bool = True) -> Iterator[Cloud]:
-    cloud = Cloud(path, version, tls, dict(zip(PORT_VARIABLES, _free_ports(len(PORT_VARIABLES)), strict=True)))
+    cloud = Cloud(path, version, tls, dict(zip(PORT_VARIABLES, ports.free_ports(len(PORT_VARIABLES)), strict=True)))
     VENVS.mkdir(parents=True, exist_ok=True)
     try:
         if start:
@@ -287,7 +272,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def free_ports() -> Callable[[int], list[int]]:
     """Return the function that finds free ports."""
-    return _free_ports
+    return ports.free_ports
 
 
 @pytest.fixture(scope="session")
@@ -311,12 +296,12 @@ def cloud30(run_playbook: Runner, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.fixture
-def start_cloud(run_playbook: Runner, tmp_path: Path) -> Iterator[Callable[..., Cloud]]:
-    """Return a function that runs a cloud for this test alone."""
+def start_cloud(run_playbook: Runner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Cloud]]:
+    """Return a function that runs a cloud for this test alone; its folder's name is short, since a socket in it is limited."""
     with ExitStack() as stack:
 
         def make(tls: bool = False, version: str = "29.1.0", start: bool = True, path: Path | None = None) -> Cloud:
-            folder = path or tmp_path / f"cloud{random.getrandbits(16):x}"
+            folder = path or tmp_path_factory.mktemp("cloud")
             return stack.enter_context(_running(run_playbook, folder, version, tls, start))
 
         yield make

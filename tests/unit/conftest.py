@@ -7,6 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from hypothesis import settings
+
+# How long an example takes says how busy the machine is: the tests run side by side.
+settings.register_profile("side-by-side", deadline=None)
+settings.load_profile("side-by-side")
 
 
 @pytest.fixture
