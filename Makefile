@@ -48,11 +48,12 @@ $(DEMO_DATA)/.ready: requirements/demo.lock | environment
 	@$(VENV)/bin/uv pip install -q --no-deps --require-hashes --python $(VENV)/bin/python --target $(DEMO_DATA) -r $<
 	@touch $@
 
-# The longest begins early. They wait for hosts, servers and downloads much of the time: three at once keep two cores busy.
+# The longest begins early. They wait for hosts, servers and downloads much of the time: two at once keep two cores busy, more only
+# hold each other up.
 STAGES := lint molecule integration e2e unit
-test: test-environment ## All tests, three stages at a time; each is shown when it ends
+test: test-environment ## All tests, two stages at a time; each is shown when it ends
 	@echo '==> Side by side, each shown when it ends: $(STAGES)'
-	@$(MAKE) -j 3 --output-sync=target $(STAGES)
+	@$(MAKE) -j 2 --output-sync=target $(STAGES)
 
 lint: test-environment ## ruff, mypy, yamllint, ansible-lint
 	@$(TEST_VENV)/bin/ruff check .

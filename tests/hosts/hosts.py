@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import json
 import os
@@ -181,11 +182,8 @@ def images(engine: Engine) -> list[str]:
     return engine("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "--filter", f"reference={REPOSITORY}").stdout.split()
 
 
-def ensure_image(engine: Engine, suite: str) -> str:
-    """Build the image of a suite from Debian's packages unless it is there; remove its predecessors."""
-    image = image_name(suite)
-    if engine.has("image", image):
-        return image
+def build_image(engine: Engine, suite: str, image: str) -> None:
+    """Make the image, and remove its predecessors."""
     report(f"Building the image of a test host, Debian {suite}; one to three minutes, once")
     archive = BUILD / f"{suite}.tar"
     run([str(RECIPE), suite, str(archive)])
@@ -194,6 +192,17 @@ def ensure_image(engine: Engine, suite: str) -> str:
     archive.unlink()
     if outdated := [name for name in images(engine) if name.startswith(f"{REPOSITORY}:{suite}-") and name != image]:
         engine("image", "rm", *outdated, check=False)
+
+
+def ensure_image(engine: Engine, suite: str) -> str:
+    """Build the image of a suite from Debian's packages unless it is there."""
+    image = image_name(suite)
+    if engine.has("image", image):
+        return image
+    with (BUILD / f"{suite}.lock").open("w") as lock:  # scenarios side by side want it at the same moment
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not engine.has("image", image):
+            build_image(engine, suite, image)
     return image
 
 

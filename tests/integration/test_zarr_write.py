@@ -435,7 +435,7 @@ def test_a_replacement_that_was_killed_is_finished(bucket: Bucket, source: Path,
     before = len(entries(bucket))
     wanted = bucket.request(other, zarr_format=zarr_format, chunks={"time": 2}, mode="replace")
     with start_writer(wanted, 0.4) as writer:
-        wait_for(lambda: len(entries(bucket)) > before + 12)
+        wait_for(lambda: len(found := entries(bucket)) > before + 12 and any("/journal/" in key for key in found))
         writer.send_signal(signal.SIGKILL)
     xr.testing.assert_identical(bucket.open(), decoded(source))
     result = write_dataset(wanted)
@@ -467,7 +467,7 @@ def test_an_append_that_was_killed_shows_the_old_store_and_is_finished(
             seen.append("old" if found.identical(old) else "new" if found.identical(new) else "mixture")
 
     with start_writer(wanted, 0.4) as writer:
-        wait_for(lambda: len(entries(bucket)) > before + 15)
+        wait_for(lambda: len(found := entries(bucket)) > before + 15 and any("/journal/" in key for key in found))
         writer.send_signal(signal.SIGKILL)
     reader = threading.Thread(target=look)
     reader.start()
