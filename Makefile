@@ -5,9 +5,10 @@ MAKEFLAGS += --no-print-directory
 
 VENV := build/venv
 TEST_VENV := build/venv-test
+BENCH_VENV := build/venv-bench
 # Handed to ansible-playbook, such as ARGS="--check --diff".
 ARGS ?=
-BENCHES := converge
+BENCHES := write check converge
 COLLECTION := build/collections/ansible_collections/zarrstream/platform
 DEMO_DATA := build/demo-data
 PLAYBOOK := $(VENV)/bin/ansible-playbook -i inventory/embedded $(ARGS)
@@ -75,6 +76,7 @@ molecule: test-environment ## Every role on hosts with systemd and SSH; role=buc
 	@$(TEST_VENV)/bin/python -m pytest -v --durations=0 --durations-min=1 tests/hosts $(if $(role),--role $(role),-n 2 --dist loadfile)
 
 bench: test-environment ## Measure: ratios go to build/bench.json
+	@./make --environment $(BENCH_VENV) requirements/bench.lock
 	@for name in $(BENCHES); do $(TEST_VENV)/bin/python tests/bench/$$name.py; done
 
 LOCK := $(TEST_VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q
@@ -82,6 +84,7 @@ lock: test-environment ## Resolve all environments anew, together
 	@$(LOCK) --upgrade -o requirements/test.lock requirements/test.in
 	@$(LOCK) -c requirements/test.lock -o requirements/controller.lock requirements/controller.in
 	@$(LOCK) -c requirements/test.lock -o roles/zarr_stack/files/requirements.lock roles/zarr_stack/files/requirements.in
+	@$(LOCK) -c requirements/test.lock -o requirements/bench.lock requirements/bench.in
 	@$(LOCK) --upgrade -o requirements/demo.lock requirements/demo.in
 
 clean: ## Leave the checkout as cloned; stops the embedded cloud first

@@ -1,0 +1,232 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""One thing that is measured, in a process of its own: ``ways.py NAME JSON`` prints the seconds that it took without its imports.
+
+The options are ``source`` (a NetCDF file), ``chunks``, ``size`` (MiB), ``place`` (bucket/key), ``folder``, ``endpoint``,
+``config_file`` and ``sample``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "plugins" / "module_utils"))
+
+KEY, SECRET = "bench", "bench-secret"  # of the server on loopback that lives as long as the measurement
+PROFILE = "bench"
+NAME = "t2m"
+DIMS = ("time", "lat", "lon")
+LEVEL = 3  # of Zstandard, with its checksum: Zarrstream's default, and so everybody's here
+REQUESTS = 16  # at a time
+Options = dict[str, Any]
+
+
+def make_data(options: Options) -> float:
+    """A temperature-like field as models give it: smooth waves and noise, float32, shuffled and deflated."""
+    import netCDF4
+    import numpy as np
+
+    start = time.perf_counter()
+    chunks = options["chunks"]
+    steps = max(chunks[0], int(options["size"] * 2**20) // (4 * chunks[1] * chunks[2]) // chunks[0] * chunks[0])
+    random = np.random.default_rng(1)
+    lat = np.linspace(0, np.pi, chunks[1], dtype="f4")[:, None]
+    lon = np.linspace(0, 2 * np.pi, chunks[2], dtype="f4")[None]
+    with netCDF4.Dataset(options["source"], "w") as file:
+        for dim, length in zip(DIMS, (steps, *chunks[1:]), strict=True):
+            file.createDimension(dim, length)
+        variable = file.createVariable(NAME, "f4", DIMS, zlib=True, complevel=4, shuffle=True, chunksizes=chunks)
+        for first in range(0, steps, chunks[0]):
+            moments = np.arange(first, first + chunks[0], dtype="f4")[:, None, None]
+            noise = random.standard_normal((chunks[0], *chunks[1:]), dtype="f4") * np.float32(0.3)
+            variable[first : first + chunks[0]] = 280 + 20 * np.sin(lat) + 5 * np.cos(3 * lon + moments / 10) * np.sin(2 * lat) + noise
+    return time.perf_counter() - start
+
+
+def ours(options: Options) -> float:
+    """What the module zarr_write does."""
+    import netCDF4  # noqa: F401 - imports are not counted
+    import obstore  # noqa: F401
+    import xarray  # noqa: F401
+    import zarr  # noqa: F401
+    from zarrstream import work  # noqa: F401
+    from zarrstream.request import WriteRequest
+    from zarrstream.write import write_dataset
+
+    request = WriteRequest(
+        source=(options["source"],),
+        store=f"s3://{options['place']}",
+        profile=PROFILE,
+        config_file=options["config_file"],
+        chunks=dict(zip(DIMS, options["chunks"], strict=True)),
+    )
+    start = time.perf_counter()
+    write_dataset(request)
+    return time.perf_counter() - start
+
+
+def tutorial(options: Options) -> float:
+    """The tutorial's way: xarray to s3fs."""
+    import netCDF4  # noqa: F401
+    import xarray  # noqa: F401
+    import zarr  # noqa: F401
+
+    files = _s3fs(options)
+    start = time.perf_counter()
+    _to_zarr(options, files.get_mapper(options["place"]))
+    return time.perf_counter() - start
+
+
+def local(options: Options) -> float:
+    """The first half of 'write here, then copy'."""
+    import netCDF4  # noqa: F401
+    import xarray  # noqa: F401
+    import zarr  # noqa: F401
+
+    start = time.perf_counter()
+    _to_zarr(options, options["folder"])
+    return time.perf_counter() - start
+
+
+def _to_zarr(options: Options, store: Any) -> None:
+    import xarray as xr
+    import zarr
+
+    with xr.open_dataset(options["source"], chunks={}) as dataset:
+        codec = zarr.codecs.ZstdCodec(level=LEVEL, checksum=True)
+        dataset.to_zarr(store, mode="w", zarr_format=3, encoding={NAME: {"compressors": (codec,), "chunks": tuple(options["chunks"])}})
+
+
+def recode(options: Options) -> float:
+    """Decode and encode all chunks with all processors, and do nothing else: no lock of HDF5, no transport."""
+    import os
+
+    import h5py
+    from numcodecs import Shuffle, Zlib, Zstd
+
+    shuffle, zstd, inflate = Shuffle(4), Zstd(LEVEL, checksum=True), Zlib()
+    start = time.perf_counter()
+    with h5py.File(options["source"]) as file:
+        places: list[tuple[int, int]] = []
+        file[NAME].id.chunk_iter(lambda chunk: places.append((chunk.byte_offset, chunk.size)))
+    with Path(options["source"]).open("rb") as raw, ThreadPoolExecutor(os.cpu_count()) as threads:
+
+        def one(place: tuple[int, int]) -> int:
+            return len(zstd.encode(shuffle.decode(inflate.decode(os.pread(raw.fileno(), place[1], place[0])))))
+
+        sum(threads.map(one, places))
+    return time.perf_counter() - start
+
+
+def put(options: Options) -> float:
+    """Send ready objects from memory."""
+    import asyncio
+
+    import obstore
+
+    folder = Path(options["folder"])
+    objects = {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    store, prefix = _obstore(options)
+
+    async def send() -> None:
+        limit = asyncio.Semaphore(REQUESTS)
+
+        async def one(key: str, data: bytes) -> None:
+            async with limit:
+                await obstore.put_async(store, f"{prefix}/{key}", data)
+
+        await asyncio.gather(*(one(key, data) for key, data in objects.items()))
+
+    start = time.perf_counter()
+    asyncio.run(send())
+    return time.perf_counter() - start
+
+
+def list_all(options: Options) -> float:
+    """List a store and nothing else."""
+    import obstore
+
+    store, prefix = _obstore(options)
+    start = time.perf_counter()
+    found = sum(len(page) for page in obstore.list(store, prefix))
+    if not found:
+        raise SystemExit(f"{options['place']} is empty.")
+    return time.perf_counter() - start
+
+
+def get_all(options: Options) -> float:
+    """List a store and fetch all its objects, undecoded."""
+    import asyncio
+
+    import obstore
+
+    store, prefix = _obstore(options)
+
+    async def fetch() -> None:
+        limit = asyncio.Semaphore(REQUESTS)
+
+        async def one(key: str) -> None:
+            async with limit:
+                await (await obstore.get_async(store, key)).bytes_async()
+
+        await asyncio.gather(*(one(item["path"]) for page in obstore.list(store, prefix) for item in page))
+
+    start = time.perf_counter()
+    asyncio.run(fetch())
+    return time.perf_counter() - start
+
+
+def check(options: Options) -> float:
+    """What the module zarr_check does."""
+    import obstore  # noqa: F401
+    import xarray  # noqa: F401
+    import zarr  # noqa: F401
+    from zarrstream.check.run import check_store, request_from
+
+    given = {"store": f"s3://{options['place']}", "profile": PROFILE, "config_file": options["config_file"], "sample": options["sample"]}
+    request = request_from(given)
+    start = time.perf_counter()
+    report = check_store(request)
+    if not report.ok:
+        raise SystemExit(report.summary["line"])
+    return time.perf_counter() - start
+
+
+def read(options: Options) -> float:
+    """Read a store as a careful user would prove it: every value, through xarray."""
+    import xarray as xr
+
+    files = _s3fs(options)
+    start = time.perf_counter()
+    with xr.open_zarr(files.get_mapper(options["place"]), chunks={}) as dataset:
+        dataset[NAME].sum().compute()
+    return time.perf_counter() - start
+
+
+def _s3fs(options: Options) -> Any:
+    import s3fs
+
+    return s3fs.S3FileSystem(key=KEY, secret=SECRET, endpoint_url=options["endpoint"])
+
+
+def _obstore(options: Options) -> tuple[Any, str]:
+    from obstore.store import S3Store
+
+    bucket, _, prefix = options["place"].partition("/")
+    settings: Any = {"endpoint": options["endpoint"], "access_key_id": KEY, "secret_access_key": SECRET, "region": "us-east-1"}
+    return S3Store(bucket, **settings, virtual_hosted_style_request=False, client_options={"allow_http": True}), prefix
+
+
+WAYS: dict[str, Callable[[Options], float]] = {
+    way.__name__: way for way in (make_data, ours, tutorial, local, recode, put, list_all, get_all, check, read)
+}
+
+if __name__ == "__main__":
+    print(json.dumps(WAYS[sys.argv[1]](json.loads(sys.argv[2]))))  # noqa: T201 - its result
