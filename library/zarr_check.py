@@ -118,6 +118,14 @@ options:
       - The files count as changed when they say anything new, or when the listing of the store differs. If only the times differ,
         they are left as they are.
     type: path
+  timeout:
+    description:
+      - How many seconds a request to the object store may take with all its repetitions, beside a second for each 512 KiB
+        that it carries. Requests that fail in passing (429, 5xx, broken connections, no answer within 30 seconds) are
+        repeated until then, after growing waits.
+      - A server that takes no connections at all is given up after 20 seconds.
+    type: float
+    default: 60
 """
 
 EXAMPLES = r"""
@@ -234,6 +242,11 @@ page:
   type: str
   returned: when the store could be looked at
   sample: /srv/reports/air.zarr.html
+retries:
+  description: Requests to object stores that were sent again because the first answer was that of a server in trouble, or none.
+  type: int
+  returned: when the store could be looked at
+  sample: 0
 seconds:
   description: How long the checks took.
   type: float
@@ -250,6 +263,7 @@ from ..module_utils.zarrstream.check.report_files import page_path, write_report
 from ..module_utils.zarrstream.check.run import check_store, request_from
 from ..module_utils.zarrstream.errors import ZarrstreamError
 from ..module_utils.zarrstream.options import S3_OPTIONS
+from ..module_utils.zarrstream.transport import TIMEOUT
 
 SPEC: dict[str, dict[str, Any]] = {
     **S3_OPTIONS,
@@ -261,6 +275,7 @@ SPEC: dict[str, dict[str, Any]] = {
     "missing": {"type": "str", "choices": ["error", "fill", "manifest"], "default": "error"},
     "fail_on": {"type": "str", "choices": ["error", "warning", "never"], "default": "error"},
     "report": {"type": "path"},
+    "timeout": {"type": "float", "default": TIMEOUT},
 }
 
 

@@ -147,8 +147,16 @@ options:
   progress_path:
     description:
       - A file that tells about once a second how far the write is, as JSON, with C(state), C(objects_done),
-        C(objects_total), C(bytes_stored), C(mib_per_second), C(seconds_left).
+        C(objects_total), C(bytes_stored), C(mib_per_second), C(seconds_left), C(retries).
     type: path
+  timeout:
+    description:
+      - How many seconds a request to the object store may take with all its repetitions, beside a second for each 512 KiB
+        that it carries. Requests that fail in passing (429, 5xx, broken connections, no answer within 30 seconds) are
+        repeated until then, after growing waits.
+      - A server that takes no connections at all is given up after 20 seconds.
+    type: float
+    default: 60
 """
 
 EXAMPLES = r"""
@@ -295,6 +303,11 @@ mib_per_second:
   type: float
   returned: success
   sample: 7.7
+retries:
+  description: Requests to object stores that were sent again because the first answer was that of a server in trouble, or none.
+  type: int
+  returned: success
+  sample: 0
 verification:
   description: How the store was proved before it was published.
   type: dict
@@ -321,6 +334,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.zarrstream.errors import ZarrstreamError
 from ..module_utils.zarrstream.options import S3_OPTIONS
 from ..module_utils.zarrstream.request import VERIFY, request_from
+from ..module_utils.zarrstream.transport import TIMEOUT
 from ..module_utils.zarrstream.write import preview, write_dataset
 
 SPEC: dict[str, dict[str, Any]] = {
@@ -340,6 +354,7 @@ SPEC: dict[str, dict[str, Any]] = {
     "scheduler_tls": {"type": "dict"},
     "verify": {"type": "str", "choices": list(VERIFY), "default": "manifest"},
     "progress_path": {"type": "path"},
+    "timeout": {"type": "float", "default": TIMEOUT},
 }
 
 

@@ -183,6 +183,7 @@ def test_progress_in_words() -> None:
     assert bar(COPYING) == f"[#######.................]  30%  {words(COPYING)}"
     assert words(Progress("preparing", 0, 0, 0, 0.0, None)) == "preparing"
     assert words(Progress("done", 40, 40, 5, 8.0, 0.0)) == "done, 40 of 40 objects, 8.0 MiB/s"
+    assert words(Progress("done", 40, 40, 5, 8.0, 0.0, 2)) == "done, 40 of 40 objects, 8.0 MiB/s, 2 requests sent again"
     assert [clock(seconds) for seconds in (0.2, 59.7, 760, 7500)] == ["0:00", "1:00", "12:40", "2:05:00"]
 
 

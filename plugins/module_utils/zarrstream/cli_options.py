@@ -14,6 +14,7 @@ from . import __version__
 from .check.report import CHECKS
 from .check.snapshot import POLICIES, SEVERITIES
 from .request import VERIFY
+from .transport import TIMEOUT
 
 EPILOG = "Exit codes: 0 fine, 1 a finding or an error, 2 a request that makes no sense, 130 interrupted."
 
@@ -63,6 +64,7 @@ def _write_options(parser: Parser) -> None:
     parser.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler, tls://host:port")
     parser.add_argument("--scheduler-tls", type=_document, metavar="JSON", help="its certificates; @FILE reads them from a file")
     parser.add_argument("--verify", choices=VERIFY, default="manifest", help="how it is proved before it is published (default manifest)")
+    _timeout_option(parser)
     parser.add_argument("--progress-path", type=os.path.expanduser, metavar="FILE", help="a file that tells as JSON how far the write is")
 
 
@@ -74,7 +76,18 @@ def _check_options(parser: Parser) -> None:
     parser.add_argument("--missing", choices=POLICIES, default="error", help="whether a chunk may be missing (default error)")
     parser.add_argument("--fail-on", choices=SEVERITIES, default="error", help="severity from which on a finding makes exit code 1")
     parser.add_argument("--anonymous", action="store_true", help="read without credentials, as a stranger would")
+    _timeout_option(parser)
     parser.add_argument("--report", type=os.path.expanduser, metavar="FOLDER", help="write the report there, JSON and a page with pictures")
+
+
+def _timeout_option(parser: Parser) -> None:
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=TIMEOUT,
+        metavar="SECONDS",
+        help=f"what a request to the object store may take with all its repetitions (default {TIMEOUT:.0f})",
+    )
 
 
 def _probe_options(parser: Parser) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .check.documents import folder_of, join
 from .chunking import ArraySource, Region
-from .errors import BadRequest, SourceError
+from .errors import BadRequest, SourceError, ZarrstreamError
 from .hdf5 import check_hdf5
 from .netcdf3 import is_classic
 from .plan import TEXT_ITEM
@@ -271,7 +271,7 @@ def _open_zarr(item: Item) -> tuple[xr.Dataset, Groups]:
         options: dict[str, Any] = {"engine": "zarr", "cache": False, "create_default_indexes": False, **ENCODED}
         below = {path: xr.open_dataset(store, group=path, **options) for path in paths}  # type: ignore[arg-type]
         return xr.open_dataset(store, **options), below  # type: ignore[arg-type]
-    except SourceError:
+    except ZarrstreamError:
         raise
     except Exception as error:  # noqa: BLE001 - zarr raises whatever its metadata makes it raise
         raise SourceError(

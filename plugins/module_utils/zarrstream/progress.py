@@ -22,7 +22,10 @@ INTERVAL = 1.0  # seconds
 
 @dataclass(frozen=True)
 class Progress:
-    """A moment of a write; ``mib_per_second`` counts source bytes, ``seconds_left`` is None while unknown."""
+    """A moment of a write; ``mib_per_second`` counts source bytes, ``seconds_left`` is None while unknown.
+
+    ``retries`` counts requests that were sent again.
+    """
 
     state: str  # preparing, copying, verifying, publishing, done, failed
     objects_done: int
@@ -30,6 +33,7 @@ class Progress:
     bytes_stored: int
     mib_per_second: float
     seconds_left: float | None
+    retries: int = 0
 
 
 def check_path(text: str | None) -> Path | None:
@@ -43,8 +47,8 @@ def check_path(text: str | None) -> Path | None:
 class ProgressReporter:
     """Counts what is done and tells it about once a second, to a file and to a function; both may be None."""
 
-    def __init__(self, path: Path | None, tell: Callable[[Progress], None] | None = None) -> None:
-        self._path, self._tell = path, tell
+    def __init__(self, path: Path | None, tell: Callable[[Progress], None] | None = None, retries: Callable[[], int] = lambda: 0) -> None:
+        self._path, self._tell, self._retries = path, tell, retries
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._state, self._total, self._done, self._stored, self._read = "preparing", 0, 0, 0, 0
         self._began = time.monotonic()
@@ -96,6 +100,7 @@ class ProgressReporter:
                 bytes_stored=self._stored,
                 mib_per_second=round(self._read / 2**20 / seconds, 1),
                 seconds_left=None if left is None else round(left, 1),
+                retries=self._retries(),
             )
 
     def _run(self) -> None:

@@ -18,6 +18,8 @@ def words(moment: Progress) -> str:
         parts.append(f"{moment.mib_per_second:.1f} MiB/s")
     if moment.state == "copying" and moment.seconds_left is not None:
         parts.append(f"{clock(moment.seconds_left)} left")
+    if moment.retries:
+        parts.append(f"{moment.retries} requests sent again")
     return ", ".join(parts)
 
 

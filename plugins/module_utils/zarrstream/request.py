@@ -6,11 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 from .errors import BadRequest
 from .memory import parse_memory
 from .store import Objects, StoreUrl, open_objects
+from .transport import Transport
 
 _LATER = {
     "scheduler": "writing on a Dask cluster is not there yet. Leave 'scheduler' out: this host writes with several threads.",
@@ -43,6 +45,12 @@ class WriteRequest:
     append_dim: str | None = None
     scheduler: str | None = None
     scheduler_tls: Any = None
+    timeout: float | None = None
+
+    @cached_property
+    def transport(self) -> Transport:
+        """The way of all requests of this write."""
+        return Transport(self.timeout)
 
     def open_place(self, place: StoreUrl, *, make_folders: bool = False) -> Objects:
         """The objects around a place, with the credentials of this request."""
@@ -53,6 +61,7 @@ class WriteRequest:
             config_file=self.config_file,
             ca_bundle=self.ca_bundle,
             make_folders=make_folders,
+            transport=self.transport,
         )
 
 

@@ -132,3 +132,12 @@ def plain_get(url: str, profile: Profile, read_timeout: float = PATIENCE) -> Ans
         raise translate(error, "reach", profile) from None
     finally:
         session.close()
+
+
+def ask_for_clocks(profile: Profile) -> str:
+    """The time here and at the server, for a client that sees no headers; '' where the server does not tell."""
+    try:
+        server = server_clock(plain_get(profile.endpoint_url, profile).headers)
+    except ZarrstreamError:
+        return ""
+    return both_clocks(server) if server else ""

@@ -22,6 +22,7 @@ class S3Failure:
     key: str = ""
     who: str = "this user"
     evidence: str = ""  # what the answer itself says about the cause: the server's clock, the region it expects
+    tried: str = ""  # how often and how long, where it was more than once
 
 
 _REFUSED = {
@@ -34,6 +35,7 @@ _REFUSED = {
     "InvalidURI": "Swift answers so when its Keystone does not answer. Try again; if it stays, ask the cloud",
     "UserSuspended": "the cloud has suspended the project. Ask the cloud",
 }
+_CODES = {413: "EntityTooLarge", 507: "QuotaExceeded"}  # for servers that give none
 _DENIED = "the key has no right to do this, or the bucket belongs to another project. Check the bucket's name and owner"
 _DENIED_ANONYMOUS = "it is not public. Set 'public: true' for the bucket, or read with a profile"
 _PLAIN_HTTP = ("wrong_version_number", "wrong version number", "record_layer_failure", "record layer failure")
@@ -57,15 +59,17 @@ def s3_error(failure: S3Failure) -> ZarrstreamError:
         return NotFound(f"{what}: there is no such object.", **details)
     if failure.code == "PreconditionFailed" or failure.status in (409, 412):
         return Conflict(f"{what}: it exists already.", **details)
-    if failure.code in _REFUSED:
+    code = failure.code or _CODES.get(failure.status, "")
+    if code in _REFUSED:
         seen = f" ({failure.evidence})" if failure.evidence else ""
-        return AccessRefused(f"{what} with {failure.who}: {failure.code}{seen}: {_REFUSED[failure.code]}.", **details)
+        return AccessRefused(f"{what} with {failure.who}: {code}{seen}{failure.tried}: {_REFUSED[code]}.", **details)
     if failure.status in (401, 403) or failure.code == "AccessDenied":
         why = _DENIED_ANONYMOUS if failure.who == "no credentials" else _DENIED
         return AccessRefused(f"{what} with {failure.who}: {failure.code or failure.status}: {why}.", **details)
     if not failure.status:
         return _no_answer(failure, what, details)
-    return ZarrstreamError(f"{what}: {failure.status} {failure.code or failure.reason}. Try again; if it stays, ask the cloud.", **details)
+    said = f"{failure.status} {failure.code or failure.reason}{failure.tried}"
+    return ZarrstreamError(f"{what}: {said}. Try again; if it stays, ask the cloud.", **details)
 
 
 def _no_answer(failure: S3Failure, what: str, details: dict) -> ZarrstreamError:
@@ -77,4 +81,4 @@ def _no_answer(failure: S3Failure, what: str, details: dict) -> ZarrstreamError:
         hint = "The port speaks plain HTTP: write http://, or the port that speaks TLS."
     elif "certificate" in reason or "ssl" in reason:
         hint = "Its certificate is not trusted here: set ca_bundle in the profile to the cloud's CA."
-    return Unreachable(f"{what}: {failure.reason.rstrip('.')}. {hint}", **details)
+    return Unreachable(f"{what}: {failure.reason.rstrip('.')}{failure.tried}. {hint}", **details)

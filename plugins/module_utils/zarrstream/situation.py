@@ -21,7 +21,8 @@ class WriteResult:
     """What was done, or in a preview would be; the same fields in every case.
 
     ``objects`` and ``bytes_stored`` describe the store; ``objects_written`` were sent by this run, ``objects_kept`` found as
-    they should be. ``bytes_read`` counts the source's bytes that were read, not compressed.
+    they should be. ``bytes_read`` counts the source's bytes that were read, not compressed, ``retries`` the requests that were
+    sent again.
     """
 
     changed: bool
@@ -38,6 +39,7 @@ class WriteResult:
     bytes_stored: int
     seconds: float
     mib_per_second: float
+    retries: int
     verification: dict[str, Any]
     before: dict[str, Any]
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Where a Zarr store lies, and the objects there: one interface to a folder and to a bucket.
 
-obstore carries every request: one retry layer with a deadline, time-outs, and conditional creation, the same for both.
+obstore carries every request, with time-outs and conditional creation; ``transport`` repeats those that fail in passing.
 """
 
 from __future__ import annotations
@@ -10,40 +10,28 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from .answer import read_answer
+from .clients import NO_RETRIES, Clients, Folder
 from .endpoint import anonymous_endpoint
-from .errors import AccessRefused, BadRequest, NotFound, ZarrstreamError
+from .errors import AccessRefused, BadRequest, NotFound, Unreachable, ZarrstreamError
 from .profile import ca_file, read_profile
 from .s3_errors import S3Failure, s3_error
+from .transport import GaveUp, Lane, Transport
 
 if TYPE_CHECKING:
     from zarr.abc.store import Store
 
-CONNECT_TIMEOUT = timedelta(seconds=5)
-READ_TIMEOUT = timedelta(seconds=30)
-DEADLINE = timedelta(seconds=20)  # for one request and all its retries; a dead endpoint is named within 30 s
-_CODE = re.compile(r"<Code>(\w+)</Code>")
-_STATUS = re.compile(r"status code: (\d{3})")
-_CODE_OF_CLASS = {
-    "FileNotFoundError": "NoSuchKey",
-    "NotFoundError": "NoSuchKey",
-    "AlreadyExistsError": "PreconditionFailed",
-    "PreconditionError": "PreconditionFailed",
-    "PermissionDeniedError": "AccessDenied",
-    "UnauthenticatedError": "AccessDenied",
-}
-_CAUSES = {  # what obstore tells only in the details of its errors
-    "InvalidCertificate": "its certificate is not trusted",
-    "ConnectionRefused": "connection refused",
-    "dns error": "no address is known for this name",
-    "TimedOut": "no answer in time",
-}
+T = TypeVar("T")
+
+DELETED_TOGETHER = 100  # objects a request: S3 takes 1000, but Swift deletes them one after the other before it answers
 _STAGED = re.compile(r"#\d+$")
 _BUCKET = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{1,254}$")
 
@@ -111,48 +99,51 @@ def open_objects(
     anonymous: bool = False,
     ca_bundle: str | None = None,
     make_folders: bool = False,
+    transport: Transport | None = None,
 ) -> Objects:
     """The objects around ``place``: its bucket, or the folder that holds it. Sends no request.
 
-    ``make_folders`` makes a missing local folder; reading never does.
+    ``make_folders`` makes a missing local folder; reading never does. ``transport`` is that of the whole write or check.
     """
     from obstore.store import S3Store
 
+    transport = transport or Transport()
     if place.bucket is None:
         return _local_objects(place, make_folders)
     if place.url.startswith(("http://", "https://")):
         from .web import open_web
 
-        return open_web(place, ca_bundle)
+        return open_web(place, ca_bundle, transport)
     if anonymous:
         if not endpoint_url:
             raise BadRequest("endpoint_url is not set: a read without credentials takes no profile and must be told where to go.")
         endpoint, region = anonymous_endpoint(endpoint_url), "RegionOne"
         keys: dict[str, Any] = {"skip_signature": True}
-        who = "no credentials"
+        who, clocks = "no credentials", None
     else:
+        from .s3_client import ask_for_clocks
+
         found = read_profile(profile, config_file, endpoint_url)
         endpoint, region, ca_bundle = found.endpoint_url, found.region, ca_bundle or found.ca_bundle
         keys = {"access_key_id": found.access_key, "secret_access_key": found.secret_key}
         who = found.label
-    client: dict[str, Any] = {
-        "allow_http": endpoint.startswith("http://"),
-        "connect_timeout": CONNECT_TIMEOUT,
-        "read_timeout": READ_TIMEOUT,
-        "timeout": timedelta(minutes=10),
-    }
+        clocks = partial(ask_for_clocks, replace(found, ca_bundle=ca_bundle))
+    client: dict[str, Any] = {"allow_http": endpoint.startswith("http://")}
     if ca_bundle:
         client["root_certificate"] = ca_file(ca_bundle).read_bytes()
     options: dict[str, Any] = {
         "endpoint": endpoint,
         "region": region,
         "virtual_hosted_style_request": False,
-        "client_options": client,
-        "retry_config": {"max_retries": 6, "retry_timeout": DEADLINE},
+        "retry_config": NO_RETRIES,
         **keys,
     }
-    rooted = S3Store(place.bucket, prefix=place.key, **options)
-    return Objects(S3Store(place.bucket, **options), rooted, place, endpoint=endpoint, who=who)
+
+    def make(times: dict[str, Any], prefix: str | None = None) -> Any:
+        return S3Store(place.bucket, **{**options, "prefix": prefix, "client_options": {**client, **times}})
+
+    clients = Clients(make, lambda times: make(times, place.key), transport.timeout)
+    return Objects(clients, place, endpoint=endpoint, who=who, lane=transport.lane(endpoint), clocks=clocks)
 
 
 def _local_objects(place: StoreUrl, make_folders: bool) -> Objects:
@@ -169,15 +160,24 @@ def _local_objects(place: StoreUrl, make_folders: bool) -> Objects:
 
     parent = place.parent
     assert parent is not None  # noqa: S101 - a place without bucket has a parent folder
-    return Objects(at(parent), at(parent / place.key), place, endpoint=str(parent))
+    return Objects(Folder(at(parent), at(parent / place.key)), place, endpoint=str(parent))
 
 
 class Objects:
     """The objects of one bucket or folder. Every failure is a ZarrstreamError that names endpoint, bucket and key."""
 
-    def __init__(self, raw: Any, rooted: Any, place: StoreUrl, endpoint: str, who: str = "this user") -> None:
-        self.raw = raw  # obstore at the bucket or folder
-        self.rooted = rooted  # obstore at the store itself
+    def __init__(
+        self,
+        clients: Clients | Folder,
+        place: StoreUrl,
+        endpoint: str,
+        who: str = "this user",
+        lane: Lane | None = None,
+        clocks: Callable[[], str] | None = None,
+    ) -> None:
+        self._clients = clients
+        self._lane = lane  # of a bucket or a web server
+        self._clocks = clocks  # asks the server for its time
         self.place = place
         self.endpoint = endpoint
         self.who = who
@@ -186,50 +186,67 @@ class Objects:
         """Every object below the folder ``prefix`` (a whole key segment, without trailing slash), about 1000 a request."""
         import obstore
 
-        try:
-            for page in obstore.list(self.raw, prefix=prefix, chunk_size=1000):
-                for meta in page:
-                    etag = meta["e_tag"]
-                    yield ObjectInfo(meta["path"], meta["size"], etag.strip('"') if etag and self.place.bucket else None)
-        except Exception as error:
-            raise self.translate(error, "list", prefix) from error
+        last: str | None = None
+        pages: Iterator[Any] | None = None
+
+        def next_page() -> Any:
+            nonlocal pages
+            try:
+                pages = pages or iter(obstore.list(self._clients.reader(), prefix=prefix, offset=last, chunk_size=1000))
+                return next(pages, ())
+            except BaseException:
+                pages = None  # a listing that broke off goes on behind the last key
+                raise
+
+        while page := self._send(next_page, "list", prefix):
+            for meta in page:
+                etag = meta["e_tag"]
+                yield ObjectInfo(meta["path"], meta["size"], etag.strip('"') if etag and self.place.bucket else None)
+            last = page[-1]["path"]
 
     def get(self, key: str) -> bytes | None:
         """The bytes of an object, or None where there is none; a missing bucket is an error, not an absence."""
         import obstore
 
-        try:
-            return bytes(obstore.get(self.raw, key).bytes())
-        except Exception as error:
-            translated = self.translate(error, "read", key)
-            if isinstance(translated, NotFound) and translated.details["code"] != "NoSuchBucket":
-                return None
-            raise translated from error
+        def read() -> bytes:
+            answer = obstore.get(self._clients.reader(), key)
+            if not self._clients.reads(answer.meta["size"]):
+                answer = obstore.get(self._clients.reader(answer.meta["size"]), key)
+            return bytes(answer.bytes())
+
+        return self._unless_absent(read, key)
+
+    def head(self, key: str) -> dict[str, Any] | None:
+        """Size, ``e_tag`` and ``last_modified`` of an object, as obstore names them; None where there is none."""
+        import obstore
+
+        return self._unless_absent(lambda: dict(obstore.head(self._clients.reader(), key)), key)
 
     def put(self, key: str, data: bytes, *, create: bool = False) -> None:
         """Write an object in one request, so that its ETag is its MD5; ``create`` raises Conflict where it exists already."""
         import obstore
 
-        try:
-            obstore.put(self.raw, key, data, use_multipart=False, mode="create" if create else "overwrite")
-        except Exception as error:
-            raise self.translate(error, "write", key) from error
+        client = self._clients.sender(len(data))
+        mode: Literal["create", "overwrite"] = "create" if create else "overwrite"
+        self._send(lambda: obstore.put(client, key, data, use_multipart=False, mode=mode), "write", key)
 
     def copy(self, key: str, to: str) -> None:
         """Copy an object within the bucket or folder, over what is there."""
         import obstore
 
-        try:
-            obstore.copy(self.raw, key, to)
-        except Exception as error:
-            raise self.translate(error, "copy", key) from error
+        self._send(lambda: obstore.copy(self._clients.reader(), key, to), "copy", key)
 
     async def put_async(self, key: str, data: bytes) -> None:
         """As ``put``, for many requests at a time."""
         import obstore
 
+        client = self._clients.sender(len(data))
+
+        async def send() -> None:
+            await obstore.put_async(client, key, data, use_multipart=False)
+
         try:
-            await obstore.put_async(self.raw, key, data, use_multipart=False)
+            await (send() if self._lane is None else self._lane.call_async(send))
         except Exception as error:
             raise self.translate(error, "write", key) from error
 
@@ -237,13 +254,27 @@ class Objects:
         """Delete objects, those already gone included."""
         import obstore
 
-        for key in keys:
-            try:
-                obstore.delete(self.raw, key)
-            except FileNotFoundError:
-                continue
-            except Exception as error:
-                raise self.translate(error, "delete", key) from error
+        def delete(some: list[str]) -> None:
+            with suppress(FileNotFoundError):
+                obstore.delete(self._clients.reader(), some)
+
+        waiting, together = iter(keys), 1 if self._lane is None else DELETED_TOGETHER
+        while some := list(islice(waiting, together)):
+            self._send(partial(delete, some), "delete", some[0])
+
+    def _send(self, send: Callable[[], T], verb: str, key: str) -> T:
+        try:
+            return send() if self._lane is None else self._lane.call(send)
+        except Exception as error:
+            raise self.translate(error, verb, key) from error
+
+    def _unless_absent(self, send: Callable[[], T], key: str) -> T | None:
+        try:
+            return self._send(send, "read", key)
+        except NotFound as error:
+            if error.details["code"] == "NoSuchBucket":
+                raise
+            return None
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -279,25 +310,33 @@ class Objects:
                 with suppress(OSError):  # it holds something
                     path.rmdir()
 
-    def zarr_store(self, *, read_only: bool = True) -> Store:
-        """The Zarr store at ``place`` for zarr-python; a reading one unless told otherwise."""
+    def zarr_store(self) -> Store:
+        """The Zarr store at ``place`` for zarr-python, to read."""
         from zarr.storage import ObjectStore
 
-        return ObjectStore(self.rooted, read_only=read_only)
+        from .zarr_reader import zarr_reader
+
+        if self._lane is None:
+            return ObjectStore(self._clients.rooted(), read_only=True)
+        return zarr_reader(self._clients.rooted(), self._lane, self.translate)
 
     def translate(self, error: Exception, verb: str, key: str) -> ZarrstreamError:
         """What obstore raised, as one of ours."""
-        text = str(error)
-        code, status = _CODE.search(text), _STATUS.search(text)
-        return s3_error(
+        gave_up = error if isinstance(error, GaveUp) else None
+        answer = read_answer(gave_up.cause if gave_up else error)
+        translated = s3_error(
             S3Failure(
-                code=code.group(1) if code else _CODE_OF_CLASS.get(type(error).__name__, ""),
-                status=int(status.group(1)) if status else 0,
-                reason=next((words for sign, words in _CAUSES.items() if sign in text), text.partition("\n")[0]),
+                code=answer.code,
+                status=answer.status,
+                reason=answer.reason,
                 verb=verb,
                 endpoint=self.endpoint,
                 bucket=self.place.bucket or "",
                 key=key,
                 who=self.who,
+                evidence=self._clocks() if self._clocks and answer.code == "RequestTimeTooSkewed" else "",
+                tried=gave_up.tried if gave_up else "",
             )
         )
+        # Of a server that served nobody all that time nothing more should be asked.
+        return Unreachable(str(translated), **translated.details) if gave_up and gave_up.dead else translated

@@ -5,16 +5,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from .check.documents import Hierarchy, read_hierarchy
 from .check.parallel import each
+from .clients import NO_RETRIES, Clients
 from .errors import BadRequest, SourceError
 from .manifest import md5_of
-from .store import CONNECT_TIMEOUT, DEADLINE, READ_TIMEOUT, ObjectInfo, Objects, StoreUrl
+from .store import ObjectInfo, Objects, StoreUrl
+from .transport import Transport
 
 OBJECTS_LIMIT = 200_000  # each is a request before the first byte is read, and one after the last
 
@@ -29,23 +30,22 @@ def web_place(text: str) -> StoreUrl:
     return StoreUrl(url=text, bucket=url.netloc, parent=None, key=key)
 
 
-def open_web(place: StoreUrl, ca_bundle: str | None) -> Objects:
+def open_web(place: StoreUrl, ca_bundle: str | None, transport: Transport) -> Objects:
     """The objects at a place on a web server; sends no request."""
     from obstore.store import HTTPStore
 
     url = urlsplit(place.url)
-    client: dict[str, Any] = {
-        "allow_http": url.scheme == "http",
-        "connect_timeout": CONNECT_TIMEOUT,
-        "read_timeout": READ_TIMEOUT,
-        "timeout": timedelta(minutes=10),
-    }
+    client: dict[str, Any] = {"allow_http": url.scheme == "http"}
     if ca_bundle:
         client["root_certificate"] = Path(ca_bundle).expanduser().read_bytes()
-    options: dict[str, Any] = {"client_options": client, "retry_config": {"max_retries": 6, "retry_timeout": DEADLINE}}
     origin = f"{url.scheme}://{url.netloc}"
-    rooted = HTTPStore.from_url(f"{origin}{url.path.rstrip('/')}", **options)
-    return Objects(HTTPStore.from_url(origin, **options), rooted, place, endpoint=origin, who="no credentials")
+
+    def make(times: dict[str, Any], path: str = "") -> Any:
+        options: dict[str, Any] = {"client_options": {**client, **times}, "retry_config": NO_RETRIES}
+        return HTTPStore.from_url(f"{origin}{path}", **options)
+
+    clients = Clients(make, lambda times: make(times, url.path.rstrip("/")), transport.timeout)
+    return Objects(clients, place, endpoint=origin, who="no credentials", lane=transport.lane(origin))
 
 
 def web_listing(objects: Objects) -> Iterator[ObjectInfo]:
@@ -79,12 +79,7 @@ def _keys(tree: Hierarchy) -> Iterator[str]:
 
 
 def _head(objects: Objects, key: str) -> ObjectInfo:
-    import obstore
-
-    try:
-        found = obstore.head(objects.raw, key)
-    except FileNotFoundError:
+    found = objects.head(key)
+    if found is None:
         return ObjectInfo(key, 0, None)
-    except Exception as error:
-        raise objects.translate(error, "read", key) from error
     return ObjectInfo(key, found["size"], f"{found['e_tag']} {found['last_modified'].isoformat()}")

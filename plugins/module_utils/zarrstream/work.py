@@ -185,6 +185,7 @@ class Work:
             bytes_stored=sum(stored.size for stored in self.records.values()),
             seconds=round(seconds, 3),
             mib_per_second=round(bytes_read / 2**20 / seconds, 1),
+            retries=self.request.transport.retries,
             verification=verification,
             before={"plan": manifest.plan, "fingerprint": manifest.fingerprint} if manifest else {},
         )

@@ -10,6 +10,8 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .encoding import parse_encoding
@@ -42,12 +44,13 @@ _LEFT_OUT: dict[str, Any] = {
 def preview(request: WriteRequest) -> WriteResult:
     """What ``write_dataset`` would do; changes nothing, and raises what it would raise before its first change."""
     check_path(request.progress_path)
-    with missing_libraries_named():
+    request = replace(request)  # with a transport of its own
+    with missing_libraries_named(), closing(request.transport):
         situation = _look_around(request)
         if situation.action == "nothing":
-            return _unchanged(situation)
+            return _unchanged(request, situation)
         with _open(request, situation) as work:
-            return work.preview() if work.anything else _unchanged(situation)
+            return work.preview() if work.anything else _unchanged(request, situation)
 
 
 def write_dataset(request: WriteRequest, progress: Callable[[Progress], None] | None = None) -> WriteResult:
@@ -57,17 +60,18 @@ def write_dataset(request: WriteRequest, progress: Callable[[Progress], None] | 
     One at a time in a process: the library that reads NetCDF does not bear several threads that open files.
     """
     path = check_path(request.progress_path)
-    with missing_libraries_named():
+    request = replace(request)  # with a transport of its own
+    with missing_libraries_named(), closing(request.transport):
         situation = _look_around(request)
         state = situation.state
         if situation.action == "nothing":
             if state.marker is not None and not state.broken_off:  # killed after it had published
                 finish_published(situation.objects, state, Marker(uuid.uuid4().hex, situation.fingerprint, ""))
-            return _unchanged(situation)
+            return _unchanged(request, situation)
         with _open(request, situation) as work:
             if not work.anything:
-                return _unchanged(situation)
-            with ProgressReporter(path, progress) as reporter:
+                return _unchanged(request, situation)
+            with ProgressReporter(path, progress, retries=lambda: request.transport.retries) as reporter:
                 return work.run(reporter)
 
 
@@ -176,7 +180,7 @@ def _not_in(known: set[str], items: Sequence[Item], stats: Sequence[Stat]) -> tu
     return tuple(item for item, _ in new), tuple(stat for _, stat in new)
 
 
-def _unchanged(situation: Situation) -> WriteResult:
+def _unchanged(request: WriteRequest, situation: Situation) -> WriteResult:
     manifest = situation.state.manifest
     assert manifest is not None  # noqa: S101 - the decision was made from it
     return WriteResult(
@@ -194,6 +198,7 @@ def _unchanged(situation: Situation) -> WriteResult:
         bytes_stored=manifest.bytes_stored,
         seconds=round(time.monotonic() - situation.began, 3),
         mib_per_second=0.0,
+        retries=request.transport.retries,
         verification={"level": "none"},
         before={},
     )

@@ -51,7 +51,13 @@ def _stranger(shot: Snapshot) -> Objects:
     """A client that has no keys, at the endpoint of the signed one."""
     if shot.request.anonymous:
         return shot.objects
-    return open_objects(shot.place, endpoint_url=shot.objects.endpoint, anonymous=True, ca_bundle=_ca_bundle(shot.request))
+    return open_objects(
+        shot.place,
+        endpoint_url=shot.objects.endpoint,
+        anonymous=True,
+        ca_bundle=_ca_bundle(shot.request),
+        transport=shot.request.transport,
+    )
 
 
 def _ca_bundle(request: CheckRequest) -> str | None:

@@ -77,6 +77,7 @@ def open_reference(shot: Snapshot, reader: ChunkReader) -> Reference:
             endpoint_url=request.endpoint_url,
             config_file=request.config_file,
             ca_bundle=request.ca_bundle,
+            transport=request.transport,
         )
 
     source = open_items(find_source(request.source, open_place))

@@ -128,6 +128,7 @@ class Report:
     checked: str
     seconds: float
     listing: str | None = None
+    retries: int = 0  # requests that were sent again
     portrait: Callable[[], Portrait] | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -150,7 +151,8 @@ class Report:
     def as_result(self) -> dict[str, Any]:
         """The report as the module returns it."""
         checks = [result.as_dict() for result in self.checks]
-        return {"store": self.store, "ok": self.ok, "checks": checks, "summary": self.summary, "seconds": self.seconds}
+        found = {"store": self.store, "ok": self.ok, "checks": checks, "summary": self.summary}
+        return {**found, "retries": self.retries, "seconds": self.seconds}
 
     def as_document(self) -> dict[str, Any]:
         """The report as it is written to a file."""

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from contextlib import closing
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -56,7 +57,8 @@ def _source(value: Any) -> tuple[str, ...]:
 def check_store(request: CheckRequest) -> Report:
     """Check a store. Findings are in the report; raises ZarrstreamError for what is no finding, such as a dead endpoint."""
     started = time.monotonic()
-    with missing_libraries_named():
+    request = replace(request)  # with a transport of its own
+    with missing_libraries_named(), closing(request.transport):
         import zarr  # noqa: F401 - named here rather than in the middle of a check
 
         shot = take_snapshot(request)
@@ -70,6 +72,7 @@ def check_store(request: CheckRequest) -> Report:
         checked=now,
         seconds=round(time.monotonic() - started, 3),
         listing=shot.digest,
+        retries=request.transport.retries,
         portrait=lambda: portray(shot, reader, tally),
     )
 

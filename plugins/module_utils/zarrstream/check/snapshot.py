@@ -15,6 +15,7 @@ from ..errors import AccessRefused, BadRequest, NotFound, Unreachable, Zarrstrea
 from ..manifest import MANIFEST, WRITING, Manifest, parse_manifest
 from ..profile import read_profile
 from ..store import ObjectInfo, Objects, StoreUrl, open_objects, parse_store
+from ..transport import Transport
 from .census import Census, take_census
 from .documents import Hierarchy, read_hierarchy
 from .pace import Pace
@@ -44,6 +45,12 @@ class CheckRequest:
     missing: str = "error"
     fail_on: str = "error"
     report: str | None = None
+    timeout: float | None = None
+
+    @cached_property
+    def transport(self) -> Transport:
+        """The way of all requests of this check."""
+        return Transport(self.timeout)
 
     def __post_init__(self) -> None:
         unknown = [check for check in self.checks if check not in CHECKS]
@@ -135,6 +142,7 @@ def open_for_reading(request: CheckRequest) -> Objects:
         config_file=request.config_file,
         anonymous=request.anonymous,
         ca_bundle=ca_bundle,
+        transport=request.transport,
     )
 
 

@@ -1,0 +1,46 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A Zarr store in a bucket or on a web server for zarr-python, whose requests go the way of all others."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .errors import ZarrstreamError
+
+if TYPE_CHECKING:
+    from zarr.abc.store import ByteRequest, Store
+    from zarr.core.buffer import Buffer, BufferPrototype
+
+    from .transport import Lane
+
+T = TypeVar("T")
+
+
+def zarr_reader(client: Any, lane: Lane, translate: Callable[[Exception, str, str], ZarrstreamError]) -> Store:
+    """The store at which ``client`` (of obstore) is rooted, to read. What fails is raised as ``translate`` says it."""
+    from zarr.storage import ObjectStore
+
+    async def carry(send: Callable[[], Awaitable[T]], verb: str, key: str) -> T:
+        try:
+            return await lane.call_async(send)
+        except Exception as error:
+            raise translate(error, verb, key) from error
+
+    class ZarrReader(ObjectStore[Any]):
+        async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
+            return await carry(lambda: ObjectStore.get(self, key, prototype, byte_range), "read", key)
+
+        async def exists(self, key: str) -> bool:
+            return await carry(lambda: ObjectStore.exists(self, key), "read", key)
+
+        async def list_dir(self, prefix: str) -> AsyncGenerator[str, None]:
+            for key in await carry(lambda: _all(ObjectStore.list_dir(self, prefix)), "list", prefix):
+                yield key
+
+    return ZarrReader(client, read_only=True)
+
+
+async def _all(keys: AsyncGenerator[str, None]) -> list[str]:
+    return [key async for key in keys]
