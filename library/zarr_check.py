@@ -24,6 +24,7 @@ requirements:
   - zarr >= 3.1
 extends_documentation_fragment:
   - zarrstream.platform.s3
+  - zarrstream.platform.transport
 attributes:
   check_mode:
     support: full
@@ -118,14 +119,6 @@ options:
       - The files count as changed when they say anything new, or when the listing of the store differs. If only the times differ,
         they are left as they are.
     type: path
-  timeout:
-    description:
-      - How many seconds a request to the object store may take with all its repetitions, beside a second for each 512 KiB
-        that it carries. Requests that fail in passing (429, 5xx, broken connections, no answer within 30 seconds) are
-        repeated until then, after growing waits.
-      - A server that takes no connections at all is given up after 20 seconds.
-    type: float
-    default: 60
 """
 
 EXAMPLES = r"""

@@ -27,6 +27,7 @@ requirements:
   - zarr >= 3.1
 extends_documentation_fragment:
   - zarrstream.platform.s3
+  - zarrstream.platform.transport
 attributes:
   check_mode:
     support: full
@@ -149,14 +150,6 @@ options:
       - A file that tells about once a second how far the write is, as JSON, with C(state), C(objects_done),
         C(objects_total), C(bytes_stored), C(mib_per_second), C(seconds_left), C(retries).
     type: path
-  timeout:
-    description:
-      - How many seconds a request to the object store may take with all its repetitions, beside a second for each 512 KiB
-        that it carries. Requests that fail in passing (429, 5xx, broken connections, no answer within 30 seconds) are
-        repeated until then, after growing waits.
-      - A server that takes no connections at all is given up after 20 seconds.
-    type: float
-    default: 60
 """
 
 EXAMPLES = r"""
