@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import socket
 import statistics
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from results import ROOT
-from ways import KEY, PROFILE, SECRET
+from ways import PROFILE
 
 TOOLS = ROOT / "build" / "venv-bench" / "bin"
 BUCKET = "bench"
@@ -54,7 +55,8 @@ class Bench:
         self.endpoint = f"http://127.0.0.1:{port}"
         self.config_file = folder / "config"
         self.served.mkdir(parents=True)
-        keys = f"aws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n"
+        self.key, self.secret = secrets.token_hex(10), secrets.token_hex(20)
+        keys = f"aws_access_key_id = {self.key}\naws_secret_access_key = {self.secret}\n"
         self.config_file.write_text(f"[profile {PROFILE}]\n{keys}region = us-east-1\nendpoint_url = {self.endpoint}\n")
         self.config_file.chmod(0o600)
 
@@ -78,10 +80,10 @@ class Bench:
             shutil.rmtree(path)
 
     def _measure(self, command: Sequence[str]) -> tuple[str, Cost]:
-        remote = {"TYPE": "s3", "PROVIDER": "Rclone", "ENDPOINT": self.endpoint, "ACCESS_KEY_ID": KEY, "SECRET_ACCESS_KEY": SECRET}
+        remote = {"TYPE": "s3", "PROVIDER": "Rclone", "ENDPOINT": self.endpoint, "ENV_AUTH": "true"}
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RCLONE_"))}
         environment |= {f"RCLONE_CONFIG_REMOTE_{name}": value for name, value in remote.items()}
-        environment |= {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_REGION": "us-east-1"}
+        environment |= {"AWS_ACCESS_KEY_ID": self.key, "AWS_SECRET_ACCESS_KEY": self.secret, "AWS_REGION": "us-east-1"}
         environment |= {"RCLONE_CONFIG": os.devnull, "HOME": str(self.folder)}
         with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as complaints:
             start = time.perf_counter()
@@ -107,8 +109,9 @@ def bench() -> Iterator[Bench]:
         port = free.getsockname()[1]
     with tempfile.TemporaryDirectory(dir=above) as folder, (above / "rclone.log").open("w") as log:
         made = Bench(Path(folder), port)
-        serve = ["serve", "s3", str(made.served.parent), f"--addr=127.0.0.1:{port}", f"--auth-key={KEY},{SECRET}"]
-        server = subprocess.Popen([TOOLS / "rclone", *serve], stdout=log, stderr=log, env={"RCLONE_CONFIG": os.devnull, "HOME": folder})
+        serve = ["serve", "s3", str(made.served.parent), f"--addr=127.0.0.1:{port}"]
+        environment = {"RCLONE_CONFIG": os.devnull, "HOME": folder, "RCLONE_AUTH_KEY": f'"{made.key},{made.secret}"'}  # CSV
+        server = subprocess.Popen([TOOLS / "rclone", *serve], stdout=log, stderr=log, env=environment)
         try:
             _wait_for(server, port)
             yield made
