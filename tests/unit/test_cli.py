@@ -56,9 +56,12 @@ def literals(module: str) -> dict[str, Any]:
 
 
 def documented(module: str) -> dict[str, Any]:
-    texts = literals(module)
-    shared = ast.parse((CHECKOUT / "plugins/doc_fragments/s3.py").read_text()).body[-1].body[0].value.value  # type: ignore[attr-defined]
-    return {**yaml.safe_load(texts["DOCUMENTATION"])["options"], **yaml.safe_load(shared)["options"]}
+    documentation = yaml.safe_load(literals(module)["DOCUMENTATION"])
+    options = documentation["options"]
+    for fragment in documentation["extends_documentation_fragment"]:
+        tree = ast.parse((CHECKOUT / f"plugins/doc_fragments/{fragment.rpartition('.')[2]}.py").read_text())
+        options |= yaml.safe_load(tree.body[-1].body[0].value.value)["options"]  # type: ignore[attr-defined]
+    return options
 
 
 def actions(command: str) -> dict[str, argparse.Action]:
