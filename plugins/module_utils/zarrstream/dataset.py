@@ -153,20 +153,26 @@ def open_file(path: str, *, lazy_arrays: bool = False, groups: Groups | None = N
     Each is one Dask chunk: Dask reads only the piece that is asked for, and a graph of one node a variable stays quick.
     The groups below the root are added to ``groups``, by path; without it a file that has any is refused.
     """
-    from xarray.backends import NetCDF4DataStore
+    from .direct import direct_store, find_chunked
 
     options: dict[str, Any] = {"chunks": -1} if lazy_arrays else {"create_default_indexes": False, "cache": False}
+    chunked = {}
     if not is_classic(path):
         check_hdf5(path)
+        chunked = find_chunked(path)
+    make = direct_store()
     try:
         # One handle for both looks at the file: the library crashes where a file of strings is open twice.
-        store = NetCDF4DataStore.open(path)  # type: ignore[no-untyped-call]
+        store = make.open(path)
+        store.chunked = chunked
         try:
             if groups is None:
                 _refuse_groups(path, sorted(store.ds.groups))
             dataset = _open_group(store, options)
             for name in _group_paths(store.ds) if groups is not None else ():
-                groups[name] = _open_group(NetCDF4DataStore(store._manager, group=name, lock=store.lock), options)  # type: ignore[no-untyped-call, index]
+                below = make(store._manager, group=name, lock=store.lock)
+                below.chunked = chunked
+                groups[name] = _open_group(below, options)  # type: ignore[index]
         except BaseException:
             store.close()
             raise
