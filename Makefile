@@ -20,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # These would win over the profile that the kit writes.
 unexport AWS_CA_BUNDLE AWS_PROFILE AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_ENDPOINT_URL
 
-.PHONY: help demo demo-down environment test-environment test lint unit integration e2e molecule bench lock clean
+.PHONY: help demo demo-down environment test-environment test lint unit integration e2e molecule cloud-up cloud-down cloud-status cloud-test bench lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -75,6 +75,18 @@ e2e: test-environment ## The demo, twice, and the tutorial's own steps
 molecule: test-environment ## Every role on hosts with systemd and SSH; role=bucket for one of them
 	@$(TEST_VENV)/bin/python -m pytest -v --durations=0 --durations-min=1 tests/hosts $(if $(role),--role $(role),-n 2 --dist loadfile)
 
+cloud-up: test-environment ## A compute cloud on this machine for tests: Nova, Neutron, Glance, guests with SSH; needs root
+	@$(TEST_VENV)/bin/python tests/cloud/cloud.py up
+
+cloud-down: test-environment ## End the compute cloud; only its caches stay
+	@$(TEST_VENV)/bin/python tests/cloud/cloud.py down
+
+cloud-status: test-environment ## Tell how the compute cloud is and how to use it
+	@$(TEST_VENV)/bin/python tests/cloud/cloud.py status
+
+cloud-test: cloud-up ## Prove the compute cloud: guests, limits, security groups, faults, restarts
+	@$(TEST_VENV)/bin/python -m pytest -v tests/cloud
+
 bench: test-environment ## Measure: ratios go to build/bench.json
 	@./make --environment $(BENCH_VENV) requirements/bench.lock
 	@for name in $(BENCHES); do $(TEST_VENV)/bin/python tests/bench/$$name.py; done
@@ -90,5 +102,6 @@ lock: test-environment ## Resolve all environments anew, together
 clean: ## Leave the checkout as cloned; stops the embedded cloud first
 	@[ ! -x $(VENV)/bin/ansible-playbook ] || $(PLAYBOOK) playbooks/embedded_cloud.yml -e embedded_cloud_state=absent
 	@[ ! -d build/hosts ] || $(TEST_VENV)/bin/python tests/hosts/hosts.py clean
+	@[ ! -d build/compute-cloud ] || $(TEST_VENV)/bin/python tests/cloud/cloud.py clean
 	@rm -rf build .ansible .pytest_cache .mypy_cache .ruff_cache
 	@find . -name __pycache__ -prune -exec rm -rf {} +
