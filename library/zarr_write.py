@@ -28,6 +28,7 @@ requirements:
 extends_documentation_fragment:
   - zarrstream.platform.s3
   - zarrstream.platform.transport
+  - zarrstream.platform.dask
 attributes:
   check_mode:
     support: full
@@ -88,6 +89,7 @@ options:
       - How much memory the data may take while they are written, such as V(512MiB) or V(4GiB), beside the 250 MiB or so that
         Python and its libraries take. It makes no difference to the store.
       - Without it, half of what the machine or its control group has free.
+      - With O(scheduler), what the data may take on each worker, by its memory limit if it is left out.
       - Where a single chunk or shard takes more, the request is refused, and the message names one that fits.
     type: str
   encoding:
@@ -127,14 +129,6 @@ options:
       - The dimension that grows with O(mode=append). It needs a coordinate of numbers or times, and the store consolidated
         metadata.
     type: str
-  scheduler:
-    description:
-      - Not there yet. Setting it is an error.
-    type: str
-  scheduler_tls:
-    description:
-      - Not there yet. Setting it is an error.
-    type: dict
   verify:
     description:
       - How the store is proved before it is published.
@@ -199,6 +193,17 @@ EXAMPLES = r"""
     profile: zarr
     mode: replace
     verify: full
+
+- name: Let the workers of a Dask cluster write
+  zarrstream.platform.zarr_write:
+    source: /shared/air/*.nc
+    store: s3://climate/air.zarr
+    profile: zarr
+    scheduler: tls://10.0.0.5:8786
+    scheduler_tls:
+      ca_file: /etc/dask/tls/ca.pem
+      cert: /etc/dask/tls/node.pem
+      key: /etc/dask/tls/node.key
 
 - name: Turn a store of format 2 into one of format 3, on this host
   zarrstream.platform.zarr_write:
@@ -301,6 +306,40 @@ retries:
   type: int
   returned: success
   sample: 0
+workers:
+  description: What the workers of O(scheduler) did, one entry for each process. Empty without it, and if nothing was written.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    worker:
+      description: The address of the worker.
+      type: str
+      sample: tls://10.0.0.6:40123
+    host:
+      description: The name of its host.
+      type: str
+      sample: worker-1
+    objects:
+      description: Objects that it sent.
+      type: int
+      sample: 7
+    bytes_read:
+      description: Bytes that it read from the source, not compressed.
+      type: int
+      sample: 7738000
+    bytes_stored:
+      description: Bytes of the objects in its blocks.
+      type: int
+      sample: 2060155
+    cpu_seconds:
+      description: CPU seconds of its process from the beginning of the write to the last answer.
+      type: float
+      sample: 1.4
+    retries:
+      description: Requests that it sent again. RV(retries) has them too.
+      type: int
+      sample: 0
 verification:
   description: How the store was proved before it was published.
   type: dict
@@ -325,7 +364,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.zarrstream.errors import ZarrstreamError
-from ..module_utils.zarrstream.options import S3_OPTIONS
+from ..module_utils.zarrstream.options import DASK_OPTIONS, S3_OPTIONS
 from ..module_utils.zarrstream.request import VERIFY, request_from
 from ..module_utils.zarrstream.transport import TIMEOUT
 from ..module_utils.zarrstream.write import preview, write_dataset
@@ -343,8 +382,7 @@ SPEC: dict[str, dict[str, Any]] = {
     "consolidated": {"type": "bool", "default": True},
     "mode": {"type": "str", "choices": ["create", "replace", "append"], "default": "create"},
     "append_dim": {"type": "str"},
-    "scheduler": {"type": "str"},
-    "scheduler_tls": {"type": "dict"},
+    **DASK_OPTIONS,
     "verify": {"type": "str", "choices": list(VERIFY), "default": "manifest"},
     "progress_path": {"type": "path"},
     "timeout": {"type": "float", "default": TIMEOUT},

@@ -16,7 +16,7 @@ import pytest
 import xarray as xr
 import zarr
 from writing import assert_same, decoded, fail_at, files, flip, lie, opens, refuse, request, run_python, shorten, sidecar
-from zarrstream import marker, publish, transfer, work
+from zarrstream import copying, marker, publish, work
 from zarrstream.errors import Conflict, SourceError, WriteError, ZarrstreamError
 from zarrstream.manifest import MANIFEST, WRITING, md5_of
 from zarrstream.store import Objects
@@ -46,13 +46,13 @@ def test_damage_inside_a_source_is_found_while_copying(source: Path, tmp_path: P
 
 
 def test_a_source_that_changes_is_noticed(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    copy = transfer.copy_blocks
+    copy = copying.copy_blocks
 
     def copy_and_touch(*arguments: Any) -> None:
         copy(*arguments)
         os.utime(source, ns=(1, 1))
 
-    monkeypatch.setattr(transfer, "copy_blocks", copy_and_touch)
+    monkeypatch.setattr(copying, "copy_blocks", copy_and_touch)
     store = tmp_path / "air.zarr"
     with pytest.raises(WriteError, match=r"changed while it was being copied.*Nothing was published"):
         write_dataset(request(source, store))
@@ -203,13 +203,13 @@ def test_a_marker_that_stayed_behind_goes(source: Path, tmp_path: Path) -> None:
 
 
 def test_a_stranger_in_the_folder_is_noticed(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store, copy = tmp_path / "air.zarr", transfer.copy_blocks
+    store, copy = tmp_path / "air.zarr", copying.copy_blocks
 
     def copy_and_litter(*arguments: Any) -> None:
         copy(*arguments)
         (store / "air" / "litter").write_text("")
 
-    monkeypatch.setattr(transfer, "copy_blocks", copy_and_litter)
+    monkeypatch.setattr(copying, "copy_blocks", copy_and_litter)
     with pytest.raises(Conflict, match=r"air\.zarr/air/litter appeared"):
         write_dataset(request(source, store))
     assert not opens(store)

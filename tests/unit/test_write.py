@@ -18,7 +18,7 @@ import pytest
 import xarray as xr
 import zarr
 from writing import CORE, assert_same, decoded, fail_at, files, raw, refuse, request, sidecar
-from zarrstream import transfer
+from zarrstream import copying
 from zarrstream.errors import BadRequest, Conflict, PlanError, SourceError, ZarrstreamError
 from zarrstream.manifest import MANIFEST, Stored, md5_of, parse_manifest
 from zarrstream.readback import same_bits
@@ -279,8 +279,8 @@ def test_what_others_put_there_is_refused(source: Path, air: xr.Dataset, tmp_pat
         ({"memory": "much"}, BadRequest, "memory is 'much'.*512MiB"),
         ({"memory": 3000}, PlanError, "2.9 KiB are to be used. Set chunks.time to \\d or less, or memory to 1MiB or more"),
         ({"append_dim": "time"}, BadRequest, "Leave it out, or set mode to append"),
-        ({"scheduler": "tcp://host:8786"}, BadRequest, "Leave 'scheduler' out"),
-        ({"scheduler_tls": {"ca_file": "x"}}, BadRequest, "Leave 'scheduler_tls' out"),
+        ({"scheduler": "host:8786"}, BadRequest, "write tls://host:port"),
+        ({"scheduler_tls": {"ca_file": "x"}}, BadRequest, "scheduler_tls is set without scheduler"),
         ({"progress_path": "/no/such/folder/progress.json"}, BadRequest, "folder does not exist"),
         ({"source": ("/no/such/file.nc",)}, SourceError, "does not exist"),
         ({"source": ("/no/such/*.nc",)}, SourceError, "matches no file"),
@@ -378,7 +378,7 @@ def test_memory_stays_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     xr.Dataset({"a": (("t", "x"), np.zeros((400, 1000)))}).to_netcdf(tmp_path / "a.nc", engine="netcdf4")
     monkeypatch.setattr("zarrstream.plan.BLOCK_TARGET", 100_000)
     held, most, lock = [0], [0], threading.Lock()
-    copy = transfer.copy_blocks
+    copy = copying.copy_blocks
 
     def counting(blocks: Any, read: Any, write: Any, memory: int, workers: int = 3) -> None:
         def reading(block: Any) -> Any:
@@ -395,7 +395,7 @@ def test_memory_stays_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
         copy(blocks, reading, writing, memory, workers)
 
-    monkeypatch.setattr(transfer, "copy_blocks", counting)
+    monkeypatch.setattr(copying, "copy_blocks", counting)
     write_dataset(request(tmp_path / "a.nc", tmp_path / "a.zarr", chunks={"t": 5, "x": 1000}))
     assert 0 < most[0] <= 3 * 100_000
 

@@ -30,15 +30,16 @@ from .growth import (
 )
 from .manifest import Manifest, Stored, md5_of
 from .marker import Marker, update
-from .memory import parse_memory, usable_memory
-from .plan import ArrayPlan, Block, WritePlan, make_plan
+from .plan import ArrayPlan, Block, WritePlan
 from .publish import publish
 from .replace import change_arrays
 from .template import Template
-from .work import Done, Work
+from .work import Work
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from .copying import Copying
 
 
 class Append(Work):
@@ -69,7 +70,7 @@ class Append(Work):
         self.encoder: GrowingEncoder = GrowingEncoder(self.source, encodings, self._reader())
         check_encodings(self.encoder, encodings, request.zarr_format)
         self._find_new(dim)
-        planned = make_plan(self.encoder.arrays(), None, memory=parse_memory(request.memory) or usable_memory())
+        planned = self.lay_out(None)
         self.plan = WritePlan(tuple(self._laid_out(array) for array in planned.arrays), planned.memory)
         template = make_template(self.encoder, self.plan, zarr_format=request.zarr_format, consolidated=True)
         check_compatible(self.stored, stored_arrays(template.root), dim, self.source.place, url)
@@ -92,6 +93,21 @@ class Append(Work):
         for array in self.plan.arrays:
             axis, unit = self._axis(array)
             yield from self._tiles(array, -(-self.growth.old // unit) * unit, array.shape[axis])
+
+    @property
+    def encodings(self) -> dict[str, Any]:
+        """How the store was written."""
+        return self.old.request["encoding"]
+
+    def source_region(self, block: Block) -> Region | None:
+        """The rows of the source; None for an object that has rows of the store too."""
+        array = next(array for array in self.plan.arrays if array.name == block.array)
+        axis, _ = self._axis(array)
+        start, stop = block.region[axis]
+        if start < self.growth.old:
+            return None
+        shift = self.growth.known - self.growth.old
+        return (*block.region[:axis], (start + shift, stop + shift), *block.region[axis + 1 :])
 
     def sample(self) -> list[Block]:
         """Some blocks of each array, the same for the same store."""
@@ -128,7 +144,7 @@ class Append(Work):
             "bytes": sum(array["bytes"] for array in arrays),
         }
 
-    def copy_rest(self, missing: Callable[[Block], bool], read: Callable[[Block], np.ndarray], done: Done, marker: Marker) -> None:
+    def copy_rest(self, copying: Copying) -> None:
         """Write the objects anew in which the store ends, one block after the other."""
         from .transfer import staged_store
 
@@ -138,21 +154,21 @@ class Append(Work):
         async def hold(key: str, data: bytes) -> None:
             held[key] = data
 
-        arrays = self._open(staged_store(self.objects, self.template.documents, on_stored=records.__setitem__, send=hold))
+        arrays = self.open_arrays(staged_store(self.objects, self.template.documents, on_stored=records.__setitem__, send=hold))
         for block in self._cut_blocks():
-            if not missing(block):
+            if not copying.missing(block):
                 continue
-            values = read(block)
-            self.alone.check()
+            values = copying.read(block)
+            copying.alone.check()
             self.check_block(block, values)
             self._check_old_rows(block, values)
             arrays[block.array][tuple(slice(start, stop) for start, stop in block.region)] = values
             for key, stored in records.items():
                 self.rewritten.setdefault(key, []).append(stored.md5)
-            update(self.objects, replace(marker, rewritten=self.rewritten))
+            update(self.objects, replace(copying.marker, rewritten=self.rewritten))
             for key, data in held.items():
                 self.objects.put(self.where(key), data)
-                done(key, records[key])
+                copying.done(key, records[key])
             held.clear()
             records.clear()
 

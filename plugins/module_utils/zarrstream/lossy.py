@@ -14,6 +14,8 @@ from .plan import Block
 if TYPE_CHECKING:
     import numpy as np
 
+    from .template import Encoder
+
 
 def through_codecs(documents: Mapping[str, bytes], block: Block, values: np.ndarray, zarr_format: Literal[2, 3]) -> np.ndarray:
     """What a reader gets for these values of a block, by the array's own metadata."""
@@ -30,6 +32,13 @@ def through_codecs(documents: Mapping[str, bytes], block: Block, values: np.ndar
         region = tuple(slice(start, stop) for start, stop in block.region)
         array[region] = values
         return np.asarray(array[region])
+
+
+def check_block(encoder: Encoder, documents: Mapping[str, bytes], block: Block, values: np.ndarray, zarr_format: Literal[2, 3]) -> None:
+    """Raises SourceError for values that lossy codecs would spoil."""
+    if encoder.encodings[block.array].lossy(values.dtype):
+        after = through_codecs(documents, block, values, zarr_format)
+        check_missing(block.array, encoder.placeholder(block.array).attrs, values, after)
 
 
 def check_missing(name: str, attrs: Mapping[str, Any], before: np.ndarray, after: np.ndarray) -> None:

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the Zarrstream authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Options that several modules share, written once; ``plugins/doc_fragments/s3.py`` documents them."""
+"""Options that several modules share, written once; ``plugins/doc_fragments`` documents them."""
 
 from __future__ import annotations
 
@@ -11,4 +11,16 @@ S3_OPTIONS: dict[str, dict[str, Any]] = {
     "endpoint_url": {"type": "str"},
     "config_file": {"type": "path"},
     "ca_bundle": {"type": "path"},
+}
+
+DASK_OPTIONS: dict[str, dict[str, Any]] = {
+    "scheduler": {"type": "str"},
+    "scheduler_tls": {
+        "type": "dict",
+        "options": {
+            "ca_file": {"type": "path", "required": True},
+            "cert": {"type": "path", "required": True},
+            "key": {"type": "path", "required": True, "no_log": False},
+        },
+    },
 }

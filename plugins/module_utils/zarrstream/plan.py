@@ -130,9 +130,14 @@ def decide(wanted: str, found: Found) -> Decision:
 
 
 def make_plan(
-    arrays: Sequence[ArraySource], chunks: Mapping[str, int] | None, shards: Mapping[str, int] | None = None, *, memory: int
+    arrays: Sequence[ArraySource],
+    chunks: Mapping[str, int] | None,
+    shards: Mapping[str, int] | None = None,
+    *,
+    memory: int,
+    block: int | None = None,
 ) -> WritePlan:
-    """The plan for these arrays; ``chunks`` by dimension, None for automatic ones; ``memory`` in bytes.
+    """The plan for these arrays; ``chunks`` by dimension, None for automatic ones; ``memory`` in bytes, and those of one ``block``.
 
     ``shards`` by dimension too, empty for automatic ones, None for none. Raises BadRequest for illegal lengths, and
     PlanError for what is legal and would not go well; both name what would.
@@ -140,12 +145,12 @@ def make_plan(
     wanted = dict(chunks or {})
     _check_lengths("chunks", arrays, wanted)
     _check_lengths("shards", arrays, shards or {})
-    planned = tuple(_plan_array(array, wanted, shards, memory) for array in arrays)
+    planned = tuple(_plan_array(array, wanted, shards, memory, BLOCK_TARGET if block is None else block) for array in arrays)
     _check_count(planned, sharded=shards is not None)
     return WritePlan(planned, memory)
 
 
-def _plan_array(array: ArraySource, wanted: Mapping[str, int], shards: Mapping[str, int] | None, memory: int) -> ArrayPlan:
+def _plan_array(array: ArraySource, wanted: Mapping[str, int], shards: Mapping[str, int] | None, memory: int, block: int) -> ArrayPlan:
     # A coordinate of its own dimension is read whole by every reader that opens the store: few objects serve it best.
     own = array.dims == (array.name.rpartition("/")[2],)
     lengths = dict(zip(array.dims, array.shape, strict=True))
@@ -158,7 +163,7 @@ def _plan_array(array: ArraySource, wanted: Mapping[str, int], shards: Mapping[s
     _check_memory(array, chunks, unit, memory)
     # Two tasks at a time at least: one reads while the other encodes.
     most = max(0, memory // 2 - overhead) // cost
-    share = min(BLOCK_TARGET // array.itemsize, max(0, memory // TASKS - overhead) // cost)
+    share = min(block // array.itemsize, max(0, memory // TASKS - overhead) // cost)
     return ArrayPlan(
         name=array.name,
         dims=array.dims,

@@ -19,6 +19,7 @@ from .transfer import copy_blocks, open_staged, staged_store
 
 if TYPE_CHECKING:
     import numpy as np
+    import zarr
 
 SAMPLE = 16  # objects of each array, the first and the last among them
 
@@ -48,16 +49,29 @@ def compare_values(
     compared: list[int] = []
 
     def check(block: Block, expected: np.ndarray) -> None:
-        if encoder.encodings[block.array].lossy(expected.dtype):
-            expected = through_codecs(template.arrays, block, expected, zarr_format)
-        found = arrays[block.array][tuple(slice(start, stop) for start, stop in block.region)]
-        if not same_bits(found, expected):
-            where = ", ".join(f"{start}:{stop}" for start, stop in block.region)
-            raise WriteError(f"'{block.array}' at [{where}] reads back from {objects.place.url} with other values than the source has.")
+        compare_block(arrays[block.array], encoder, template.arrays, block, expected, zarr_format, objects.place.url)
         compared.append(expected.nbytes)
 
     copy_blocks(blocks, lambda block: encoder.values(block.array, block.region), check, plan.memory)
     return sum(compared)
+
+
+def compare_block(
+    array: zarr.Array,
+    encoder: Encoder,
+    documents: Mapping[str, bytes],
+    block: Block,
+    expected: np.ndarray,
+    zarr_format: Literal[2, 3],
+    url: str,
+) -> None:
+    """Raises WriteError where a block of the store has other values than the source's."""
+    if encoder.encodings[block.array].lossy(expected.dtype):
+        expected = through_codecs(documents, block, expected, zarr_format)
+    found = array[tuple(slice(start, stop) for start, stop in block.region)]
+    if not same_bits(found, expected):
+        where = ", ".join(f"{start}:{stop}" for start, stop in block.region)
+        raise WriteError(f"'{block.array}' at [{where}] reads back from {url} with other values than the source has.")
 
 
 def same_bits(one: object, two: object) -> bool:

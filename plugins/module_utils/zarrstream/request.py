@@ -9,15 +9,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from .cluster.address import parse_scheduler
 from .errors import BadRequest
 from .memory import parse_memory
 from .store import Objects, StoreUrl, open_objects
 from .transport import Transport
 
-_LATER = {
-    "scheduler": "writing on a Dask cluster is not there yet. Leave 'scheduler' out: this host writes with several threads.",
-    "scheduler_tls": "writing on a Dask cluster is not there yet. Leave 'scheduler_tls' out.",
-}
 MODES = ("create", "replace", "append")
 VERIFY = ("none", "manifest", "sample", "full")
 
@@ -77,10 +74,8 @@ def request_from(options: Mapping[str, Any]) -> WriteRequest:
 
 
 def check_request(request: WriteRequest) -> None:
-    """Raises BadRequest for values that are wrong in themselves, and for what is not there yet."""
-    for name, text in _LATER.items():
-        if getattr(request, name):
-            raise BadRequest(f"{name}: {text}")
+    """Raises BadRequest for values that are wrong in themselves."""
+    parse_scheduler(request.scheduler, request.scheduler_tls)
     _check_mode(request)
     if request.zarr_format not in (2, 3):
         raise BadRequest(f"zarr_format is {request.zarr_format!r}: it is 2 or 3.")

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from .errors import ZarrstreamError
@@ -42,6 +42,7 @@ class WriteResult:
     retries: int
     verification: dict[str, Any]
     before: dict[str, Any]
+    workers: list[dict[str, Any]] = field(default_factory=list)  # what each worker of a cluster did
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""

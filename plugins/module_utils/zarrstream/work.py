@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,7 +14,7 @@ from .encoding import parse_encoding
 from .errors import WriteError, ZarrstreamError
 from .journal import Journal, make_binding, still_there
 from .manifest import Manifest, Stored, md5_of
-from .marker import Marker, Watch, leave
+from .marker import Marker, leave
 from .memory import parse_memory, usable_memory
 from .plan import Block, WritePlan, make_plan
 from .progress import ProgressReporter
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     import numpy as np
     import zarr
 
+    from .chunking import Region
+    from .cluster.writing import WriteCluster
+    from .copying import Copying
     from .template import Encoder, Template
-
-
-Done = Callable[[str, Stored], None]
 
 
 class Work:
@@ -51,14 +51,19 @@ class Work:
         self.kept: dict[str, Stored] = {}
         self.staged: frozenset[str] = frozenset()  # keys of objects that wait beside the store
         self.before: Collection[str] = ()  # keys of the objects of the store that is there
+        self.write_id = uuid.uuid4().hex
         self.source = open_items(situation.items)
+        self.cluster: WriteCluster | None = None
         try:
+            self.cluster = self._join_cluster()
             self.prepare()
             if situation.refusal:
                 raise situation.refusal
+            if self.cluster:
+                self.cluster.prepare(self)
             self.binding = make_binding(situation.fingerprint, [stat.to_dict() for stat in situation.stats], self.template.documents)
         except BaseException:
-            self.source.close()
+            self.close()
             raise
         self.plan_dict = self.describe()
 
@@ -66,7 +71,20 @@ class Work:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the source, and leave the cluster."""
+        if self.cluster:
+            self.cluster.close()
         self.source.close()
+
+    def _join_cluster(self) -> WriteCluster | None:
+        if not self.request.scheduler:
+            return None
+        from .cluster.writing import WriteCluster
+
+        return WriteCluster(self.request)
 
     def prepare(self) -> None:
         """Work out encoder, plan and template; raises for a request that does not fit the source."""
@@ -77,13 +95,25 @@ class Work:
         encodings = parse_encoding(request.encoding)
         self.encoder = Encoder(self.source, encodings)
         check_encodings(self.encoder, encodings, request.zarr_format)
-        self.plan = make_plan(
-            self.encoder.arrays(),
-            chunk_lengths(request.chunks),
-            shard_lengths(request.shards),
-            memory=parse_memory(request.memory) or usable_memory(),
-        )
+        self.plan = self.lay_out(chunk_lengths(request.chunks), shard_lengths(request.shards))
         self.template = make_template(self.encoder, self.plan, zarr_format=request.zarr_format, consolidated=request.consolidated)
+
+    def lay_out(self, chunks: dict[str, int] | None, shards: dict[str, int] | None = None) -> WritePlan:
+        """The plan of the encoder's arrays, for the memory of those who write."""
+        asked, arrays = parse_memory(self.request.memory), self.encoder.arrays()
+        if self.cluster:
+            return self.cluster.plan(arrays, chunks, shards, asked)
+        return make_plan(arrays, chunks, shards, memory=asked or usable_memory())
+
+    @property
+    def encodings(self) -> dict[str, Any]:
+        """How variables are encoded, as the manifest spells it."""
+        return self.situation.normal["encoding"]
+
+    @property
+    def retries(self) -> int:
+        """Requests that were sent again, by this host and by workers."""
+        return self.request.transport.retries + (self.cluster.retries if self.cluster else 0)
 
     @property
     def anything(self) -> bool:
@@ -104,6 +134,10 @@ class Work:
         """The tasks that can be done at any time, several at once."""
         return self.blocks()
 
+    def source_region(self, block: Block) -> Region | None:
+        """Where the values of a block are in the source; None where some are in the store."""
+        return block.region
+
     def describe(self) -> dict[str, Any]:
         """The plan of the whole store, as plain values."""
         return self.plan.to_dict(len(self.template.documents))
@@ -121,11 +155,18 @@ class Work:
 
     def keys(self) -> Iterable[str]:
         """The keys of all objects that the blocks consist of."""
-        from .transfer import block_keys, staged_store
+        from .copying import keys_of
 
-        arrays = self._open(staged_store(self.objects, self.template.documents))
+        arrays = self.open_arrays()
         for block in self.blocks():
-            yield from block_keys(arrays[block.array], block.array, block.region)
+            yield from keys_of(block, arrays)
+
+    def open_arrays(self, store: Any = None) -> dict[str, zarr.Array]:
+        """The arrays of a staged store; without one, for what can be said of them without any chunk."""
+        from .transfer import open_staged, staged_store
+
+        store = store or staged_store(self.objects, self.template.documents)
+        return {array.name: open_staged(store, array.name, self.request.zarr_format) for array in self.plan.arrays}
 
     def run(self, reporter: ProgressReporter) -> WriteResult:
         """Copy, prove, publish."""
@@ -133,7 +174,7 @@ class Work:
         self.objects = self.request.open_place(situation.place, make_folders=True)
         known = state.marker or {}
         marker = Marker(
-            write_id=uuid.uuid4().hex,
+            write_id=self.write_id,
             fingerprint=situation.fingerprint,
             started=now(),
             mode=self.mode,
@@ -149,11 +190,15 @@ class Work:
             self._check_source()
             reporter.begin("verifying")
             verification = self._verify()
+            if self.cluster:
+                self.cluster.close()  # nothing of this write is at work any more when readers may find it
             reporter.begin("publishing")
             self.publish(marker)
         except ZarrstreamError as error:
             raise self.failure(error) from error
         finally:
+            if self.cluster:
+                self.cluster.close()
             leave(marker)
         finish(self.objects, marker)
         for data in self.template.documents.values():
@@ -185,8 +230,9 @@ class Work:
             bytes_stored=sum(stored.size for stored in self.records.values()),
             seconds=round(seconds, 3),
             mib_per_second=round(bytes_read / 2**20 / seconds, 1),
-            retries=self.request.transport.retries,
+            retries=self.retries,
             verification=verification,
+            workers=self.cluster.shares() if self.cluster else [],
             before={"plan": manifest.plan, "fingerprint": manifest.fingerprint} if manifest else {},
         )
 
@@ -221,66 +267,31 @@ class Work:
 
     def _copy(self, marker: Marker, reporter: ProgressReporter) -> int:
         """Send what is not there yet; returns the number of objects that were sent."""
-        from .transfer import block_keys, copy_blocks, staged_store
+        from .copying import Copying
 
         journal = self._find_kept(marker)
         assert journal is not None  # noqa: S101 - there is a marker
-        sent: list[str] = []
-
-        def on_stored(key: str, stored: Stored) -> None:
-            self.records[key] = stored
-            if self.kept.get(key) != stored:
-                sent.append(key)
-                journal.note(key, stored)
-            reporter.stored(stored.size)
-
-        store = staged_store(self.objects, self.template.documents, where=self.where, on_stored=on_stored, kept=self.kept)
-        arrays = self._open(store)
-
-        def missing(block: Block) -> bool:
-            keys = list(block_keys(arrays[block.array], block.array, block.region))
-            if not all(key in self.kept for key in keys):
-                return True
-            for key in keys:
-                on_stored(key, self.kept[key])
-            return False
-
-        def read(block: Block) -> np.ndarray:
-            values = self.encoder.values(block.array, block.region)
-            reporter.read(values.nbytes)
-            return values
-
-        self.alone = Watch(self.objects, marker)  # reading begins meanwhile
-
-        def write(block: Block, values: np.ndarray) -> None:
-            self.alone.check()
-            self.check_block(block, values)
-            arrays[block.array][tuple(slice(start, stop) for start, stop in block.region)] = values
-            journal.flush()
-
+        copying = Copying(self, marker, journal, reporter)
         failure: BaseException | None = None
         try:
-            copy_blocks((block for block in self.free_blocks() if missing(block)), read, write, self.plan.memory)
-            self.copy_rest(missing, read, on_stored, marker)
+            copying.run()
+            self.copy_rest(copying)
         except BaseException as error:
             failure = error
             raise
         finally:
             journal.close(failure, last=bool(self.before))
         self.complete()
-        return len(sent)
+        return copying.sent
 
-    def copy_rest(self, missing: Callable[[Block], bool], read: Callable[[Block], np.ndarray], done: Done, marker: Marker) -> None:
+    def copy_rest(self, copying: Copying) -> None:
         """What can only be written when all else is there; nothing here."""
 
     def check_block(self, block: Block, values: np.ndarray) -> None:
         """Raises SourceError for values that lossy codecs would spoil."""
-        encoding = self.encoder.encodings[block.array]
-        if encoding.lossy(values.dtype):
-            from .lossy import check_missing, through_codecs
+        from .lossy import check_block
 
-            after = through_codecs(self.template.arrays, block, values, self.request.zarr_format)
-            check_missing(block.array, self.encoder.placeholder(block.array).attrs, values, after)
+        check_block(self.encoder, self.template.arrays, block, values, self.request.zarr_format)
 
     def complete(self) -> None:
         """Raises WriteError where anything is missing; then the metadata documents count as well."""
@@ -288,11 +299,6 @@ class Work:
         if sent != planned:
             raise WriteError(f"{sent} objects were sent where {planned} were planned: this is a fault of Zarrstream.")
         self.records |= {key: md5_of(data) for key, data in self.template.documents.items()}
-
-    def _open(self, store: Any) -> dict[str, zarr.Array]:
-        from .transfer import open_staged
-
-        return {array.name: open_staged(store, array.name, self.request.zarr_format) for array in self.plan.arrays}
 
     def _check_source(self) -> None:
         before = self.situation.stats
@@ -314,7 +320,11 @@ class Work:
             verification["objects"] = check_listing(self.objects, chunks, again=again, staged=self.staged, others=self.before)
         if level in ("sample", "full"):
             blocks = self.blocks() if level == "full" else self.sample()
-            verification["bytes"] = compare_values(
+            if self.cluster:
+                blocks = list(blocks)
+                verification["bytes"] = self.cluster.compare(self, blocks)
+                blocks = [block for block in blocks if self.source_region(block) is None]
+            verification["bytes"] += compare_values(
                 self.objects, self.encoder, self.plan, self.template, self.records, blocks, self.request.zarr_format, self.where
             )
         return verification

@@ -71,7 +71,7 @@ def write_dataset(request: WriteRequest, progress: Callable[[Progress], None] | 
         with _open(request, situation) as work:
             if not work.anything:
                 return _unchanged(request, situation)
-            with ProgressReporter(path, progress, retries=lambda: request.transport.retries) as reporter:
+            with ProgressReporter(path, progress, retries=lambda: work.retries) as reporter:
                 return work.run(reporter)
 
 

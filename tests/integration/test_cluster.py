@@ -1,0 +1,390 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Writing and checking on a Dask cluster of real processes: the same store, and what each fault leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from clusters import Certificates, Daemons, local_cluster, make_certificates
+from zarrstream.errors import AccessRefused, BadRequest, PlanError, SourceError, Unreachable, WriteError, ZarrstreamError
+from zarrstream.manifest import MANIFEST, WRITING
+from zarrstream.request import WriteRequest
+from zarrstream.transfer import is_metadata
+from zarrstream.write import preview, write_dataset
+
+pytestmark = pytest.mark.filterwarnings("ignore:Consolidated metadata is currently not part")
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return make_certificates(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(scope="module")
+def dask(certificates: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Two workers of one thread each, which their nannies start again."""
+    with local_cluster(certificates, local_directory=str(tmp_path_factory.mktemp("workers"))) as cluster:
+        yield cluster
+
+
+@pytest.fixture(autouse=True)
+def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block for each object of these small sources, so that there is something to share out."""
+    monkeypatch.setattr("zarrstream.cluster.writing.LEAST_BLOCK", 1)
+    monkeypatch.setattr("zarrstream.cluster.writing.TURNS", 1000)
+
+
+def make_source(path: Path, start: int = 0, stop: int = 60, seed: int = 3) -> Path:
+    random = np.random.default_rng(seed)
+    dataset = xr.Dataset(
+        {
+            "air": (("time", "lat", "lon"), random.integers(-3000, 3000, (stop, 5, 8)).astype("i2")[start:]),
+            "wind": (("time", "lat"), np.resize(np.array([0x7FC00001, 0x80000000], np.uint32).view("f4"), (stop, 5))[start:]),
+            "name": ("lat", np.array(["Åre", "", "Oslo", "x", "日本"], object)),
+        },
+        {"time": np.arange(start, stop), "lat": np.linspace(-60, 60, 5, dtype="f4"), "lon": np.arange(8.0)},
+    )
+    dataset.air.attrs = {"scale_factor": 0.01, "_FillValue": np.int16(-1)}
+    dataset.time.attrs = {"units": "hours since 2000-01-01"}
+    dataset.to_netcdf(path, engine="netcdf4", encoding={"wind": {"_FillValue": None}})
+    return path
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_source(tmp_path_factory.mktemp("source") / "air.nc")
+
+
+@pytest.fixture
+def request_of(dask: Any, certificates: Certificates, source: Path, tmp_path: Path) -> Callable[..., WriteRequest]:
+    """A request for the cluster; ``scheduler=None`` makes it one for this machine."""
+
+    def make(name: str, **options: Any) -> WriteRequest:
+        given = {"source": (str(source),), "store": str(tmp_path / name), "chunks": {"time": 2}, "scheduler": dask.scheduler_address}
+        given |= {"scheduler_tls": certificates.files} | options
+        return WriteRequest(**(given if given["scheduler"] else {**given, "scheduler_tls": None}))
+
+    return make
+
+
+def files(store: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(store)): path.read_bytes() for path in store.rglob("*") if path.is_file()}
+
+
+def manifest(store: Path) -> dict[str, Any]:
+    document = json.loads(Path(f"{store}.zarrstream", MANIFEST).read_text())
+    return {key: value for key, value in document.items() if key != "created"}
+
+
+def assert_alike(one: Path, other: Path) -> None:
+    """The same objects, the same manifest, and nothing else beside either."""
+    assert files(one) == files(other)
+    assert manifest(one) == manifest(other)
+    for store in (one, other):
+        assert [path.name for path in Path(f"{store}.zarrstream").iterdir()] == [MANIFEST]
+
+
+def started(store: Path, objects: int = 5) -> None:
+    ends = time.monotonic() + 120
+    while len(list(store.rglob("air/c*/*"))) < objects and len(files(store)) < objects:
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+
+
+class Background:
+    """A write in a thread, so that something can happen to it."""
+
+    def __init__(self, request: WriteRequest) -> None:
+        self.result: Any = None
+        self.thread = threading.Thread(target=self._run, args=(request,))
+        self.thread.start()
+
+    def _run(self, request: WriteRequest) -> None:
+        try:
+            self.result = write_dataset(request)
+        except ZarrstreamError as error:
+            self.result = error
+
+    def join(self) -> Any:
+        self.thread.join(240)
+        assert not self.thread.is_alive()
+        return self.result
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"verify": "full"},
+        {"zarr_format": 2, "verify": "sample"}
+        | {"encoding": {"air": {"dtype": "float32", "_FillValue": "NaN", "filters": [{"name": "bitround", "keepbits": 9}]}}},
+        {"shards": {"time": 10}, "chunks": {"time": 5}},
+    ],
+    ids=["full", "format 2, lossy", "shards"],
+)
+def test_the_store_is_the_one_that_one_machine_writes(request_of: Any, tmp_path: Path, options: dict[str, Any]) -> None:
+    write_dataset(request_of("one.zarr", scheduler=None, **options))
+    told = preview(request_of("two.zarr", **options))
+    assert not list(tmp_path.glob("two.zarr*"))
+    done = write_dataset(request_of("two.zarr", **options))
+    assert_alike(tmp_path / "one.zarr", tmp_path / "two.zarr")
+    assert (told.plan, told.objects, told.fingerprint) == (done.plan, done.objects, done.fingerprint)
+    assert len(done.workers) == 2
+    chunks = [key for key in files(tmp_path / "two.zarr") if not is_metadata(key)]
+    assert sum(worker["objects"] for worker in done.workers) == len(chunks)
+    assert sum(worker["bytes_read"] for worker in done.workers) == done.bytes_read
+    assert all(worker["cpu_seconds"] > 0 for worker in done.workers)
+    again = write_dataset(request_of("two.zarr", scheduler="tls://127.0.0.1:9", **options))  # what is there needs no cluster
+    assert (again.changed, again.workers) == (False, [])
+
+
+def test_what_comes_later_is_appended_and_replaced(request_of: Any, tmp_path: Path) -> None:
+    first, rest = make_source(tmp_path / "1.nc", stop=25), make_source(tmp_path / "2.nc", start=25, stop=47)
+    for name, scheduler in (("one.zarr", {"scheduler": None}), ("two.zarr", {})):
+        options = {"chunks": {"time": 10}, "verify": "full", **scheduler}
+        write_dataset(request_of(name, source=(str(first),), **options))
+        both = {"source": (str(first), str(rest)), **options}
+        grown = write_dataset(request_of(name, mode="append", append_dim="time", **both))
+        assert grown.action == "append"
+        assert bool(grown.workers) is not bool(scheduler)
+    assert_alike(tmp_path / "one.zarr", tmp_path / "two.zarr")
+    for name, scheduler in (("one.zarr", {"scheduler": None}), ("two.zarr", {})):
+        assert write_dataset(request_of(name, mode="replace", chunks={"time": 7}, verify="sample", **scheduler)).action == "replace"
+    assert_alike(tmp_path / "one.zarr", tmp_path / "two.zarr")
+
+
+def test_a_worker_that_is_killed_costs_nothing_but_time(dask: Any, request_of: Any, tmp_path: Path) -> None:
+    write_dataset(request_of("one.zarr", scheduler=None, chunks={"time": 1}))
+    running = Background(request_of("two.zarr", chunks={"time": 1}))
+    started(tmp_path / "two.zarr")
+    os.kill(next(iter(dask.workers.values())).pid, 9)
+    done = running.join()
+    assert getattr(done, "changed", done) is True
+    assert_alike(tmp_path / "one.zarr", tmp_path / "two.zarr")
+
+
+def _devour(size: int) -> int:
+    import time
+
+    hoard = bytearray(size)
+    hoard[::4096] = b"x" * len(hoard[::4096])
+    time.sleep(30)
+    return len(hoard)
+
+
+def test_a_worker_that_runs_out_of_memory_costs_nothing_but_time(dask: Any, request_of: Any, tmp_path: Path) -> None:
+    """Someone else's task takes all the memory of a worker, so that its nanny kills it: ours is on the other one."""
+    from distributed import Client
+
+    write_dataset(request_of("one.zarr", scheduler=None, chunks={"time": 1}))
+    with Client(dask.scheduler_address, security=dask.security, set_as_default=False) as client:
+        victims = {worker.pid for worker in dask.workers.values()}
+        running = Background(request_of("two.zarr", chunks={"time": 1}))
+        started(tmp_path / "two.zarr")
+        hungry = client.submit(_devour, 2**30, workers=[dask.workers[0].worker_address], allow_other_workers=False, pure=False)
+        done = running.join()
+        assert getattr(done, "changed", done) is True
+        ends = time.monotonic() + 60
+        while {worker.pid for worker in dask.workers.values()} == victims:
+            assert time.monotonic() < ends
+            time.sleep(0.1)
+        hungry.cancel()
+    assert_alike(tmp_path / "one.zarr", tmp_path / "two.zarr")
+
+
+def test_a_scheduler_that_is_restarted_ends_the_write_which_the_next_one_finishes(
+    certificates: Certificates, request_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zarrstream.journal.FLUSH_INTERVAL", 0.0)
+    write_dataset(request_of("one.zarr", scheduler=None, chunks={"time": 1}))
+    daemons = Daemons(certificates, tmp_path)
+    try:
+        daemons.start("scheduler")
+        daemons.start("worker")
+        daemons.wait_for("worker", "Registered to:")
+        running = Background(request_of("two.zarr", chunks={"time": 1}, scheduler=daemons.address))
+        started(tmp_path / "two.zarr", 20)
+        daemons.kill("scheduler")
+        failed = running.join()
+        assert isinstance(failed, WriteError)
+        for words in (daemons.address, "was lost", "Nothing was published", "run again, finishes it"):
+            assert words in str(failed)
+        assert not (tmp_path / "two.zarr" / "zarr.json").exists()
+        with pytest.raises(Unreachable, match=f"no Dask scheduler answers at {daemons.address}.*port {daemons.port}.*firewall"):
+            write_dataset(request_of("two.zarr", chunks={"time": 1}, scheduler=daemons.address))
+        daemons.kill("worker")
+        daemons.start("scheduler")
+        daemons.wait_for("scheduler", "Scheduler at:")
+        with pytest.raises(Unreachable, match="has no workers"):
+            write_dataset(request_of("two.zarr", chunks={"time": 1}, scheduler=daemons.address, timeout=2))
+        daemons.start("worker")
+        daemons.wait_for("worker", "Registered to:")
+        done = write_dataset(request_of("two.zarr", chunks={"time": 1}, scheduler=daemons.address))
+        assert (done.resumed, done.objects_kept > 0) == (True, True)
+    finally:
+        daemons.stop()
+    assert_alike(tmp_path / "one.zarr", tmp_path / "two.zarr")
+
+
+def test_a_write_that_fails_leaves_no_task_behind(dask: Any, request_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The source changes meanwhile: the first worker that finds out ends the write, and takes the job from all."""
+    other = make_source(tmp_path / "other.nc", stop=200)
+    running = Background(request_of("two.zarr", source=(str(other),), chunks={"time": 1}))
+    started(tmp_path / "two.zarr")
+    os.utime(other, (1, 1))
+    with other.open("r+b") as file:
+        file.seek(-8, 2)
+        file.write(b"changed!")
+    failed = running.join()
+    assert isinstance(failed, ZarrstreamError)
+    assert "Nothing was published" in str(failed)
+    left = files(tmp_path / "two.zarr")
+    assert not any(name.startswith("zarrstream-") for name in dask.scheduler.worker_plugins)
+    assert not dask.scheduler.tasks
+    time.sleep(1)
+    assert files(tmp_path / "two.zarr") == left
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "words"),
+    [
+        ({"scheduler": "10.0.0.5:8786"}, BadRequest, "write tls://host:port"),
+        ({"scheduler": "tls://host:99999"}, BadRequest, "write tls://host:port"),
+        ({"scheduler": "tcp://127.0.0.1:9"}, BadRequest, "Write tls://127.0.0.1:9"),
+        ({"scheduler_tls": {"ca_file": "x"}}, BadRequest, "scheduler_tls has no cert"),
+        ({"scheduler_tls": {"ca_file": "x", "cert": "y", "key": "z", "password": "p"}}, BadRequest, "unknown key 'password'"),
+        ({"scheduler_tls": {"ca_file": "/gone", "cert": "y", "key": "z"}}, BadRequest, "scheduler_tls.ca_file is '/gone'"),
+        ({"scheduler_tls": None}, BadRequest, "TLS needs scheduler_tls with ca_file, cert, key"),
+        ({"scheduler": "tls://127.0.0.1:9"}, Unreachable, "no Dask scheduler answers at tls://127.0.0.1:9.*port 9 of 127.0.0.1"),
+        ({"scheduler": "tls://no-such-host.invalid:8786"}, Unreachable, "cannot be resolved"),
+        ({"memory": "4GiB"}, BadRequest, "has a memory limit of 1024MiB, of which data may take 364MiB"),
+    ],
+)
+def test_bad_requests_are_refused_at_once(request_of: Any, tmp_path: Path, options: Any, kind: type[Exception], words: str) -> None:
+    with pytest.raises(kind, match=words):
+        write_dataset(request_of("air.zarr", **options))
+    assert not list(tmp_path.glob("air.zarr*"))
+
+
+def test_a_chunk_that_no_worker_can_hold_is_refused_with_one_that_fits(request_of: Any, tmp_path: Path) -> None:
+    big = tmp_path / "big.nc"
+    xr.Dataset({"a": (("y", "x"), np.zeros((4000, 4000)))}).to_netcdf(big, engine="netcdf4", encoding={"a": {"zlib": True}})
+    with pytest.raises(PlanError, match=r"Set chunks\..* to \d+ or less.*memory limit of 1024MiB, of which data may take 364MiB"):
+        write_dataset(request_of("air.zarr", source=(str(big),), chunks={"y": 4000, "x": 4000}))
+
+
+def test_strangers_are_told_why(dask: Any, certificates: Certificates, request_of: Any, tmp_path: Path) -> None:
+    stranger = make_certificates(tmp_path / "strange")
+    mixed = {**stranger.files, "ca_file": certificates.files["ca_file"]}
+    port = int(dask.scheduler_address.rpartition(":")[2])
+    for files_, options, kind, words in (
+        (stranger.files, {}, AccessRefused, "has a certificate that scheduler_tls.ca_file does not vouch for"),
+        (mixed, {}, AccessRefused, "refuses this host's certificate: unknown ca"),
+        (certificates.named("expired"), {}, AccessRefused, "refuses this host's certificate: certificate expired"),
+        ({**certificates.files, "key": certificates.files["ca_file"]}, {}, BadRequest, "do not fit each other"),
+        (None, {"scheduler": f"tcp://127.0.0.1:{port}", "timeout": 3}, Unreachable, "If it speaks TLS, write tls://"),
+    ):
+        began = time.monotonic()
+        with pytest.raises(kind, match=words):
+            write_dataset(request_of("air.zarr", scheduler_tls=files_, **options))
+        assert time.monotonic() - began < 30
+    assert not list(tmp_path.glob("air.zarr*"))
+
+
+def test_something_that_answers_and_is_no_scheduler(request_of: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"tls://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(Unreachable, match="nothing answered within 1 s"):
+            write_dataset(request_of("air.zarr", scheduler=address, timeout=1))
+
+
+def test_a_source_that_a_worker_sees_otherwise_is_found_before_anything_is_written(
+    request_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host's list of files names one that only it has: here one that is gone when the workers look."""
+    from zarrstream.cluster.writing import WriteCluster
+
+    mine = make_source(tmp_path / "mine.nc")
+    prepare = WriteCluster.prepare
+
+    def moved(self: Any, work: Any) -> None:
+        mine.rename(tmp_path / "moved.nc")
+        prepare(self, work)
+
+    monkeypatch.setattr(WriteCluster, "prepare", moved)
+    words = f"worker tls://.* on {socket.gethostname()}: source '{mine}' does not exist on this host.*shared file system"
+    with pytest.raises(SourceError, match=words):
+        write_dataset(request_of("air.zarr", source=(str(mine),)))
+
+    def changed(self: Any, work: Any) -> None:
+        shutil.copy(tmp_path / "moved.nc", mine)
+        with mine.open("ab") as file:
+            file.write(b"more")
+        prepare(self, work)
+
+    (tmp_path / "moved.nc").rename(mine)
+    monkeypatch.setattr(WriteCluster, "prepare", lambda self, work: (mine.rename(tmp_path / "moved.nc"), changed(self, work)))
+    with pytest.raises(SourceError, match="is another one here"):
+        write_dataset(request_of("air.zarr", source=(str(mine),)))
+    assert not list(tmp_path.glob("air.zarr*"))
+
+
+def test_a_copy_of_the_source_with_the_same_bytes_will_do(request_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from zarrstream.cluster.writing import WriteCluster
+
+    mine = make_source(tmp_path / "mine.nc")
+    prepare, then = WriteCluster.prepare, mine.stat()
+
+    def touched(self: Any, work: Any) -> None:
+        os.utime(mine, (1, 1))
+        prepare(self, work)
+        os.utime(mine, ns=(then.st_atime_ns, then.st_mtime_ns))
+
+    monkeypatch.setattr(WriteCluster, "prepare", touched)
+    assert write_dataset(request_of("air.zarr", source=(str(mine),))).changed
+
+
+@pytest.mark.parametrize("library", ["numcodecs", "zarr"])
+def test_a_worker_with_another_environment_is_refused(
+    request_of: Any, tmp_path: Path, library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from zarrstream.cluster import connection, job
+
+    monkeypatch.setattr(connection, "versions", lambda: {**job.versions(), library: "0.1"})
+    with pytest.raises(BadRequest, match=f"worker tls://.* on .*: has {library} .*, the host that plans has 0.1.*role zarr_stack"):
+        write_dataset(request_of("air.zarr"))
+    assert not list(tmp_path.glob("air.zarr*"))
+
+
+def test_another_dask_is_refused(request_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from zarrstream.cluster import connection
+
+    ours, answers = connection._versions_of, iter([{"dask": "1.0"}])  # the first is about this host
+    monkeypatch.setattr(connection, "_versions_of", lambda node: ours(node) | next(answers, {}))
+    with pytest.raises(BadRequest, match=r"scheduler tls://.* has dask .*, this host has 1\.0"):
+        write_dataset(request_of("air.zarr"))
+
+
+def test_a_folder_that_workers_do_not_share_is_found_before_the_first_block(
+    request_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from zarrstream.cluster import writing
+
+    plain = writing.plain_place
+    monkeypatch.setattr(writing, "plain_place", lambda place: {**plain(place), "parent": str(tmp_path / "elsewhere")})
+    with pytest.raises(WriteError, match=r"is not the same place here.*its marker is not there.*Nothing was published"):
+        write_dataset(request_of("air.zarr"))
+    assert list(Path(tmp_path, "air.zarr.zarrstream").glob(WRITING))
+    monkeypatch.undo()
+    assert write_dataset(request_of("air.zarr")).resumed
