@@ -24,7 +24,7 @@ import network
 import seed
 import services
 from cgroups import Group
-from shell import CloudError, report, run, stage, wait
+from shell import CloudError, report, run, stage, succeeds, wait
 
 PLAYBOOK = layout.CHECKOUT / "playbooks" / "embedded_cloud.yml"
 
@@ -32,21 +32,32 @@ PLAYBOOK = layout.CHECKOUT / "playbooks" / "embedded_cloud.yml"
 def up() -> None:
     """Bring the cloud up, from whatever there is."""
     machine.require_root()
-    if machine.holder() == layout.CHECKOUT:
-        if layout.CLOUDS_FILE.exists() and set(services.supervisor().states().values()) == {"RUNNING"}:
-            report("The cloud is up already")
-            return
+    if machine.holder() == layout.CHECKOUT and is_up():
+        report("The cloud is up already")
+        status()
+        return
+    if machine.holder() == layout.CHECKOUT or layout.STATE.exists():
         down()
-    machine.claim()
+    machine.claim(network.devices())
     with stage("Packages and caches"):
         machine.require_packages()
         layout.CACHE.mkdir(parents=True, exist_ok=True)
         with ThreadPoolExecutor() as pool:
             environment, archive = (made.result() for made in [pool.submit(caches.environment), pool.submit(caches.image)])
-    passwords = services.make_passwords()
+    start(environment, archive, services.make_passwords())
+    status()
+
+
+def is_up() -> bool:
+    """Tell whether a start came to its end, and everything runs since then."""
+    return layout.READY.exists() and set(services.supervisor().states().values()) == {"RUNNING"}
+
+
+def start(environment: Path, archive: Path, passwords: dict[str, str]) -> None:
+    """Start everything, each as soon as what it needs is there: most of the time goes into Python's start of a dozen programs."""
     with stage("Supervisor and network"):
         layout.LOGS.mkdir(parents=True)
-        layout.STATE.chmod(0o755)
+        layout.STATE.chmod(0o700)
         services.configure(environment, passwords)
         services.start_supervisor(environment)
         network.make_databases()
@@ -55,17 +66,19 @@ def up() -> None:
         embedded = pool.submit(start_embedded_cloud)
         services.start("rabbitmq")
         start_database(environment, passwords)
+        services.start(*services.APIS)
         embedded.result()
+    layout.CLOUDS_FILE.symlink_to(layout.EMBEDDED / "clouds.yaml")
     with stage("Accounts and catalog"):
         seed.fill_keystone(passwords)
-    with stage("Placement, Glance, Neutron and Nova"):
-        services.start_apis()
         services.start(*services.WORKERS)
     with stage("Image, flavors and the provider's network"):
-        seed.fill_cloud(archive)
+        for name, fill in {"glance": lambda: seed.upload(archive), "neutron": seed.make_network, "nova": seed.make_flavors}.items():
+            services.await_answer(name)
+            fill()
     with stage("The compute host reports"):
         wait("The compute host reports", seed.compute_is_up, 180, interval=2)
-    status()
+    layout.READY.touch()
 
 
 def start_embedded_cloud() -> None:
@@ -81,8 +94,6 @@ def start_embedded_cloud() -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("OS_", "ANSIBLE_"))} | {"LC_ALL": "C.UTF-8"}
     command = [playbook, "-i", layout.CHECKOUT / "inventory" / "embedded", PLAYBOOK, "-e", json.dumps(variables)]
     run(*command, cwd=layout.CHECKOUT, env=environment, log=layout.LOGS / "embedded-cloud.log")
-    layout.CLOUDS_FILE.unlink(missing_ok=True)
-    layout.CLOUDS_FILE.symlink_to(layout.EMBEDDED / "clouds.yaml")
 
 
 def start_database(environment: Path, passwords: dict[str, str]) -> None:
@@ -97,19 +108,41 @@ def start_database(environment: Path, passwords: dict[str, str]) -> None:
 def down() -> None:
     """End the cloud and everything in it; only the caches stay."""
     machine.require_root()
-    if machine.holder() not in (None, layout.CHECKOUT):
-        raise CloudError(f"The cloud on this machine is that of {machine.holder()}.")
+    if machine.holder() == layout.CHECKOUT:
+        end()
+    else:  # whatever runs is somebody else's
+        status()
+    layout.CLOUDS_FILE.unlink(missing_ok=True)
+    shutil.rmtree(layout.STATE, ignore_errors=True)
+    machine.release()
+
+
+def end() -> None:
+    """End all that runs, and make sure that nothing is left."""
     with stage("Ending the services"):
         services.end_all()
         services.Supervisor(layout.EMBEDDED).stop()
     with stage("Ending the guests"):
-        for folder in layout.INSTANCES.glob("*"):
-            Group(folder.name).kill()
-            run("umount", "--lazy", folder / "root", check=False)
+        for name in guests():
+            Group(name).kill()
+            succeeds("umount", "--lazy", layout.INSTANCES / name / "root")
         network.leave()
-    layout.CLOUDS_FILE.unlink(missing_ok=True)
-    shutil.rmtree(layout.STATE, ignore_errors=True)
-    machine.release()
+        Group.remove_parents()
+    if left := remains():
+        raise CloudError("Something of the cloud is still there, and `down` can be tried again:\n" + "\n".join(left))
+
+
+def remains() -> list[str]:
+    """Return what is left of a cloud on this machine: processes, mounts, namespaces, devices and rules."""
+    processes = [f"process {pid}" for group in ("services", *guests()) for pid in Group(group).pids()]
+    mounts = [f"mount {line.split()[1]}" for line in Path("/proc/mounts").read_text().splitlines() if str(layout.STATE) in line]
+    namespaces = [f"namespace {name}" for name in guests() if Path(f"/run/netns/nova-{name}").exists()]
+    return [*processes, *mounts, *namespaces, *(f"device {name}" for name in network.devices()), *machine.rules()]
+
+
+def guests() -> list[str]:
+    """Return the guests that there are, by their ids."""
+    return [folder.name for folder in layout.INSTANCES.glob("*")]
 
 
 def status() -> None:
@@ -127,7 +160,7 @@ def status() -> None:
 def clean() -> None:
     """End the cloud, and remove the caches as well."""
     down()
-    shutil.rmtree(layout.BUILD)
+    shutil.rmtree(layout.BUILD, ignore_errors=True)
 
 
 ACTIONS = {"up": up, "down": down, "status": status, "clean": clean}
@@ -137,10 +170,11 @@ def main() -> int:
     """Do one action."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("action", choices=ACTIONS)
+    os.environ["PATH"] += ":/usr/sbin:/sbin"  # where an ordinary user's PATH does not lead
     try:
         ACTIONS[parser.parse_args().action]()
     except CloudError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{error}\nThe logs are in {layout.LOGS}.\n")
         return 1
     return 0
 

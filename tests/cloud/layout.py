@@ -19,6 +19,8 @@ INSTANCES = STATE / "instances"
 # What guests share: packages that uv has fetched.
 UV_CACHE = CACHE / "uv"
 EMBEDDED = STATE / "embedded"
+# Made when a start has come to its end.
+READY = STATE / "ready"
 CLOUDS_FILE = BUILD / "clouds.yaml"
 LOCK = Path("/run/lock/zarrstream-compute-cloud")
 

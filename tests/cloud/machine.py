@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from layout import ADDRESS, BRIDGE, CHECKOUT, LOCK, NETWORK
-from shell import CloudError, report, run
+from layout import BRIDGE, CHECKOUT, LOCK, NETWORK
+from shell import CloudError, report, run, succeeds
 
 PROGRAMS = {
     "/usr/sbin/mariadbd": "mariadb-server",
@@ -50,16 +50,18 @@ def holder() -> Path | None:
     return Path(LOCK.read_text().strip()) if LOCK.exists() else None
 
 
-def claim() -> None:
-    """Take the machine: there is one cloud on it, since its bridges and addresses are fixed."""
-    if (other := holder()) and other != CHECKOUT:
+def claim(devices: list[str]) -> None:
+    """Take the machine: there is one cloud on it, since its bridges and addresses are fixed. devices are those in its way."""
+    if other := holder():
         raise CloudError(f"The cloud of {other} has this machine. Run `make cloud-down` there, or remove {LOCK} if that checkout is gone.")
+    if devices:
+        raise CloudError(f"This machine has {', '.join(devices)} already: another Open vSwitch runs here, which the cloud would disturb.")
     for line in run("ip", "-4", "route", "show").splitlines():
-        words = line.split()
-        target = words[0]
-        if target != "default" and f"dev {BRIDGE}" not in line and ipaddress.ip_network(target).overlaps(ipaddress.ip_network(NETWORK)):
+        target = line.split()[0]
+        if target[0].isdigit() and ipaddress.ip_network(target).overlaps(ipaddress.ip_network(NETWORK)):
             raise CloudError(f"This machine has a route to {target} already ({line}), and the cloud's network is {NETWORK}.")
-    LOCK.write_text(f"{CHECKOUT}\n")
+    with LOCK.open("x") as lock:
+        lock.write(f"{CHECKOUT}\n")
 
 
 def release() -> None:
@@ -107,12 +109,13 @@ def open_the_way_out() -> None:
 def close_the_way_out() -> None:
     """Remove our rules, as often as they are there."""
     for table, chain, *rule in RULES:
-        while _has_rule(table, chain, rule):
-            run("iptables", "-w", "-t", table, "-D", chain, *rule)
+        while succeeds("iptables", "-w", "-t", table, "-D", chain, *rule):
+            pass
 
 
-def _has_rule(table: str, chain: str, rule: list[str]) -> bool:
-    return "yes" in run("sh", "-c", 'iptables -w -t "$@" 2>/dev/null && echo yes || true', "sh", table, "-C", chain, *rule)
+def rules() -> list[str]:
+    """Return our rules that are there."""
+    return [line for table in ("nat", "filter") for line in run("iptables", "-w", "-t", table, "-S").splitlines() if COMMENT[-1] in line]
 
 
 def name_servers() -> list[str]:
@@ -129,8 +132,3 @@ def trust() -> Path | None:
     """The certificates that this machine trusts, which guests are given: it may be behind a proxy with one of its own."""
     bundle = Path(os.environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile or "/nonexistent")
     return bundle.resolve() if bundle.exists() else None
-
-
-def is_up() -> bool:
-    """Tell whether the bridge has its address."""
-    return f"inet {ADDRESS}/" in run("ip", "-4", "address", "show", "dev", BRIDGE, check=False)

@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import machine
 from layout import ADDRESS, BRIDGE, HOST, INSTANCES, INTEGRATION_BRIDGE, NETWORK, OVS
-from shell import run, wait
+from shell import run, succeeds, wait
 
 SCHEMAS = {
     "switch": "/usr/share/openvswitch/vswitch.ovsschema",
@@ -69,6 +70,11 @@ def leave() -> None:
     """Remove the guests' namespaces, and their devices with them, then the bridges and the rules."""
     machine.close_the_way_out()
     for folder in INSTANCES.glob("*"):
-        run("ip", "netns", "del", f"nova-{folder.name}", check=False)
+        succeeds("ip", "netns", "del", f"nova-{folder.name}")
     for device in DEVICES:
-        run("ip", "link", "del", device, check=False)
+        succeeds("ip", "link", "del", device)
+
+
+def devices() -> list[str]:
+    """Return our devices that are there."""
+    return [device for device in DEVICES if Path("/sys/class/net", device).exists()]

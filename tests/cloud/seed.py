@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,21 +63,26 @@ def fill_keystone(passwords: Mapping[str, str]) -> None:
             identity.create_endpoint(service_id=service.id, interface=interface, region_id=REGION, url=url)
 
 
-def fill_cloud(archive: Path) -> None:
-    """Make the flavors, the provider's network and the image."""
-    cloud = connect()
+def make_flavors() -> None:
+    """Make the flavors."""
+    compute = connect().compute
     for flavor in FLAVORS:
-        made = cloud.compute.create_flavor(name=flavor.name, vcpus=flavor.vcpus, ram=flavor.ram, disk=flavor.disk)
+        made = compute.create_flavor(name=flavor.name, vcpus=flavor.vcpus, ram=flavor.ram, disk=flavor.disk)
         if flavor.extra:
-            cloud.compute.create_flavor_extra_specs(made, flavor.extra)
-    public = cloud.network.create_network(
+            compute.create_flavor_extra_specs(made, flavor.extra)
+
+
+def make_network() -> None:
+    """Make the provider's network, from which floating IPs come."""
+    network = connect().network
+    public = network.create_network(
         name=PUBLIC,
         is_router_external=True,
         is_default=True,
         provider_network_type="flat",
         provider_physical_network="provider",
     )
-    cloud.network.create_subnet(
+    network.create_subnet(
         name=PUBLIC,
         network_id=public.id,
         ip_version=4,
@@ -87,19 +91,16 @@ def fill_cloud(archive: Path) -> None:
         is_dhcp_enabled=False,
         allocation_pools=[dict(zip(("start", "end"), FLOATING, strict=True))],
     )
-    cloud.create_image(
-        IMAGE,
-        filename=str(archive),
-        disk_format="raw",
-        container_format="bare",
-        visibility="public",
-        wait=True,
-        os_distro="debian",
-        os_version="12",
-        md5=None,
-        sha256=hashlib.file_digest(archive.open("rb"), "sha256").hexdigest(),
-        validate_checksum=False,
+
+
+def upload(archive: Path) -> None:
+    """Store the guests' image. Glance computes its checksums by itself."""
+    image = connect().image
+    made = image.create_image(
+        IMAGE, disk_format="raw", container_format="bare", visibility="public", os_distro="debian", os_version="12", wait=True
     )
+    with archive.open("rb") as data:
+        image.put(f"/images/{made.id}/file", data=data, headers={"Content-Type": "application/octet-stream"}, raise_exc=True)
 
 
 def compute_is_up() -> bool:

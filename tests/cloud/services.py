@@ -128,13 +128,6 @@ def require_running(*names: str) -> None:
             raise CloudError(f"{name} does not stay up.\n{supervisor().last_lines(name)}")
 
 
-def start_apis() -> None:
-    """Start the services, and wait until each API answers."""
-    start(*APIS)
-    for name in APIS:
-        await_answer(name)
-
-
 def await_answer(name: str) -> None:
     """Wait until an API answers."""
 

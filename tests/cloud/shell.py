@@ -55,6 +55,11 @@ def run(*command: str | Path, check: bool = True, stdin: str | None = None, log:
     return done.stdout
 
 
+def succeeds(*command: str | Path) -> bool:
+    """Tell whether a program ends well, whatever it says."""
+    return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+
 def wait(what: str, condition: Callable[[], Any], seconds: float, interval: float = 0.3) -> None:
     """Wait until condition() is true; say what did not come in time."""
     end = time.monotonic() + seconds

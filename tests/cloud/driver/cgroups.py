@@ -71,6 +71,13 @@ class Group:
                 with contextlib.suppress(OSError):
                     path.rmdir()
 
+    @staticmethod
+    def remove_parents() -> None:
+        """Remove the cloud's own groups, which hold the others, when nothing is in them."""
+        for parent in [MOUNT / PARENT] if is_version_2() else [MOUNT / controller / PARENT for controller in CONTROLLERS]:
+            with contextlib.suppress(OSError):
+                parent.rmdir()
+
     def _limit(self, memory: int, cpus: int) -> None:
         values = (
             {"memory.max": f"{memory}", "memory.swap.max": "0", "cpu.max": f"{cpus * PERIOD} {PERIOD}", "pids.max": f"{MOST_PROCESSES}"}

@@ -133,9 +133,8 @@ class ContainerDriver(driver.ComputeDriver):
         admin_password: str | None,
         allocations: Any,
         network_info: Any = None,
-        block_device_info: Any = None,
         power_on: bool = True,
-        accel_info: Any = None,
+        **kwargs: Any,
     ) -> None:
         """Make a guest from its image, with a config drive, and boot it; return when its ports are up."""
         fault = instance.flavor.extra_specs.get(FAULT)
@@ -158,20 +157,15 @@ class ContainerDriver(driver.ComputeDriver):
             self._start(instance, network_info)
 
     def destroy(
-        self,
-        context: Any,
-        instance: Any,
-        network_info: Any,
-        block_device_info: Any = None,
-        destroy_disks: bool = True,
-        destroy_secrets: bool = True,
+        self, context: Any, instance: Any, network_info: Any, block_device_info: Any = None, destroy_disks: bool = True, **kwargs: Any
     ) -> None:
         """End a guest, and remove it with its disk."""
-        guest = self._guest(instance)
-        guest.stop(seconds=2)
+        self._guest(instance).stop(seconds=2)
         self.cleanup(context, instance, network_info, destroy_disks=destroy_disks)
 
-    def cleanup(self, context: Any, instance: Any, network_info: Any, *args: Any, destroy_disks: bool = True, **kwargs: Any) -> None:
+    def cleanup(
+        self, context: Any, instance: Any, network_info: Any, block_device_info: Any = None, destroy_disks: bool = True, **kwargs: Any
+    ) -> None:
         """Remove what is left of a guest that does not run."""
         guest = self._guest(instance)
         guest.unplug(ports(network_info))
