@@ -25,6 +25,7 @@ requirements:
 extends_documentation_fragment:
   - zarrstream.platform.s3
   - zarrstream.platform.transport
+  - zarrstream.platform.dask
 attributes:
   check_mode:
     support: full
@@ -136,6 +137,18 @@ EXAMPLES = r"""
     source: /data/air/*.nc
     sample: all
 
+- name: Let the workers of a Dask cluster compare every value
+  zarrstream.platform.zarr_check:
+    store: s3://climate/air.zarr
+    profile: zarr
+    source: /shared/air/*.nc
+    sample: all
+    scheduler: tls://10.0.0.5:8786
+    scheduler_tls:
+      ca_file: /etc/dask/tls/ca.pem
+      cert: /etc/dask/tls/node.pem
+      key: /etc/dask/tls/node.key
+
 - name: Watch a store every hour without reading an object
   zarrstream.platform.zarr_check:
     store: s3://climate/air.zarr
@@ -235,6 +248,40 @@ page:
   type: str
   returned: when the store could be looked at
   sample: /srv/reports/air.zarr.html
+workers:
+  description: What the workers of O(scheduler) did, one entry for each process. Empty without it, and if no object was to be read.
+  type: list
+  elements: dict
+  returned: when the store could be looked at
+  contains:
+    worker:
+      description: The address of the worker.
+      type: str
+      sample: tls://10.0.0.6:40123
+    host:
+      description: The name of its host.
+      type: str
+      sample: worker-1
+    objects:
+      description: Objects that it decoded.
+      type: int
+      sample: 7
+    bytes_read:
+      description: Bytes of the source that it compared, not compressed.
+      type: int
+      sample: 7738000
+    bytes_stored:
+      description: Bytes of the objects.
+      type: int
+      sample: 2060155
+    cpu_seconds:
+      description: CPU seconds of its process from the beginning of the check to the last answer.
+      type: float
+      sample: 1.4
+    retries:
+      description: Requests that it sent again. RV(retries) has them too.
+      type: int
+      sample: 0
 retries:
   description: Requests to object stores that were sent again because the first answer was that of a server in trouble, or none.
   type: int
@@ -255,11 +302,12 @@ from ..module_utils.zarrstream.check.report import CHECKS
 from ..module_utils.zarrstream.check.report_files import page_path, write_report
 from ..module_utils.zarrstream.check.run import check_store, request_from
 from ..module_utils.zarrstream.errors import ZarrstreamError
-from ..module_utils.zarrstream.options import S3_OPTIONS
+from ..module_utils.zarrstream.options import DASK_OPTIONS, S3_OPTIONS
 from ..module_utils.zarrstream.transport import TIMEOUT
 
 SPEC: dict[str, dict[str, Any]] = {
     **S3_OPTIONS,
+    **DASK_OPTIONS,
     "store": {"type": "str", "required": True},
     "anonymous": {"type": "bool", "default": False},
     "source": {"type": "raw"},

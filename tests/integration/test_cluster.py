@@ -18,6 +18,8 @@ import numpy as np
 import pytest
 import xarray as xr
 from clusters import Certificates, Daemons, local_cluster, make_certificates
+from zarrstream.check.run import check_store
+from zarrstream.check.run import request_from as check_request
 from zarrstream.errors import AccessRefused, BadRequest, PlanError, SourceError, Unreachable, WriteError, ZarrstreamError
 from zarrstream.manifest import MANIFEST, WRITING
 from zarrstream.request import WriteRequest
@@ -147,6 +149,53 @@ def test_the_store_is_the_one_that_one_machine_writes(request_of: Any, tmp_path:
     assert all(worker["cpu_seconds"] > 0 for worker in done.workers)
     again = write_dataset(request_of("two.zarr", scheduler="tls://127.0.0.1:9", **options))  # what is there needs no cluster
     assert (again.changed, again.workers) == (False, [])
+
+
+def test_a_check_finds_the_same(dask: Any, certificates: Certificates, request_of: Any, source: Path, tmp_path: Path) -> None:
+    write_dataset(request_of("air.zarr", scheduler=None, chunks={"time": 1}))
+    store = tmp_path / "air.zarr"
+    (store / "air/c/7/0/0").unlink()
+    for key in ("air/c/3/0/0", "wind/c/40/0"):
+        damaged = bytearray((store / key).read_bytes())
+        damaged[-6] ^= 0x55
+        (store / key).write_bytes(damaged)
+    shutil.copy(store / "air/c/1/0/0", store / "air/c/50/0/0")
+    given = {"store": str(store), "source": str(source), "fail_on": "never"}
+    where = {"scheduler": dask.scheduler_address, "scheduler_tls": certificates.files}
+    for options in ({"sample": "all"}, {"sample": "9", "missing": "fill"}, {"sample": "3", "checks": ["decode"]}):
+        here, there = (check_store(check_request({**given, **options, **how})) for how in ({}, where))
+        assert there.checks == here.checks
+        assert there.workers
+    assert check_store(check_request({**given, **where, "scheduler": "tls://127.0.0.1:9", "sample": 0})).workers == []
+    with pytest.raises(Unreachable, match="no Dask scheduler answers"):
+        check_store(check_request({**given, **where, "scheduler": "tls://127.0.0.1:9"}))
+    everything = check_store(check_request({**given, **where, "sample": "all"}))
+    assert {check.id for check in everything.checks if check.status == "failed"} >= {"complete", "decode", "values"}
+    objects = len([key for key in files(store) if not is_metadata(key)])
+    assert sum(worker["objects"] for worker in everything.workers) == objects
+
+
+def test_a_check_with_another_source_is_refused(
+    dask: Any, certificates: Certificates, request_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from zarrstream.cluster.checking import CheckCluster
+
+    mine = make_source(tmp_path / "mine.nc")
+    write_dataset(request_of("air.zarr", scheduler=None, source=(str(mine),)))
+    prepare = CheckCluster.prepare
+
+    def moved(self: Any, *arguments: Any) -> None:
+        def start(kind: str, spec: Any) -> None:
+            mine.rename(tmp_path / "moved.nc")
+            CheckCluster.start(self, kind, spec)
+
+        self.start = start
+        prepare(self, *arguments)
+
+    monkeypatch.setattr(CheckCluster, "prepare", moved)
+    where = {"scheduler": dask.scheduler_address, "scheduler_tls": certificates.files}
+    with pytest.raises(SourceError, match=r"does not exist on this host.*shared file system"):
+        check_store(check_request({"store": str(tmp_path / "air.zarr"), "source": str(mine), **where}))
 
 
 def test_what_comes_later_is_appended_and_replaced(request_of: Any, tmp_path: Path) -> None:

@@ -61,8 +61,7 @@ def _write_options(parser: Parser) -> None:
     parser.add_argument("--consolidated", action=argparse.BooleanOptionalAction, default=True, help="write consolidated metadata")
     parser.add_argument("--mode", choices=("create", "replace", "append"), default="create", help="what to do with a store that is there")
     parser.add_argument("--append-dim", metavar="DIM", help="the dimension along which append adds")
-    parser.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler, tls://host:port")
-    parser.add_argument("--scheduler-tls", type=_document, metavar="JSON", help="its certificates; @FILE reads them from a file")
+    _dask_options(parser)
     parser.add_argument("--verify", choices=VERIFY, default="manifest", help="how it is proved before it is published (default manifest)")
     _timeout_option(parser)
     parser.add_argument("--progress-path", type=os.path.expanduser, metavar="FILE", help="a file that tells as JSON how far the write is")
@@ -77,7 +76,15 @@ def _check_options(parser: Parser) -> None:
     parser.add_argument("--fail-on", choices=SEVERITIES, default="error", help="severity from which on a finding makes exit code 1")
     parser.add_argument("--anonymous", action="store_true", help="read without credentials, as a stranger would")
     _timeout_option(parser)
+    _dask_options(parser)
     parser.add_argument("--report", type=os.path.expanduser, metavar="FOLDER", help="write the report there, JSON and a page with pictures")
+
+
+def _dask_options(parser: Parser) -> None:
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="the Dask scheduler whose workers do the work, tls://host:port")
+    parser.add_argument(
+        "--scheduler-tls", type=_document, metavar="JSON", help="ca_file, cert and key to be let in there; @FILE reads them from a file"
+    )
 
 
 def _timeout_option(parser: Parser) -> None:

@@ -9,6 +9,7 @@ import os
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ..errors import AccessRefused, Unreachable, ZarrstreamError
 from .census import item_bytes
@@ -21,6 +22,9 @@ from .report import CheckResult, Findings, found, many, passed, skipped
 from .shards import left_out
 from .snapshot import Snapshot, human_bytes, one_line
 from .structure import wanted_but_absent
+
+if TYPE_CHECKING:
+    from ..cluster.checking import CheckCluster
 
 LARGEST = 4 * 1024**3  # bytes of one object when decoded; a damaged document may announce more than any memory
 BUDGET = 1024**3  # bytes in all objects under way together, their copies included
@@ -51,6 +55,7 @@ class Outcome:
     problem: str = ""
     stored: int = 0  # bytes as stored
     compared: bool = False
+    source: int = 0  # bytes of the source that were compared
     difference: Difference | None = None
 
 
@@ -67,17 +72,17 @@ class Tally:
     seen: dict[str, str] = field(default_factory=dict, repr=False)  # the first objects with what is wrong with them, or ''
 
 
-def examine(shot: Snapshot, reader: ChunkReader, reference: Reference | None) -> Tally:
+def examine(shot: Snapshot, reader: ChunkReader, reference: Reference | None, cluster: CheckCluster | None = None) -> Tally:
     """Decode the objects that the request asks for, each once, and compare them with the source where there is one."""
-    rules = _rules(reader, reference) if reference else {}
     layouts = [layout for _path, layout in sorted(reader.tree.arrays.items())]
     readable = [layout for layout in layouts if not reader.missing_codecs(layout) and not reader.array_problem(layout)]
-
-    def work(task: Task) -> Outcome:
-        return _examine(shot, reader, reference, rules, task)
-
-    tally = Tally()
-    for outcome in each(work, _tasks(shot, readable), _workers(readable)):
+    tasks, tally = _tasks(shot, readable), Tally()
+    if cluster:
+        cluster.prepare(shot, reference, readable)
+        outcomes = cluster.outcomes(shot, tasks)
+    else:
+        outcomes = each(Examiner(shot, reader, reference).examine, tasks, workers_for(readable))
+    for outcome in outcomes:
         _count(shot, tally, outcome)
     if shot.request.sample is None and shot.listing is not None:
         for layout in readable:
@@ -120,9 +125,10 @@ def decoded_bytes(layout: ArrayLayout) -> int:
     return math.prod(layout.chunks) * (item_bytes(layout) or TEXT_ITEM)
 
 
-def _workers(layouts: list[ArrayLayout]) -> int:
+def workers_for(layouts: list[ArrayLayout], budget: int = BUDGET) -> int:
+    """How many objects may be under way at a time, for ``budget`` bytes of memory."""
     largest = max(map(decoded_bytes, layouts), default=1)
-    fitting = BUDGET // max(1, COPIES * min(largest, LARGEST))
+    fitting = budget // max(1, COPIES * min(largest, LARGEST))
     return max(1, min(WORKERS, 4 * (os.cpu_count() or 1), fitting))
 
 
@@ -134,27 +140,35 @@ def _rules(reader: ChunkReader, reference: Reference) -> dict[str, Rule]:
     }
 
 
-def _examine(shot: Snapshot, reader: ChunkReader, reference: Reference | None, rules: dict[str, Rule], task: Task) -> Outcome:
-    data = _fetch(shot, task)
-    if isinstance(data, Outcome):
-        return data
-    try:
-        values = reader.decode(task.layout, task.place, data)
-    except Exception as error:  # noqa: BLE001 - codecs raise anything for damaged bytes
-        return Outcome(task, problem=f"does not decode: {one_line(error)}", stored=len(data))
-    if shot.request.missing == "error" and (absent := left_out(task.layout, task.place, data)):
-        text = f"{many(len(absent), 'chunk')} missing within the shard, such as {list(absent[0])}: a reader gets fill values"
-        return Outcome(task, problem=text, stored=len(data))
-    rule = rules.get(task.layout.path)
-    if reference is None or rule is None:
-        return Outcome(task, stored=len(data))
-    source = reference.source_block(task.layout.path, task.layout.region(task.place))
-    stored = Block(values, reference.stored[task.layout.path].attrs)
-    try:
-        unequal = difference(rule, stored, source)
-    except (ValueError, TypeError, OverflowError) as error:  # attributes that unpack to nothing
-        unequal = Difference(values.size, (), f"not comparable: {one_line(error)}", "")
-    return Outcome(task, stored=len(data), compared=True, difference=unequal)
+class Examiner:
+    """Decodes objects of a store and compares them with the source, if there is one. Safe for several threads."""
+
+    def __init__(self, shot: Snapshot, reader: ChunkReader, reference: Reference | None) -> None:
+        self.shot, self.reader, self.reference = shot, reader, reference
+        self._rules = _rules(reader, reference) if reference else {}
+
+    def examine(self, task: Task) -> Outcome:
+        """What becomes of one object."""
+        data = _fetch(self.shot, task)
+        if isinstance(data, Outcome):
+            return data
+        try:
+            values = self.reader.decode(task.layout, task.place, data)
+        except Exception as error:  # noqa: BLE001 - codecs raise anything for damaged bytes
+            return Outcome(task, problem=f"does not decode: {one_line(error)}", stored=len(data))
+        if self.shot.request.missing == "error" and (absent := left_out(task.layout, task.place, data)):
+            text = f"{many(len(absent), 'chunk')} missing within the shard, such as {list(absent[0])}: a reader gets fill values"
+            return Outcome(task, problem=text, stored=len(data))
+        rule = self._rules.get(task.layout.path)
+        if self.reference is None or rule is None:
+            return Outcome(task, stored=len(data))
+        source = self.reference.source_block(task.layout.path, task.layout.region(task.place))
+        stored = Block(values, self.reference.stored[task.layout.path].attrs)
+        try:
+            unequal = difference(rule, stored, source)
+        except (ValueError, TypeError, OverflowError) as error:  # attributes that unpack to nothing
+            unequal = Difference(values.size, (), f"not comparable: {one_line(error)}", "")
+        return Outcome(task, stored=len(data), compared=True, source=source.values.nbytes, difference=unequal)
 
 
 def _fetch(shot: Snapshot, task: Task) -> bytes | Outcome:

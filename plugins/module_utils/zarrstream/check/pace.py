@@ -7,6 +7,7 @@ from __future__ import annotations
 import threading
 import time
 from array import array
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 
@@ -26,6 +27,23 @@ class Pace:
             self.starts.append(started - self.began)
             self.seconds.append(time.monotonic() - started)
             self.sizes.append(size)
+
+    def take(self) -> list[tuple[float, float, int]]:
+        """All entries, which are gone then: when each began by the clock of the wall, how long it took, its bytes."""
+        with self._lock:
+            shift = time.time() - (time.monotonic() - self.began)
+            entries = [(start + shift, took, size) for start, took, size in zip(self.starts, self.seconds, self.sizes, strict=True)]
+            del self.starts[:], self.seconds[:], self.sizes[:]
+        return entries
+
+    def add(self, entries: Iterable[tuple[float, float, int]]) -> None:
+        """Entries that were taken elsewhere."""
+        with self._lock:
+            shift = time.time() - (time.monotonic() - self.began)
+            for start, took, size in entries:
+                self.starts.append(start - shift)
+                self.seconds.append(took)
+                self.sizes.append(size)
 
     @property
     def span(self) -> float:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from ..dataset import Source
+    from ..source import Item
 
 
 class Reference:
@@ -25,6 +26,7 @@ class Reference:
 
     def __init__(self, source: Source, stored: dict[str, xr.Dataset], problem: str, encoding: dict[str, Any] | None) -> None:
         self.source = source
+        self.items: tuple[Item, ...] = ()  # where it is from
         self.encoding = encoding
         self.problem = problem
         self.groups: dict[str, dict[str, Any]] = {path: dict(group.attrs) for path, group in stored.items()}
@@ -63,8 +65,11 @@ class Reference:
         return _empty(self.stored[name]), _empty(self.source.variables[name])
 
 
-def open_reference(shot: Snapshot, reader: ChunkReader) -> Reference:
-    """Open the source of the request; raises SourceError, for a source that cannot be read is no finding about the store."""
+def open_reference(shot: Snapshot, reader: ChunkReader, items: tuple[Item, ...] = ()) -> Reference:
+    """Open the source of the request, or ``items`` that were found before.
+
+    Raises SourceError, for a source that cannot be read is no finding about the store.
+    """
     from ..dataset import open_items
     from ..source import find_source
 
@@ -80,10 +85,13 @@ def open_reference(shot: Snapshot, reader: ChunkReader) -> Reference:
             transport=request.transport,
         )
 
-    source = open_items(find_source(request.source, open_place))
+    items = items or find_source(request.source, open_place)
+    source = open_items(items)
     source.select(_written_variables(shot))
     stored, problem = _open_stored(reader)
-    return Reference(source, stored, problem, _asked_encoding(shot))
+    reference = Reference(source, stored, problem, _asked_encoding(shot))
+    reference.items = items
+    return reference
 
 
 def _written_variables(shot: Snapshot) -> list[str] | None:

@@ -129,6 +129,7 @@ class Report:
     seconds: float
     listing: str | None = None
     retries: int = 0  # requests that were sent again
+    workers: list[dict[str, Any]] = field(default_factory=list)  # what each worker of a cluster did
     portrait: Callable[[], Portrait] | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -152,7 +153,7 @@ class Report:
         """The report as the module returns it."""
         checks = [result.as_dict() for result in self.checks]
         found = {"store": self.store, "ok": self.ok, "checks": checks, "summary": self.summary}
-        return {**found, "retries": self.retries, "seconds": self.seconds}
+        return {**found, "retries": self.retries, "seconds": self.seconds, "workers": self.workers}
 
     def as_document(self) -> dict[str, Any]:
         """The report as it is written to a file."""

@@ -16,7 +16,7 @@ from .page import make_page
 from .portrait import Portrait
 from .report import Report
 
-_TIMES = ("checked", "seconds", "retries")
+_TIMES = ("checked", "seconds", "retries", "workers")
 
 
 def report_path(report: Report, folder: str) -> Path:

@@ -5,11 +5,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import fields, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import BadRequest
 from ..libraries import missing_libraries_named
@@ -23,6 +23,9 @@ from .report import CHECKS, CheckResult, Report, skipped
 from .roundtrip import check_roundtrip
 from .snapshot import CheckRequest, Snapshot, take_snapshot
 from .structure import check_chunk_size, check_complete, check_manifest, check_sizes, check_strays
+
+if TYPE_CHECKING:
+    from ..cluster.checking import CheckCluster
 
 
 def request_from(options: Mapping[str, Any]) -> CheckRequest:
@@ -63,7 +66,8 @@ def check_store(request: CheckRequest) -> Report:
 
         shot = take_snapshot(request)
         reader = ChunkReader(shot.tree) if shot.tree is not None else None
-        results, tally = _run(shot, reader, request)
+        with _cluster(request) as cluster:
+            results, tally = _run(shot, reader, request, cluster)
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return Report(
         store=shot.place.url,
@@ -72,12 +76,27 @@ def check_store(request: CheckRequest) -> Report:
         checked=now,
         seconds=round(time.monotonic() - started, 3),
         listing=shot.digest,
-        retries=request.transport.retries,
+        retries=request.transport.retries + (cluster.retries if cluster else 0),
+        workers=cluster.shares() if cluster else [],
         portrait=lambda: portray(shot, reader, tally),
     )
 
 
-def _run(shot: Snapshot, reader: ChunkReader | None, request: CheckRequest) -> tuple[list[CheckResult], Tally | None]:
+@contextmanager
+def _cluster(request: CheckRequest) -> Iterator[CheckCluster | None]:
+    """The workers, where some are asked for and objects are to be read."""
+    if not request.scheduler or request.sample == 0 or not {"decode", "values"} & set(request.checks or CHECKS):
+        yield None
+        return
+    from ..cluster.checking import CheckCluster
+
+    with closing(CheckCluster(request)) as cluster:
+        yield cluster
+
+
+def _run(
+    shot: Snapshot, reader: ChunkReader | None, request: CheckRequest, cluster: CheckCluster | None
+) -> tuple[list[CheckResult], Tally | None]:
     chosen, tally = request.checks or CHECKS, None
     opened = check_open(shot, reader)
     table: dict[str, Callable[[], CheckResult]] = {
@@ -86,14 +105,16 @@ def _run(shot: Snapshot, reader: ChunkReader | None, request: CheckRequest) -> t
         "anonymous": lambda: _anonymous(shot, reader),
     }
     if reader is not None and reader.tree.root_key not in reader.tree.problems:
-        checks, tally = _checks_of(shot, reader, chosen)
+        checks, tally = _checks_of(shot, reader, chosen, cluster)
         table |= checks
     closed = f"the store does not open ({opened.message})"
     results = [table[check]() if check in table else skipped(check, closed, _severity(check)) for check in CHECKS if check in chosen]
     return results, tally
 
 
-def _checks_of(shot: Snapshot, reader: ChunkReader, chosen: tuple[str, ...]) -> tuple[dict[str, Callable[[], CheckResult]], Tally | None]:
+def _checks_of(
+    shot: Snapshot, reader: ChunkReader, chosen: tuple[str, ...], cluster: CheckCluster | None
+) -> tuple[dict[str, Callable[[], CheckResult]], Tally | None]:
     """The checks of a store whose root can be read. Objects are read once, for all checks that want them, and tallied."""
     with_source = bool(shot.request.source) and bool({"roundtrip", "values"} & set(chosen))
     reference: Reference | None = open_reference(shot, reader) if with_source else None
@@ -101,7 +122,7 @@ def _checks_of(shot: Snapshot, reader: ChunkReader, chosen: tuple[str, ...]) -> 
     tally: Tally | None = None
     try:
         if reading and shot.request.sample != 0:
-            tally = examine(shot, reader, reference if "values" in chosen else None)
+            tally = examine(shot, reader, reference if "values" in chosen else None, cluster)
         roundtrip = check_roundtrip(shot, reader, reference) if "roundtrip" in chosen else None
         values = check_values(reader, reference, tally) if "values" in chosen else None
     finally:

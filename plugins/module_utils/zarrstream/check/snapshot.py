@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from ..cluster.address import parse_scheduler
 from ..endpoint import origin
 from ..errors import AccessRefused, BadRequest, NotFound, Unreachable, ZarrstreamError
 from ..manifest import MANIFEST, WRITING, Manifest, parse_manifest
@@ -46,6 +47,8 @@ class CheckRequest:
     fail_on: str = "error"
     report: str | None = None
     timeout: float | None = None
+    scheduler: str | None = None
+    scheduler_tls: Any = None
 
     @cached_property
     def transport(self) -> Transport:
@@ -53,6 +56,7 @@ class CheckRequest:
         return Transport(self.timeout)
 
     def __post_init__(self) -> None:
+        parse_scheduler(self.scheduler, self.scheduler_tls)
         unknown = [check for check in self.checks if check not in CHECKS]
         if unknown:
             raise BadRequest(f"checks names '{unknown[0]}', which is none. There are: {', '.join(CHECKS)}.")
