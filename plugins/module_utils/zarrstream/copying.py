@@ -16,8 +16,8 @@ from .transfer import block_keys, copy_blocks, staged_store
 
 if TYPE_CHECKING:
     import numpy as np
-    import zarr
 
+    from .transfer import StagedArray
     from .work import Work
 
 
@@ -27,9 +27,11 @@ class Copying:
     def __init__(self, work: Work, marker: Marker, journal: Journal, reporter: ProgressReporter) -> None:
         self.work, self.marker, self.journal, self.reporter = work, marker, journal, reporter
         self.sent = 0
-        store = staged_store(work.objects, work.template.documents, where=work.where, on_stored=self.done, kept=work.kept)
+        self.alone = Watch(work.objects, marker)  # reading and encoding begin meanwhile
+        store = staged_store(
+            work.objects, work.template.documents, where=work.where, on_stored=self.done, kept=work.kept, ready=self.alone.check
+        )
         self.arrays = work.open_arrays(store)
-        self.alone = Watch(work.objects, marker)  # reading begins meanwhile
 
     def run(self) -> None:
         """Copy the blocks that can be written at any time."""
@@ -63,12 +65,11 @@ class Copying:
         return values
 
     def _write(self, block: Block, values: np.ndarray) -> None:
-        self.alone.check()
         self.work.check_block(block, values)
         self.arrays[block.array][tuple(slice(start, stop) for start, stop in block.region)] = values
         self.journal.flush()
 
 
-def keys_of(block: Block, arrays: Mapping[str, zarr.Array]) -> list[str]:
+def keys_of(block: Block, arrays: Mapping[str, StagedArray]) -> list[str]:
     """The keys of the objects of a block."""
     return list(block_keys(arrays[block.array], block.array, block.region))

@@ -187,7 +187,7 @@ def _open_group(store: Any, options: Mapping[str, Any]) -> xr.Dataset:
     for variable in store.ds.variables.values():
         if variable.chunking() not in ("contiguous", None):
             variable.set_var_chunk_cache(size=0)  # 16 MiB for each variable, and blocks are read once
-    dataset = xr.open_dataset(store, **ENCODED, **options)
+    dataset = xr.open_dataset(store, engine="store", **ENCODED, **options)
     _describe_types(dataset, store.ds.variables)
     return dataset
 

@@ -17,7 +17,6 @@ from .template import Encoder
 
 if TYPE_CHECKING:
     import numpy as np
-    import xarray as xr
 
 # Attributes that say what the stored numbers mean.
 _MEANING = ("scale_factor", "add_offset", "_FillValue", "missing_value", "_Unsigned", "units", "calendar")
@@ -169,15 +168,6 @@ class GrowingEncoder(Encoder):
     def arrays(self) -> list[ArraySource]:
         """The arrays of the store to be."""
         return [replace(array, shape=self._grown(array.dims, array.shape)) for array in super().arrays()]
-
-    def placeholder(self, name: str) -> xr.Variable:
-        """As of the store to be."""
-        import dask.array
-
-        variable = super().placeholder(name)
-        dims = tuple(map(str, variable.dims))
-        data = dask.array.zeros(self._grown(dims, variable.shape), dtype=variable.dtype, chunks=-1)
-        return type(variable)(variable.dims, data, variable.attrs)
 
     def _grown(self, dims: tuple[str, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
         growth = self.growth

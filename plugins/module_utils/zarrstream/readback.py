@@ -15,11 +15,10 @@ from .manifest import Stored
 from .plan import ArrayPlan, Block, WritePlan
 from .store import Objects
 from .template import Encoder, Template
-from .transfer import copy_blocks, open_staged, staged_store
+from .transfer import StagedArray, copy_blocks, open_staged, staged_store
 
 if TYPE_CHECKING:
     import numpy as np
-    import zarr
 
 SAMPLE = 16  # objects of each array, the first and the last among them
 
@@ -57,7 +56,7 @@ def compare_values(
 
 
 def compare_block(
-    array: zarr.Array,
+    array: StagedArray,
     encoder: Encoder,
     documents: Mapping[str, bytes],
     block: Block,

@@ -18,6 +18,7 @@ from .dataset import Source
 from .encoding import SCRATCH, Encoding, Packer, codec_arguments, rehearse
 from .errors import BadRequest, SourceError
 from .plan import ArrayPlan, WritePlan
+from .transfer import is_metadata
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,14 +68,13 @@ class Encoder:
         return replace(array, dtype=str(dtype), itemsize=dtype.itemsize, scratch=2 * array.itemsize + SCRATCH)
 
     def placeholder(self, name: str) -> xr.Variable:
-        """A variable with the dtype, shape and attributes of what gets stored, and no values."""
-        import dask.array
+        """A variable with the dtype and attributes of what gets stored, and no length in any dimension."""
+        import numpy as np
         import xarray as xr
 
         variable, packer = self.source.variables[name], self.packers.get(name)
         dtype = packer.dtype if packer else self.source.stored_type(name)
-        data = dask.array.zeros(variable.shape, dtype=dtype, chunks=-1)
-        return xr.Variable(variable.dims, data, packer.attrs if packer else variable.attrs)
+        return xr.Variable(variable.dims, np.zeros((0,) * variable.ndim, dtype), packer.attrs if packer else variable.attrs)
 
 
 def check_encodings(encoder: Encoder, encodings: Mapping[str, Encoding], zarr_format: Literal[2, 3]) -> None:
@@ -116,16 +116,18 @@ def _written_by_xarray(encoder: Encoder, plan: WritePlan, zarr_format: Literal[2
                     mode="w",
                     zarr_format=zarr_format,
                     consolidated=False,
-                    compute=False,
                     encoding=encoding,
                     safe_chunks=False,
                 )
             except (TypeError, ValueError, NotImplementedError) as error:
                 raise SourceError(f"xarray cannot write {encoder.source.place} as Zarr v{zarr_format}: {error}") from None
+        # Written without any length and lengthened now: xarray would import all of Dask for arrays without values.
+        for array in plan.arrays:
+            zarr.open_array(store, path=array.name, zarr_format=zarr_format).resize(array.shape)
         if consolidated:
             zarr.consolidate_metadata(store, zarr_format=zarr_format)
     # A group opens when all that lies in it does: arrays first, then groups from the innermost to the outermost.
-    in_order = sorted(kept, key=lambda key: (folder_of(key) in groups, -key.count("/")))
+    in_order = sorted(filter(is_metadata, kept), key=lambda key: (folder_of(key) in groups, -key.count("/")))
     return {key: bytes(kept[key].to_bytes()) for key in in_order}
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from zarr.abc.store import ByteRequest
     from zarr.core.buffer import Buffer, BufferPrototype
 
-WORKERS = min(4, (os.cpu_count() or 1) + 1)  # blocks in memory at a time: the HDF5 library reads one at a time anyway
+WORKERS = min(16, (os.cpu_count() or 1) + 1)  # blocks at work, as far as memory allows: one is being sent while others are encoded
 _SETTINGS = threading.Lock()
 _HASH_IN_THREAD = 2**18  # bytes above which a digest would hold up the other requests
 
@@ -39,6 +39,7 @@ def staged_store(  # noqa: C901 - one class of a dozen short methods, whose base
     on_stored: Callable[[str, Stored], None] | None = None,
     kept: Mapping[str, Stored] | None = None,
     send: Callable[[str, bytes], Awaitable[None]] | None = None,
+    ready: Callable[[], None] | None = None,
     proved: Callable[[str, Stored], bool] | None = None,
 ) -> Any:
     """A Zarr store over chunks that are not published: metadata from ``documents``, chunks to or from ``objects``.
@@ -46,14 +47,16 @@ def staged_store(  # noqa: C901 - one class of a dozen short methods, whose base
     ``where`` gives the place of an object by its key, below the store if it is left out.
 
     With ``on_stored`` it writes, and calls it with every object's key and record; it reads no chunk, because every block
-    covers whole chunks. What is in ``kept`` with the same bytes is not sent; ``send`` sends the others, to ``objects`` if it
-    is left out. With ``proved`` it reads, and raises WriteError for an object of which that is not true.
+    covers whole chunks. An encoded chunk is held until ``send_held`` sends it, after ``ready`` has returned. What is in
+    ``kept`` with the same bytes is not sent; ``send`` sends the others, to ``objects`` if it is left out. With ``proved`` it
+    reads, and raises WriteError for an object of which that is not true.
     """
     from zarr.abc.store import Store
     from zarr.core.buffer import default_buffer_prototype
 
     place = where or (lambda key: f"{objects.place.key}/{key}")
     put = send or (lambda key, data: objects.put_async(place(key), data))
+    held: dict[str, tuple[bytes, Stored]] = {}
 
     @lru_cache(WORKERS)  # a shard at the edge of its array is read in parts, one after the other
     def read_back(key: str) -> bytes:
@@ -75,17 +78,45 @@ def staged_store(  # noqa: C901 - one class of a dozen short methods, whose base
         __hash__ = object.__hash__
 
         async def get(self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None) -> Buffer | None:
+            if key in documents or proved is None:
+                return self.get_sync(key, prototype=prototype, byte_range=byte_range)
+            return await asyncio.to_thread(self.get_sync, key, prototype=prototype, byte_range=byte_range)
+
+        def get_sync(self, key: str, *, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None) -> Buffer | None:
             data = documents.get(key)
             if data is None and proved is not None and not is_metadata(key):
-                data = await asyncio.to_thread(read_back, key)
+                data = read_back(key)
             if data is None:
                 return None
             return (prototype or default_buffer_prototype()).buffer.from_bytes(_part(data, byte_range))
 
         async def set(self, key: str, value: Buffer) -> None:
-            assert on_stored is not None  # noqa: S101 - see above
+            if len(value) > _HASH_IN_THREAD:
+                await asyncio.to_thread(self.set_sync, key, value)
+            else:
+                self.set_sync(key, value)
+
+        def set_sync(self, key: str, value: Buffer) -> None:
             data = value.to_bytes()
-            stored = await asyncio.to_thread(md5_of, data) if len(data) > _HASH_IN_THREAD else md5_of(data)
+            held[key] = (data, md5_of(data))
+
+        def delete_sync(self, key: str) -> None:
+            raise NotImplementedError
+
+        def send_held(self, keys: Iterable[str]) -> None:
+            """Send these objects; the first error ends it, and then none of the others counts as sent."""
+            from zarr.core.sync import sync
+
+            waiting = {key: held.pop(key) for key in keys if key in held}
+            if ready is not None:
+                ready()
+            sync(self._send(waiting))
+
+        async def _send(self, waiting: Mapping[str, tuple[bytes, Stored]]) -> None:
+            await asyncio.gather(*(self._send_one(key, data, stored) for key, (data, stored) in waiting.items()))
+
+        async def _send_one(self, key: str, data: bytes, stored: Stored) -> None:
+            assert on_stored is not None  # noqa: S101 - see above
             if kept is None or kept.get(key) != stored:
                 await put(key, data)
             on_stored(key, stored)
@@ -121,19 +152,40 @@ def staged_store(  # noqa: C901 - one class of a dozen short methods, whose base
     return StagedStore(read_only=on_stored is None)
 
 
-def open_staged(store: Any, name: str, zarr_format: Literal[2, 3]) -> zarr.Array:
+class StagedArray:
+    """An array of a staged store, of which whole objects are read and written, by several threads at once."""
+
+    def __init__(self, array: zarr.Array, name: str) -> None:
+        self.array, self.name = array, name
+        self.chunks, self.shards, self.metadata = array.chunks, array.shards, array.metadata
+
+    def __getitem__(self, region: tuple[slice, ...]) -> Any:
+        return self.array[region]
+
+    def __setitem__(self, region: tuple[slice, ...], values: np.ndarray) -> None:
+        """Encode these values, and send them; when it returns they have arrived."""
+        self.array[region] = values
+        starts_and_stops = tuple((part.start, part.stop) for part in region)
+        self.array.store.send_held(block_keys(self, self.name, starts_and_stops))  # type: ignore[attr-defined]
+
+
+def open_staged(store: Any, name: str, zarr_format: Literal[2, 3]) -> StagedArray:
     """An array of a staged store. Every chunk of it gets written, so that a missing object is always a fault."""
     import zarr
+    import zarr.core.codec_pipeline
 
     # zarr 3.1 takes this from its settings alone when an array is opened, not from open_array's own argument.
+    settings: dict[str, Any] = {"array.write_empty_chunks": True}
+    if hasattr(zarr.core.codec_pipeline, "FusedCodecPipeline"):  # zarr 3.4 and later: no coroutine for each codec of each chunk
+        settings["codec_pipeline.path"] = "zarr.core.codec_pipeline.FusedCodecPipeline"
     # Both settings are the process's: two threads at once would leave them changed.
-    with _SETTINGS, warnings.catch_warnings(), zarr.config.set({"array.write_empty_chunks": True}):
+    with _SETTINGS, warnings.catch_warnings(), zarr.config.set(settings):
         warnings.simplefilter("ignore")  # as in template
         mode: Literal["r", "r+"] = "r" if store.read_only else "r+"
-        return zarr.open_array(store, path=name, mode=mode, zarr_format=zarr_format)
+        return StagedArray(zarr.open_array(store, path=name, mode=mode, zarr_format=zarr_format), name)
 
 
-def block_keys(array: zarr.Array, name: str, region: Region) -> Iterator[str]:
+def block_keys(array: StagedArray, name: str, region: Region) -> Iterator[str]:
     """The keys of the objects in a region of whole objects (chunks, or shards), as the array's metadata spells them."""
     unit = array.shards or array.chunks
     ranges = [range(start // step, -(-stop // step)) for (start, stop), step in zip(region, unit, strict=True)]

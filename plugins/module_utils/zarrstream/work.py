@@ -26,12 +26,12 @@ from .transfer import is_metadata
 
 if TYPE_CHECKING:
     import numpy as np
-    import zarr
 
     from .chunking import Region
     from .cluster.writing import WriteCluster
     from .copying import Copying
     from .template import Encoder, Template
+    from .transfer import StagedArray
 
 
 class Work:
@@ -161,7 +161,7 @@ class Work:
         for block in self.blocks():
             yield from keys_of(block, arrays)
 
-    def open_arrays(self, store: Any = None) -> dict[str, zarr.Array]:
+    def open_arrays(self, store: Any = None) -> dict[str, StagedArray]:
         """The arrays of a staged store; without one, for what can be said of them without any chunk."""
         from .transfer import open_staged, staged_store
 
