@@ -87,7 +87,7 @@ cloud-status: test-environment ## Tell how the compute cloud is and how to use i
 cloud-test: cloud-up ## Prove the compute cloud: guests, limits, security groups, faults, restarts
 	@$(TEST_VENV)/bin/python -m pytest -v tests/cloud
 
-bench: test-environment ## Measure: ratios go to build/bench.json
+bench: test-environment ## Measure: ratios go to build/bench.json; BENCHES="write check docs" renews docs/benchmarks
 	@./make --environment $(BENCH_VENV) requirements/bench.lock
 	@for name in $(BENCHES); do $(TEST_VENV)/bin/python tests/bench/$$name.py; done
 

@@ -25,6 +25,7 @@ from ways import PROFILE
 
 TOOLS = ROOT / "build" / "venv-bench" / "bin"
 BUCKET = "bench"
+ABOVE = ROOT / "build" / "bench"
 
 
 @dataclass(frozen=True)
@@ -47,22 +48,32 @@ def median(costs: Sequence[Cost]) -> Cost:
 
 
 class Bench:
-    """A folder for data, and the server."""
+    """A folder for data, and a server with a bucket. ``served`` is where the server keeps that, if it can be reached there."""
 
-    def __init__(self, folder: Path, port: int) -> None:
-        """The server on ``port`` gets the folder ``served`` as its only bucket."""
-        self.folder, self.served = folder, folder / "served" / BUCKET
-        self.endpoint = f"http://127.0.0.1:{port}"
+    def __init__(self, folder: Path, endpoint: str, keys: tuple[str, str], region: str, served: Path | None = None) -> None:
+        """Write the profile for Zarrstream."""
+        self.folder, self.endpoint, self.region = folder, endpoint, region
+        self.key, self.secret = keys
+        self._served = served
         self.config_file = folder / "config"
-        self.served.mkdir(parents=True)
-        self.key, self.secret = secrets.token_hex(10), secrets.token_hex(20)
-        keys = f"aws_access_key_id = {self.key}\naws_secret_access_key = {self.secret}\n"
-        self.config_file.write_text(f"[profile {PROFILE}]\n{keys}region = us-east-1\nendpoint_url = {self.endpoint}\n")
+        text = f"aws_access_key_id = {self.key}\naws_secret_access_key = {self.secret}\n"
+        self.config_file.write_text(f"[profile {PROFILE}]\n{text}region = {region}\nendpoint_url = {endpoint}\n")
         self.config_file.chmod(0o600)
+
+    @property
+    def served(self) -> Path:
+        """The bucket as a folder."""
+        assert self._served is not None, "this server keeps its objects to itself"
+        return self._served
 
     def way(self, name: str, key: str = "", **options: Any) -> Cost:
         """Measure a function of ways.py; ``key`` is the store's in the bucket."""
-        given = {"place": f"{BUCKET}/{key}", "endpoint": self.endpoint, "config_file": str(self.config_file)} | options
+        given = {
+            "place": f"{BUCKET}/{key}",
+            "endpoint": self.endpoint,
+            "region": self.region,
+            "config_file": str(self.config_file),
+        } | options
         out, cost = self._measure([sys.executable, str(ROOT / "tests" / "bench" / "ways.py"), name, json.dumps(given)])
         return Cost(float(out.splitlines()[-1]), cost.whole, cost.cpu, cost.peak)
 
@@ -76,6 +87,8 @@ class Bench:
 
     def drop(self, key: str) -> None:
         """Remove a store, and what lies beside it, where the server keeps it."""
+        if self._served is None:
+            return  # all is removed with the server
         for path in self.served.glob(f"{key}*"):
             shutil.rmtree(path)
 
@@ -83,7 +96,7 @@ class Bench:
         remote = {"TYPE": "s3", "PROVIDER": "Rclone", "ENDPOINT": self.endpoint, "ENV_AUTH": "true"}
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RCLONE_"))}
         environment |= {f"RCLONE_CONFIG_REMOTE_{name}": value for name, value in remote.items()}
-        environment |= {"AWS_ACCESS_KEY_ID": self.key, "AWS_SECRET_ACCESS_KEY": self.secret, "AWS_REGION": "us-east-1"}
+        environment |= {"AWS_ACCESS_KEY_ID": self.key, "AWS_SECRET_ACCESS_KEY": self.secret, "AWS_REGION": self.region}
         environment |= {"RCLONE_CONFIG": os.devnull, "HOME": str(self.folder)}
         with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as complaints:
             start = time.perf_counter()
@@ -101,16 +114,17 @@ class Bench:
 
 @contextmanager
 def bench() -> Iterator[Bench]:
-    """A bench with its server; all of it is gone at the end."""
-    above = ROOT / "build" / "bench"
-    above.mkdir(parents=True, exist_ok=True)
+    """A bench with a fast server, rclone's; all of it is gone at the end."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with tempfile.TemporaryDirectory(dir=above) as folder, (above / "rclone.log").open("w") as log:
-        made = Bench(Path(folder), port)
-        serve = ["serve", "s3", str(made.served.parent), f"--addr=127.0.0.1:{port}"]
-        environment = {"RCLONE_CONFIG": os.devnull, "HOME": folder, "RCLONE_AUTH_KEY": f'"{made.key},{made.secret}"'}  # CSV
+    with _folder() as folder, (ABOVE / "rclone.log").open("w") as log:
+        served = folder / "served" / BUCKET
+        served.mkdir(parents=True)
+        keys = secrets.token_hex(10), secrets.token_hex(20)
+        made = Bench(folder, f"http://127.0.0.1:{port}", keys, "us-east-1", served)
+        serve = ["serve", "s3", str(served.parent), f"--addr=127.0.0.1:{port}"]
+        environment = {"RCLONE_CONFIG": os.devnull, "HOME": str(folder), "RCLONE_AUTH_KEY": f'"{keys[0]},{keys[1]}"'}  # CSV
         server = subprocess.Popen([TOOLS / "rclone", *serve], stdout=log, stderr=log, env=environment)
         try:
             _wait_for(server, port)
@@ -118,6 +132,25 @@ def bench() -> Iterator[Bench]:
         finally:
             server.terminate()
             server.wait()
+
+
+@contextmanager
+def swift() -> Iterator[Bench]:
+    """A bench with Swift: the embedded cloud, started and removed as the integration tests do it."""
+    sys.path.insert(0, str(ROOT / "tests" / "integration"))
+    from conftest import Runner, running
+
+    with _folder() as folder, running(Runner(folder / "ansible"), folder / "cloud", "30.0.0", tls=False) as cloud:
+        keys = cloud.new_ec2_key()
+        cloud.s3(*keys).create_bucket(Bucket=BUCKET)
+        yield Bench(folder, cloud.s3_endpoint, keys, cloud.region)
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    ABOVE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=ABOVE) as folder:
+        yield Path(folder)
 
 
 def _wait_for(server: subprocess.Popen[bytes], port: int) -> None:

@@ -9,9 +9,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "build" / "bench.json"
+COSTS = ROOT / "build" / "bench-costs.json"  # the medians behind the ratios, for the pictures of docs/benchmarks
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,13 @@ def record(results: Sequence[Result]) -> None:
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(entries, indent=1) + "\n")
     sys.stdout.write(table(entries))
+
+
+def keep_costs(program: str, costs: dict[str, Any]) -> None:
+    """Put the medians that a program measured into build/bench-costs.json, in place of its earlier ones."""
+    there = json.loads(COSTS.read_text()) if COSTS.exists() else {}
+    COSTS.parent.mkdir(exist_ok=True)
+    COSTS.write_text(json.dumps(there | {program: costs}, indent=1) + "\n")
 
 
 def table(entries: Sequence[dict[str, object]]) -> str:

@@ -3,17 +3,20 @@
 """One thing that is measured, in a process of its own: ``ways.py NAME JSON`` prints the seconds that it took without its imports.
 
 The options are ``source`` (a NetCDF file), ``chunks``, ``size`` (MiB), ``place`` (bucket/key), ``folder``, ``endpoint``,
-``config_file`` and ``sample``. Clients other than Zarrstream find their keys in the environment.
+``region``, ``config_file``, ``sample`` and ``memory``. Clients other than Zarrstream find their keys in the environment.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import time
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -29,34 +32,45 @@ Options = dict[str, Any]
 
 
 def make_data(options: Options) -> float:
-    """A temperature-like field as models give it: smooth waves and noise, float32, shuffled and deflated."""
+    """Temperatures as archives keep them: weather of all scales, to a hundredth of a kelvin, float32, shuffled and deflated."""
     import netCDF4
     import numpy as np
 
     start = time.perf_counter()
     chunks = options["chunks"]
     steps = max(chunks[0], int(options["size"] * 2**20) // (4 * chunks[1] * chunks[2]) // chunks[0] * chunks[0])
+    together = chunks[0] * max(1, 2**20 // (chunks[0] * chunks[1] * chunks[2]))  # steps made at a time
     random = np.random.default_rng(1)
     lat = np.linspace(0, np.pi, chunks[1], dtype="f4")[:, None]
     lon = np.linspace(0, 2 * np.pi, chunks[2], dtype="f4")[None]
+    weather = _weather(random, chunks[1:])
     with netCDF4.Dataset(options["source"], "w") as file:
         for dim, length in zip(DIMS, (steps, *chunks[1:]), strict=True):
             file.createDimension(dim, length)
         variable = file.createVariable(NAME, "f4", DIMS, zlib=True, complevel=4, shuffle=True, chunksizes=chunks)
-        for first in range(0, steps, chunks[0]):
-            moments = np.arange(first, first + chunks[0], dtype="f4")[:, None, None]
-            noise = random.standard_normal((chunks[0], *chunks[1:]), dtype="f4") * np.float32(0.3)
-            variable[first : first + chunks[0]] = 280 + 20 * np.sin(lat) + 5 * np.cos(3 * lon + moments / 10) * np.sin(2 * lat) + noise
+        for first in range(0, steps, together):
+            numbers = range(first, min(steps, first + together))
+            moments = np.array(numbers, dtype="f4")[:, None, None]
+            moved = np.stack([np.roll(weather, 7 * number, 1) for number in numbers])
+            noise = random.standard_normal(moved.shape, dtype="f4") * np.float32(0.05)
+            values = 280 + 20 * np.sin(lat) + 5 * np.cos(3 * lon + moments / 10) * np.sin(2 * lat) + moved + noise
+            variable[numbers.start : numbers.stop] = np.rint(values * 128) / 128  # so that the last bits are zeros
     return time.perf_counter() - start
+
+
+def _weather(random: Any, shape: Sequence[int]) -> Any:
+    """A field with a standard deviation of 6 and the spectrum of turbulence, in which neighbours are alike."""
+    import numpy as np
+
+    waves = np.hypot(np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None])
+    waves[0, 0] = np.inf
+    field = np.fft.irfft2(waves ** (-4 / 3) * np.fft.rfft2(random.standard_normal(tuple(shape))), tuple(shape))
+    return (6 / field.std() * field).astype("f4")
 
 
 def ours(options: Options) -> float:
     """What the module zarr_write does."""
-    import netCDF4  # noqa: F401 - imports are not counted
-    import obstore  # noqa: F401
-    import xarray  # noqa: F401
-    import zarr  # noqa: F401
-    from zarrstream import work  # noqa: F401
+    _import_ours()
     from zarrstream.request import WriteRequest
     from zarrstream.write import write_dataset
 
@@ -66,18 +80,22 @@ def ours(options: Options) -> float:
         profile=PROFILE,
         config_file=options["config_file"],
         chunks=dict(zip(DIMS, options["chunks"], strict=True)),
+        memory=options.get("memory"),
     )
     start = time.perf_counter()
     write_dataset(request)
     return time.perf_counter() - start
 
 
+def imports(options: Options) -> float:
+    """What ``ours`` takes before it begins: for its memory."""
+    _import_ours()
+    return float(not options)
+
+
 def tutorial(options: Options) -> float:
     """The tutorial's way: xarray to s3fs."""
-    import netCDF4  # noqa: F401
-    import xarray  # noqa: F401
-    import zarr  # noqa: F401
-
+    _import_all()
     files = _s3fs(options)
     start = time.perf_counter()
     _to_zarr(options, files.get_mapper(options["place"]))
@@ -86,13 +104,24 @@ def tutorial(options: Options) -> float:
 
 def local(options: Options) -> float:
     """The first half of 'write here, then copy'."""
-    import netCDF4  # noqa: F401
-    import xarray  # noqa: F401
-    import zarr  # noqa: F401
-
+    _import_all()
     start = time.perf_counter()
     _to_zarr(options, options["folder"])
     return time.perf_counter() - start
+
+
+def _import_all() -> None:
+    """What xarray imports to write, some of it only when it begins: no way is charged for that."""
+    for name in ("dask.array", "distributed", "netCDF4", "xarray", "zarr.codecs.numcodecs"):
+        import_module(name)
+
+
+def _import_ours() -> None:
+    """The same for zarr_write."""
+    for name in ("dask.array", "h5py", "netCDF4", "obstore", "xarray", "zarr.codecs.numcodecs"):
+        import_module(name)
+    for name in ("direct", "readback", "template", "work"):
+        import_module(f"zarrstream.{name}")
 
 
 def _to_zarr(options: Options, store: Any) -> None:
@@ -107,9 +136,9 @@ def _to_zarr(options: Options, store: Any) -> None:
 def recode(options: Options) -> float:
     """Decode and encode all chunks with all processors, and do nothing else: no lock of HDF5, no transport."""
     import h5py
-    from numcodecs import Shuffle, Zlib, Zstd
+    from numcodecs import Shuffle, Zstd
 
-    shuffle, zstd, inflate = Shuffle(4), Zstd(LEVEL, checksum=True), Zlib()
+    shuffle, zstd, length = Shuffle(4), Zstd(LEVEL, checksum=True), 4 * math.prod(options["chunks"])
     start = time.perf_counter()
     with h5py.File(options["source"]) as file:
         places: list[tuple[int, int]] = []
@@ -117,7 +146,7 @@ def recode(options: Options) -> float:
     with Path(options["source"]).open("rb") as raw, ThreadPoolExecutor(os.cpu_count()) as threads:
 
         def one(place: tuple[int, int]) -> int:
-            return len(zstd.encode(shuffle.decode(inflate.decode(os.pread(raw.fileno(), place[1], place[0])))))
+            return len(zstd.encode(shuffle.decode(zlib.decompress(os.pread(raw.fileno(), place[1], place[0]), bufsize=length + 1))))
 
         sum(threads.map(one, places))
     return time.perf_counter() - start
@@ -211,19 +240,19 @@ def read(options: Options) -> float:
 def _s3fs(options: Options) -> Any:
     import s3fs
 
-    return s3fs.S3FileSystem(endpoint_url=options["endpoint"])
+    return s3fs.S3FileSystem(endpoint_url=options["endpoint"], client_kwargs={"region_name": options["region"]})
 
 
 def _obstore(options: Options) -> tuple[Any, str]:
     from obstore.store import S3Store
 
     bucket, _, prefix = options["place"].partition("/")
-    settings: Any = {"endpoint": options["endpoint"], "region": "us-east-1"}
+    settings: Any = {"endpoint": options["endpoint"], "region": options["region"]}
     return S3Store(bucket, **settings, virtual_hosted_style_request=False, client_options={"allow_http": True}), prefix
 
 
 WAYS: dict[str, Callable[[Options], float]] = {
-    way.__name__: way for way in (make_data, ours, tutorial, local, recode, put, list_all, get_all, check, read)
+    way.__name__: way for way in (make_data, ours, imports, tutorial, local, recode, put, list_all, get_all, check, read)
 }
 
 if __name__ == "__main__":

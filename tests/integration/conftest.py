@@ -231,7 +231,8 @@ class Cloud:
 
 
 @contextmanager
-def _running(runner: Runner, path: Path, version: str, tls: bool, start: bool = True) -> Iterator[Cloud]:
+def running(runner: Runner, path: Path, version: str, tls: bool, start: bool = True) -> Iterator[Cloud]:
+    """Start a cloud in ``path``; it is stopped and removed at the end."""
     cloud = Cloud(path, version, tls, dict(zip(PORT_VARIABLES, ports.free_ports(len(PORT_VARIABLES)), strict=True)))
     VENVS.mkdir(parents=True, exist_ok=True)
     try:
@@ -284,15 +285,15 @@ def run_playbook(tmp_path_factory: pytest.TempPathFactory) -> Runner:
 @pytest.fixture(scope="session")
 def cloud(run_playbook: Runner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """Run a cloud with TLS, as real clouds have it: some troubles of S3 clients show only there."""
-    with _running(run_playbook, tmp_path_factory.mktemp("cloud"), "29.1.0", tls=True) as running:
-        yield running
+    with running(run_playbook, tmp_path_factory.mktemp("cloud"), "29.1.0", tls=True) as started:
+        yield started
 
 
 @pytest.fixture(scope="session")
 def cloud30(run_playbook: Runner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """Run a cloud with the newer Keystone, which refuses application credentials more, over plain http."""
-    with _running(run_playbook, tmp_path_factory.mktemp("cloud30"), "30.0.0", tls=False) as running:
-        yield running
+    with running(run_playbook, tmp_path_factory.mktemp("cloud30"), "30.0.0", tls=False) as started:
+        yield started
 
 
 @pytest.fixture
@@ -302,6 +303,6 @@ def start_cloud(run_playbook: Runner, tmp_path_factory: pytest.TempPathFactory) 
 
         def make(tls: bool = False, version: str = "29.1.0", start: bool = True, path: Path | None = None) -> Cloud:
             folder = path or tmp_path_factory.mktemp("cloud")
-            return stack.enter_context(_running(run_playbook, folder, version, tls, start))
+            return stack.enter_context(running(run_playbook, folder, version, tls, start))
 
         yield make
