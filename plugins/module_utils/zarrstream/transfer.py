@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 WORKERS = min(16, (os.cpu_count() or 1) + 1)  # blocks at work, as far as memory allows: one is being sent while others are encoded
 _SETTINGS = threading.Lock()
+_FUSED = "FusedCodecPipeline"
 _HASH_IN_THREAD = 2**18  # bytes above which a digest would hold up the other requests
 
 
@@ -104,7 +105,7 @@ def staged_store(  # noqa: C901 - one class of a dozen short methods, whose base
             raise NotImplementedError
 
         def send_held(self, keys: Iterable[str]) -> None:
-            """Send these objects; the first error ends it, and then none of the others counts as sent."""
+            """Send these objects, and wait until they have arrived; raises the first error."""
             from zarr.core.sync import sync
 
             waiting = {key: held.pop(key) for key in keys if key in held}
@@ -172,17 +173,21 @@ class StagedArray:
 def open_staged(store: Any, name: str, zarr_format: Literal[2, 3]) -> StagedArray:
     """An array of a staged store. Every chunk of it gets written, so that a missing object is always a fault."""
     import zarr
-    import zarr.core.codec_pipeline
 
-    # zarr 3.1 takes this from its settings alone when an array is opened, not from open_array's own argument.
-    settings: dict[str, Any] = {"array.write_empty_chunks": True}
-    if hasattr(zarr.core.codec_pipeline, "FusedCodecPipeline"):  # zarr 3.4 and later: no coroutine for each codec of each chunk
-        settings["codec_pipeline.path"] = "zarr.core.codec_pipeline.FusedCodecPipeline"
-    # Both settings are the process's: two threads at once would leave them changed.
+    # zarr 3.1 takes the first from its settings alone when an array is opened, not from open_array's own argument.
+    settings = {"array.write_empty_chunks": True, **_synchronous()}
+    # Settings are the process's: two threads at once would leave them changed.
     with _SETTINGS, warnings.catch_warnings(), zarr.config.set(settings):
         warnings.simplefilter("ignore")  # as in template
         mode: Literal["r", "r+"] = "r" if store.read_only else "r+"
         return StagedArray(zarr.open_array(store, path=name, mode=mode, zarr_format=zarr_format), name)
+
+
+def _synchronous() -> dict[str, Any]:
+    """The setting for zarr's pipeline without a coroutine for each codec of each chunk, which zarr has since 3.4."""
+    import zarr.core.codec_pipeline as pipelines
+
+    return {"codec_pipeline.path": f"{pipelines.__name__}.{_FUSED}"} if hasattr(pipelines, _FUSED) else {}
 
 
 def block_keys(array: StagedArray, name: str, region: Region) -> Iterator[str]:

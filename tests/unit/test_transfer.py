@@ -1,0 +1,93 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Chunks on their way: encoded while they wait, sent only when they may be, and counted only when they have arrived."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+from zarr.storage import MemoryStore
+from zarrstream.manifest import Stored, md5_of
+from zarrstream.store import open_objects, parse_store
+from zarrstream.transfer import StagedArray, open_staged, staged_store
+
+VALUES = np.arange(24, dtype="i4").reshape(4, 6)
+KEYS = {"a/c/0/0", "a/c/0/1", "a/c/1/0", "a/c/1/1"}
+
+
+def staged(folder: Path, **options: Any) -> StagedArray:
+    documents = MemoryStore()
+    zarr.create_array(documents, name="a", shape=VALUES.shape, chunks=(2, 3), dtype="i4")
+    place = parse_store(str(folder / "a.zarr"))
+    objects = open_objects(place, make_folders=True)
+    store = staged_store(objects, {key: data.to_bytes() for key, data in documents._store_dict.items()}, **options)
+    return open_staged(store, "a", 3)
+
+
+def write(array: StagedArray) -> None:
+    array[slice(0, 4), slice(0, 6)] = VALUES
+
+
+@pytest.mark.parametrize("pipeline", ["fused", "batched"])
+def test_nothing_is_sent_before_it_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pipeline: str) -> None:
+    """By the pipeline of zarr 3.4, and by the one that all releases have."""
+    if pipeline == "batched":
+        monkeypatch.setattr("zarrstream.transfer._FUSED", "NotYet")
+    records: dict[str, Stored] = {}
+    there: list[int] = []
+
+    def ready() -> None:
+        there.append(len(list((tmp_path / "a.zarr").rglob("*"))) + len(records))
+
+    array = staged(tmp_path, on_stored=records.__setitem__, ready=ready)
+    assert type(array.array.async_array.codec_pipeline).__name__.lower().startswith(pipeline)
+    write(array)
+    assert there == [0]
+    assert {key: md5_of((tmp_path / "a.zarr" / key).read_bytes()) for key in KEYS} == records
+    again = staged(tmp_path, proved=lambda key, stored: records[key] == stored)
+    assert again[slice(0, 4), slice(0, 6)].tolist() == VALUES.tolist()
+
+
+def test_a_refusal_sends_nothing(tmp_path: Path) -> None:
+    records: dict[str, Stored] = {}
+
+    def refuse() -> None:
+        raise PermissionError("another writer")
+
+    array = staged(tmp_path, on_stored=records.__setitem__, ready=refuse)
+    with pytest.raises(PermissionError):
+        write(array)
+    assert records == {}
+    assert not list(tmp_path.rglob("c"))
+
+
+def test_what_fails_does_not_count_as_sent(tmp_path: Path) -> None:
+    records: dict[str, Stored] = {}
+
+    async def send(key: str, _data: bytes) -> None:
+        if key == "a/c/1/0":
+            raise OSError("lost")
+
+    array = staged(tmp_path, on_stored=records.__setitem__, send=send)
+    with pytest.raises(OSError, match="lost"):
+        write(array)
+    assert "a/c/1/0" not in records
+
+
+def test_what_was_kept_with_the_same_bytes_is_not_sent_again(tmp_path: Path) -> None:
+    kept: dict[str, Stored] = {}
+    write(staged(tmp_path, on_stored=kept.__setitem__))
+    sent: list[str] = []
+
+    async def send(key: str, _data: bytes) -> None:
+        sent.append(key)
+
+    kept["a/c/0/1"] = Stored(1, "other")
+    records: dict[str, Stored] = {}
+    write(staged(tmp_path, on_stored=records.__setitem__, send=send, kept=kept))
+    assert sent == ["a/c/0/1"]
+    assert records.keys() == KEYS
