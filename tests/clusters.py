@@ -44,8 +44,8 @@ class Certificates:
         return Security(require_encryption=True, tls_ca_file=files["ca_file"], **nodes)
 
 
-def make_certificates(folder: Path) -> Certificates:
-    """Make them."""
+def make_certificates(folder: Path, days: int = 3) -> Certificates:
+    """Make them; the good ones end so many days from now."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -61,8 +61,8 @@ def make_certificates(folder: Path) -> Certificates:
     folder.mkdir(parents=True, exist_ok=True)
     ca = f"ca of {secrets.token_hex(4)}"
     authority, node = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    (folder / "ca.pem").write_bytes(certificate(ca, authority, ca, authority, (-3, 3), True))
-    (folder / "node.pem").write_bytes(certificate("node", node, ca, authority, (-3, 3), False))
+    (folder / "ca.pem").write_bytes(certificate(ca, authority, ca, authority, (-3, days), True))
+    (folder / "node.pem").write_bytes(certificate("node", node, ca, authority, (-3, days), False))
     (folder / "expired.pem").write_bytes(certificate("node", node, ca, authority, (-3, -1), False))
     plain = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     (folder / "node.key").touch(mode=0o600)
@@ -92,13 +92,13 @@ class Daemons:
         self._tls = ["--tls-ca-file", files["ca_file"], "--tls-cert", files["cert"], "--tls-key", files["key"]]
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(self, name: str, **environment: str) -> None:
-        """Start ``scheduler``, or a worker of any other name."""
+    def start(self, name: str, *arguments: str, **environment: str) -> None:
+        """Start ``scheduler``, or a worker of any other name, with arguments of its own."""
         own = ["--host", "127.0.0.1", "--port", str(self.port), "--protocol", "tls"] if name == "scheduler" else [self.address]
         if name != "scheduler":
             own += ["--host", "127.0.0.1", "--nthreads", "1", "--no-nanny", "--name", name, "--local-directory", str(self.folder)]
         kind = "scheduler" if name == "scheduler" else "worker"
-        command = [sys.executable, "-m", "dask", kind, *own, *self._tls, "--no-dashboard"]
+        command = [sys.executable, "-m", "dask", kind, *own, *self._tls, "--no-dashboard", *arguments]
         with (self.folder / f"{name}.log").open("wb") as log:
             self.processes[name] = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **environment}, cwd=self.folder)
 

@@ -24,7 +24,10 @@ PREFIX = ".zarrstream-probe-"
 
 @dataclass(frozen=True)
 class Request:
-    """What to test. ``anonymous``: True when strangers must be able to read the bucket, False when they must not, None to not ask."""
+    """What to test. ``anonymous``: True when strangers must be able to read the bucket, False when they must not, None to not ask.
+
+    ``size`` of the object that is written, in bytes: with more of them, the seconds of the steps tell the rate.
+    """
 
     profile: str | None = None
     config_file: str | None = None
@@ -35,6 +38,7 @@ class Request:
     anonymous: bool | None = None
     object_store_url: str | None = None
     debug_log: str | None = None
+    size: int = 64
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ class _Probe:
     def __init__(self, request: Request) -> None:
         self._request = request
         self._report = Report()
-        self._body = secrets.token_bytes(64)
+        self._body = secrets.token_bytes(request.size)
         self._key = PREFIX + secrets.token_hex(16)
         self._written = False
         self._server_time: datetime | None = None

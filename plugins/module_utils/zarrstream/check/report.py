@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -115,6 +115,23 @@ def found(check: str, findings: Findings, message: str, severity: str = "error",
     return CheckResult(check, status, severity, text, {**findings.evidence(), **evidence})
 
 
+def acceptable(checks: Iterable[CheckResult], fail_on: str) -> bool:
+    """Nothing found that ``fail_on`` names; errors count as such for ``never`` too, which only keeps a caller going."""
+    bad = {"error", "warning"} if fail_on == "warning" else {"error"}
+    return not any(result.status in ("failed", "warning") and result.severity in bad for result in checks)
+
+
+def summary_of(what: str, checks: Sequence[CheckResult]) -> dict[str, Any]:
+    """Counts by status, and one line for people that begins with ``what`` was checked."""
+    counts = Counter(result.status for result in checks)
+    numbers = {status: counts[status] for status in ("passed", "failed", "warning", "skipped")}
+    worst = next((result for result in checks if result.status == "failed"), None)
+    worst = worst or next((result for result in checks if result.status == "warning"), None)
+    words = f"{numbers['passed']} passed, {numbers['failed']} failed, {numbers['warning']} warnings, {numbers['skipped']} skipped"
+    line = f"{what}: {words}"
+    return {**numbers, "line": f"{line}. {worst.id}: {worst.message}" if worst else line}
+
+
 @dataclass(frozen=True)
 class Report:
     """All results of one run over one store. ``checked`` is the time in ISO 8601, UTC; ``seconds`` the wall time.
@@ -134,20 +151,13 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Nothing found that ``fail_on`` names; errors count as such for ``never`` too, which only keeps a caller going."""
-        bad = {"error", "warning"} if self.fail_on == "warning" else {"error"}
-        return not any(result.status in ("failed", "warning") and result.severity in bad for result in self.checks)
+        """Whether :func:`acceptable` has no objection."""
+        return acceptable(self.checks, self.fail_on)
 
     @property
     def summary(self) -> dict[str, Any]:
-        """Counts by status, and one line for people."""
-        counts = Counter(result.status for result in self.checks)
-        numbers = {status: counts[status] for status in ("passed", "failed", "warning", "skipped")}
-        worst = next((result for result in self.checks if result.status == "failed"), None)
-        worst = worst or next((result for result in self.checks if result.status == "warning"), None)
-        words = f"{numbers['passed']} passed, {numbers['failed']} failed, {numbers['warning']} warnings, {numbers['skipped']} skipped"
-        line = f"{self.store}: {words}"
-        return {**numbers, "line": f"{line}. {worst.id}: {worst.message}" if worst else line}
+        """What :func:`summary_of` says."""
+        return summary_of(self.store, self.checks)
 
     def as_result(self) -> dict[str, Any]:
         """The report as the module returns it."""

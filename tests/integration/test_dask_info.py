@@ -1,0 +1,207 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The module dask_info against a real cluster with TLS, each worker a process, whose workers use a bucket of real Swift."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as Xml
+
+import pytest
+from clusters import Certificates, Daemons, make_certificates
+from ports import free_ports
+
+ROOT = Path(__file__).resolve().parents[2]
+BUCKET = "dask-info"
+ON_LOOPBACK = "--dashboard-address=127.0.0.1:0"
+GOOD = {"joined", "answers", "versions", "packages", "zarrstream", "tls", "certificates", "dashboard", "memory"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("dask-info")
+
+
+@pytest.fixture(scope="module")
+def certificates(folder: Path) -> Certificates:
+    return make_certificates(folder / "ca", days=60)
+
+
+@pytest.fixture(scope="module")
+def module() -> Iterator[Callable[..., dict[str, Any]]]:
+    """A function that runs dask_info, in a process that has it imported: see module_server.py."""
+    command = [sys.executable, str(Path(__file__).with_name("module_server.py")), "dask_info"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdin
+        assert server.stdout
+
+        def run(check: bool = False, **arguments: Any) -> dict[str, Any]:
+            settings = {"_ansible_check_mode": check, "_ansible_remote_tmp": "/tmp"}
+            server.stdin.write(json.dumps({"module": "dask_info", "args": {**arguments, **settings}, "env": dict(os.environ)}) + "\n")
+            server.stdin.flush()
+            answer = json.loads(server.stdout.readline())
+            assert answer["status"] in (0, 1), answer
+            return json.loads(answer["stdout"])
+
+        yield run
+        server.stdin.close()
+
+
+@pytest.fixture(scope="module")
+def profile(cloud: Any, folder: Path) -> Iterator[Path]:
+    """A home with a profile, and the bucket."""
+    access, secret = cloud.new_ec2_key()
+    file = folder / "home" / ".aws" / "config"
+    file.parent.mkdir(parents=True)
+    file.touch(0o600)
+    file.write_text(
+        f"[profile zarr]\naws_access_key_id = {access}\naws_secret_access_key = {secret}\nregion = {cloud.region}\n"
+        f"endpoint_url = {cloud.s3_endpoint}\nca_bundle = {cloud.ca_bundle}\n"
+        "request_checksum_calculation = when_required\nresponse_checksum_validation = when_required\n"
+    )
+    with cloud.connect() as connection:
+        connection.object_store.create_container(BUCKET)
+        yield file
+        connection.object_store.delete_container(BUCKET)
+        connection.identity.delete(f"/users/{connection.current_user_id}/credentials/OS-EC2/{access}")
+
+
+def start_worker(cluster: Daemons, name: str, **environment: str) -> None:
+    cluster.start(name, ON_LOOPBACK, "--memory-limit=600MB", **environment)
+
+
+@pytest.fixture(scope="module")
+def cluster(folder: Path, certificates: Certificates, profile: Path) -> Iterator[Daemons]:
+    """Three workers: a good one, one without a profile, and one with another toolz and without the package zarrstream."""
+    old = folder / "old" / "toolz-0.0.1.dist-info"
+    old.mkdir(parents=True)
+    (old / "METADATA").write_text("Metadata-Version: 2.1\nName: toolz\nVersion: 0.0.1\n")
+    package = str(ROOT / "plugins" / "module_utils")
+    cluster = Daemons(certificates, folder)
+    try:
+        cluster.start("scheduler", ON_LOOPBACK)
+        cluster.wait_for("scheduler", "Scheduler at:")
+        start_worker(cluster, "good-0", PYTHONPATH=package, HOME=str(profile.parents[1]))
+        start_worker(cluster, "bare-0", PYTHONPATH=package, HOME=str(folder / "nobody"))
+        start_worker(cluster, "stale-0", PYTHONPATH=str(old.parent), HOME=str(folder))
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+def checks_of(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    assert "checks" in result, result
+    return {check["id"]: check for check in result["checks"]}
+
+
+def test_names_each_worker_that_is_not_as_it_should_be(module: Any, cluster: Daemons, certificates: Certificates) -> None:
+    wanted = {"scheduler": cluster.address, "scheduler_tls": certificates.files}
+    result = module(**wanted, bucket=BUCKET, profile="zarr", workers=3, bandwidth=1, timeout=240)
+    checks = checks_of(result)
+    assert result["failed"], result
+    assert not result["ok"]
+    assert checks["joined"]["status"] == "passed"
+    assert checks["versions"]["evidence"]["versions"]["toolz"]["0.0.1"] == [f"stale-0 on {socket.gethostname()}"]
+    assert "toolz: 0.0.1 on stale-0" in checks["versions"]["message"]
+    assert [found["key"].split()[0] for found in checks["zarrstream"]["evidence"]["findings"]] == ["stale-0"]
+    access = {found["key"].split()[0]: found["problem"] for found in checks["bucket"]["evidence"]["findings"]}
+    assert access.keys() == {"bare-0", "stale-0"}
+    assert "profile 'zarr' is not in" in access["bare-0"]
+    assert "the package zarrstream is missing" in access["stale-0"]
+    assert [worker["name"] for worker in result["workers"]] == ["bare-0", "good-0", "stale-0"]
+    assert result["summary"]["line"] in result["msg"]
+    assert all(line in result["msg"] for line in result["table"])
+
+    hosts = ["good", "bare", "lost.example.org"]
+    joined = checks_of(module(**wanted, workers=hosts, bandwidth=0, packages=[], timeout=10))["joined"]
+    assert [found["key"].split()[0] for found in joined["evidence"]["findings"]] == ["lost.example.org", "stale-0"]
+    assert "lost.example.org: has not joined" in joined["message"]
+
+
+def test_proves_a_good_cluster_and_leaves_nothing(
+    module: Any, cluster: Daemons, certificates: Certificates, cloud: Any, tmp_path: Path
+) -> None:
+    cluster.kill("bare-0")
+    cluster.kill("stale-0")
+    junit = tmp_path / "new" / "dask.xml"
+    wanted = {
+        "scheduler": cluster.address,
+        "scheduler_tls": certificates.files,
+        "bucket": BUCKET,
+        "profile": "zarr",
+        "junit": str(junit),
+    }
+
+    predicted = module(check=True, **wanted, bandwidth=0)
+    assert (predicted["changed"], junit.exists()) == (True, False)
+    assert "put" not in checks_of(predicted)["bucket"]["message"]
+
+    result = module(**wanted, workers=1, timeout=240)
+    checks = checks_of(result)
+    assert result["ok"], result
+    assert {name for name in GOOD if checks[name]["status"] != "passed"} == set(), result["table"]
+    assert checks["bucket"]["message"] == f"every host can list, put, get, delete in {BUCKET}"
+    assert {"to the store", "from the store"} <= {" ".join(way.split()[-3:]) for way in checks["bandwidth"]["evidence"]["mib_per_second"]}
+    (worker,) = result["workers"]
+    assert worker["pid"] == cluster.processes["good-0"].pid
+    assert (worker["nthreads"], worker["memory_limit"], worker["certificate_days_left"]) == (1, 600_000_000, 59)
+    assert result["scheduler"]["tls"]
+    assert result["scheduler"]["dashboard"].startswith("http://127.0.0.1:")
+    with cloud.connect() as connection:
+        assert list(connection.object_store.objects(BUCKET)) == []
+
+    suite = Xml.parse(junit).getroot()
+    assert (suite.tag, suite.get("tests"), suite.get("failures")) == ("testsuite", str(len(checks)), "0")
+    assert [case.get("name") for case in suite] == list(checks)
+    before = junit.read_bytes()
+    again = module(**wanted)
+    assert (result["changed"], again["changed"]) == (True, junit.read_bytes() != before)
+
+
+def test_a_worker_that_is_stuck_hides_no_other(module: Any, cluster: Daemons, certificates: Certificates, folder: Path) -> None:
+    import signal
+
+    start_worker(cluster, "stuck-0", HOME=str(folder))
+    wanted = {"scheduler": cluster.address, "scheduler_tls": certificates.files, "bandwidth": 0}
+    assert checks_of(module(**wanted, workers=2, timeout=240))["joined"]["status"] == "passed"
+    cluster.processes["stuck-0"].send_signal(signal.SIGSTOP)
+    try:
+        found = module(**wanted, timeout=15, packages=[])
+        assert "stuck-0 on 127.0.0.1: no answer within 15 s" in checks_of(found)["answers"]["message"]
+        assert {worker["name"]: worker["pid"] is None for worker in found["workers"]} == {"good-0": False, "stuck-0": True}
+    finally:
+        cluster.processes["stuck-0"].send_signal(signal.SIGCONT)
+        cluster.kill("stuck-0")
+
+
+def test_a_cluster_without_a_worker_fails_clean(module: Any, cluster: Daemons, certificates: Certificates) -> None:
+    cluster.kill("good-0")
+    found = module(scheduler=cluster.address, scheduler_tls=certificates.files, timeout=2, bandwidth=0, bucket=BUCKET)
+    checks = checks_of(found)
+    assert (found["failed"], found["workers"]) == (True, [])
+    assert "worker 1 of 1: has not joined" in checks["joined"]["message"]
+    assert {name for name, check in checks.items() if check["status"] == "failed"} == {"joined"}
+
+
+def test_says_why_there_is_no_contact(module: Any, cluster: Daemons, certificates: Certificates, folder: Path) -> None:
+    strangers = make_certificates(folder / "strangers").files
+
+    def refused(scheduler: str | None, tls: dict[str, str] | None = None) -> str:
+        options = {"scheduler": scheduler, "scheduler_tls": tls}
+        return module(timeout=5, **{name: value for name, value in options.items() if value})["msg"]
+
+    good = certificates.files
+    assert "no Dask scheduler answers at tls://127.0.0.1:" in refused(f"tls://127.0.0.1:{free_ports(1)[0]}", good)
+    assert "scheduler_tls.ca_file does not vouch for" in refused(cluster.address, {**good, "ca_file": strangers["ca_file"]})
+    assert "refuses this host's certificate: unknown ca" in refused(cluster.address, {**strangers, "ca_file": good["ca_file"]})
+    assert "refuses this host's certificate: certificate expired" in refused(cluster.address, certificates.named("expired"))
+    assert "If it speaks TLS, write tls://" in refused(cluster.address.replace("tls", "tcp"))
+    assert "scheduler is '10.0.0.5': write tls://host:port" in refused("10.0.0.5")
+    assert "scheduler is not set, and the configuration of Dask on this host names none" in refused(None)
