@@ -137,6 +137,8 @@ def remains() -> list[str]:
     processes = [f"process {pid}" for group in ("services", *guests()) for pid in Group(group).pids()]
     mounts = [f"mount {line.split()[1]}" for line in Path("/proc/mounts").read_text().splitlines() if str(layout.STATE) in line]
     namespaces = [f"namespace {name}" for name in guests() if Path(f"/run/netns/nova-{name}").exists()]
+    if pid := services.Supervisor(layout.EMBEDDED).pid():
+        processes.append(f"process {pid}")
     return [*processes, *mounts, *namespaces, *(f"device {name}" for name in network.devices()), *machine.rules()]
 
 
@@ -153,6 +155,9 @@ def status() -> None:
         return
     for name, state in sorted(states.items()):
         report(f"{name:15} {state}")
+    if not is_up():
+        report("It is not whole, and `make cloud-up` makes it anew: what is in it is lost")
+        return
     report(f"Use it: export OS_CLIENT_CONFIG_FILE={layout.CLOUDS_FILE} OS_CLOUD=embedded")
     report(f"Image {seed.IMAGE}, flavors {', '.join(flavor.name for flavor in seed.FLAVORS)}, external network {seed.PUBLIC}")
 
@@ -174,7 +179,7 @@ def main() -> int:
     try:
         ACTIONS[parser.parse_args().action]()
     except CloudError as error:
-        sys.stderr.write(f"{error}\nThe logs are in {layout.LOGS}.\n")
+        sys.stderr.write(f"{error}\n" + (f"The logs are in {layout.LOGS}.\n" if layout.LOGS.exists() else ""))
         return 1
     return 0
 
