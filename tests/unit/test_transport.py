@@ -211,7 +211,15 @@ def bucket(server: Server, tmp_path: Path, transport: Transport) -> Objects:
 
 @pytest.mark.parametrize(
     "fault",
-    [says(503, "SlowDown"), says(429, "TooManyRequests"), says(500, "InternalError"), says(502, ""), says(400, "RequestTimeout"), resets],
+    [
+        says(503, "SlowDown"),
+        says(429, "TooManyRequests"),
+        says(500, "InternalError"),
+        says(502, ""),
+        says(400, "RequestTimeout"),
+        says(400, "BadDigest"),
+        resets,
+    ],
 )
 def test_what_passes_is_repeated_and_counted(server: Server, bucket: Objects, transport: Transport, fault: Fault) -> None:
     server.misbehave(fault, fault)

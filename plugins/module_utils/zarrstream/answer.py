@@ -35,8 +35,9 @@ _CAUSES = {  # what obstore tells only in the details of its errors
 }
 _OVERLOADED = frozenset({408, 429, 500, 502, 503, 504})
 _BUSY_CODES = frozenset({"SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable", "TooManyRequests"})
+_SPOILED = frozenset({"XAmzContentSHA256Mismatch", "BadDigest", "IncompleteBody"})  # other bytes came than were sent
 # Swift says InvalidURI when its Keystone does not answer; the other two, that a request for the same object is under way.
-_PASSING_CODES = _BUSY_CODES | {"InvalidURI", "ConditionalRequestConflict", "OperationAborted"}
+_PASSING_CODES = _BUSY_CODES | _SPOILED | {"InvalidURI", "ConditionalRequestConflict", "OperationAborted"}
 _HOPELESS = ("InvalidCertificate", "InvalidMessage", "AlertReceived", "wrong version number", "Name or service not known")
 
 

@@ -1,6 +1,9 @@
 # Copyright (c) 2026, the Zarrstream authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Who is at work on a store: the marker beside it, taken by one writer at a time, and taken over when its writer is gone."""
+"""Who is at work on a store: the marker beside it, taken by one writer at a time, and taken over when its writer is gone.
+
+Whether a writer of this host is there yet the process table says, of one on another host its ``heartbeat``.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from .errors import Conflict
+from .heartbeat import Heartbeat, expires_in
 from .manifest import WRITING
 from .store import Objects
 from .transfer import damaged
 
 SETTLE = 1.0  # seconds between a server's look for an object and the moment from which all see the new one
 CHECK_INTERVAL = 1.0  # seconds
-_AT_WORK: set[object] = set()  # ids of the writes of this process
+_AT_WORK: dict[object, Heartbeat] = {}  # the writes of this process, by their ids
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Marker:
             "zarrstream_writing": 1,
             **asdict(self),
             "host": socket.gethostname(),
+            "processes": _process_table(),
             "pid": os.getpid(),
             "process_began": _process_began(os.getpid()),
         }
@@ -66,9 +71,9 @@ def read_marker(objects: Objects) -> dict[str, Any] | None:
 
 
 def is_alive(marker: Mapping[str, object]) -> bool:
-    """Whether a marker is that of a write which still runs on this host; of other hosts nothing is known."""
+    """Whether a marker is that of a write which still runs on this host; of other hosts this says nothing."""
     pid, began = marker.get("pid"), marker.get("process_began")
-    if marker.get("host") != socket.gethostname() or not isinstance(pid, int) or began is None:
+    if not _is_here(marker) or not isinstance(pid, int) or began is None:
         return False
     return marker.get("write_id") in _AT_WORK if pid == os.getpid() else began == _process_began(pid)
 
@@ -79,18 +84,30 @@ def take(objects: Objects, marker: Marker, *, again: bool) -> None:
     Swift lets several creations at the same moment succeed and keeps the last: a ``Watch`` has to settle before the first
     chunk is sent. In a folder the look and the taking over are one step, under a lock that ends with its process.
     """
+    _AT_WORK[marker.write_id] = Heartbeat(objects, marker.write_id)
+    try:
+        _take(objects, marker, again=again)
+    except BaseException as error:
+        leave(marker, error)
+        raise
+    if again:
+        Watch(objects, marker, settled=False).check()
+
+
+def _take(objects: Objects, marker: Marker, *, again: bool) -> None:
     key, document = f"{objects.place.sidecar}/{WRITING}", marker.to_json()
     with objects.exclusive():
-        if again and not is_alive(read_marker(objects) or {}):
+        if again:
+            found = read_marker(objects) or {}
+            left = 0.0 if _is_here(found) else expires_in(objects, str(found.get("write_id")), marker.write_id)
+            if is_alive(found) or left > 0:
+                raise _somebody_else(objects, left)
             objects.put(key, document)
-        elif again or not create(objects, key, document):
+        elif not create(objects, key, document):
             raise _somebody_else(objects)
     if objects.get(key) is None:  # without it nobody could tell what the chunks are
         raise damaged(objects, key)
     check_alone(objects, marker)
-    _AT_WORK.add(marker.write_id)
-    if again:
-        Watch(objects, marker, settled=False).check()
 
 
 def update(objects: Objects, marker: Marker) -> None:
@@ -99,9 +116,11 @@ def update(objects: Objects, marker: Marker) -> None:
     objects.put(f"{objects.place.sidecar}/{WRITING}", marker.to_json())
 
 
-def leave(marker: Marker) -> None:
-    """The write has ended, well or not: what it left may be taken over, by this process too."""
-    _AT_WORK.discard(marker.write_id)
+def leave(marker: Marker, error: BaseException | None = None) -> None:
+    """The write has ended, well or with an ``error``: what it left may be taken over, by this process too."""
+    heartbeat = _AT_WORK.pop(marker.write_id, None)
+    if heartbeat:
+        heartbeat.stop(error)
 
 
 def create(objects: Objects, key: str, data: bytes) -> bool:
@@ -144,16 +163,32 @@ def check_alone(objects: Objects, marker: Marker) -> None:
         raise _somebody_else(objects)
 
 
-def _somebody_else(objects: Objects) -> Conflict:
+def _somebody_else(objects: Objects, left: float = 0.0) -> Conflict:
+    """The error for another writer; ``left`` are the seconds until it counts as gone, should it be."""
     found = read_marker(objects)
     who = f"process {found.get('pid')} on {found.get('host')}, since {found.get('started')}" if found else "it has removed our marker"
-    return Conflict(f"another writer is at work on '{objects.place.url}': {who}. Run one at a time.", store=objects.place.url)
+    advice = f" If it was killed, its place is free in {left:.0f} s." if left > 0 else ""
+    return Conflict(f"another writer is at work on '{objects.place.url}': {who}. Run one at a time.{advice}", store=objects.place.url)
+
+
+def _is_here(marker: Mapping[str, object]) -> bool:
+    """Whether the processes of this host, or container, are those that a marker speaks of."""
+    return marker.get("host") == socket.gethostname() and marker.get("processes") == _process_table()
+
+
+def _process_table() -> str:
+    """What numbers of processes count in: this start of this kernel, and the container. Names of hosts are not unique."""
+    try:
+        kernel = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{kernel}/{Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:
+        return ""
 
 
 def _process_began(pid: int) -> int | None:
-    """Clock ticks from the boot to the start of a process, which tell it from a later one with its number; None if it is gone."""
+    """Clock ticks from the boot to the start of a process, which tell it from a later one with its number; None if it has ended."""
     try:
-        after_name = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-        return int(after_name[19])
+        state, *fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        return None if state in "ZX" else int(fields[18])  # one that was killed keeps its number until its parent takes note
     except (OSError, IndexError, ValueError):
         return None

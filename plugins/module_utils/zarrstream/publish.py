@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from .errors import Conflict, ZarrstreamError
-from .existing import State, root_documents
+from .existing import State, read_previous, root_documents
 from .manifest import MANIFEST, PREVIOUS, WRITING, Manifest, Stored, md5_of
 from .marker import Marker, check_alone, create, is_alive, leave, read_marker, take
 from .store import Objects
@@ -127,18 +127,20 @@ def finish_published(objects: Objects, state: State, marker: Marker) -> None:
         take(objects, marker, again=True)
         if root_documents(objects) == state.roots and objects.get(f"{objects.place.sidecar}/{MANIFEST}") == state.record:
             if (state.marker or {}).get("mode") == "replace":
-                clear(objects, state.manifest)
+                previous = read_previous(objects)
+                clear(objects, state.manifest, previous.objects if previous else ())
             finish(objects, marker)
-    except Conflict:
-        return
+    except Conflict as error:
+        leave(marker, error)
     finally:
         leave(marker)
 
 
-def clear(objects: Objects, manifest: Manifest) -> None:
-    """Remove from the store what is not of it: what a replacement has left of the store before."""
+def clear(objects: Objects, manifest: Manifest, before: Collection[str]) -> None:
+    """Remove from the store what is not of it: what a replacement has left of the store ``before``, listed yet or not."""
     place = objects.place
-    objects.delete([info.key for info in objects.list(place.key) if info.key.removeprefix(f"{place.key}/") not in manifest.objects])
+    there = {info.key.removeprefix(f"{place.key}/") for info in objects.list(place.key)}
+    objects.delete([f"{place.key}/{key}" for key in sorted(there.union(before).difference(manifest.objects))])
 
 
 def staging(objects: Objects) -> str:
@@ -151,10 +153,12 @@ def locate(objects: Objects, key: str, staged: Collection[str]) -> str:
     return f"{staging(objects) if key in staged else objects.place.key}/{key}"
 
 
-def unpublished(error: ZarrstreamError, *, over: bool = False) -> ZarrstreamError:
+def unpublished(error: ZarrstreamError, sent: Collection[Stored], *, over: bool = False) -> ZarrstreamError:
     """The same error, with what it left behind and what to do; a Conflict is another writer's doing, and says so itself."""
     if isinstance(error, Conflict):
         return error
     left = "readers find the store as it was before" if over else "readers find no store"
-    text = f"{error} Nothing was published: {left}. The same request, run again, finishes it."
+    size = sum(stored.size for stored in sent)
+    there = f" {len(sent)} objects had been sent ({size} bytes)." if sent else ""
+    text = f"{error} Nothing was published: {left}.{there} The same request, run again, finishes it."
     return type(error)(text, **error.details)

@@ -68,11 +68,11 @@ class Replacement(Work):
                 raise damaged(objects, f"{place.key}/{key}")
         manifest = self.manifest()
         publish(objects, self.template, manifest, marker, read_back=self.request.verify != "none")
-        clear(objects, manifest)
+        clear(objects, manifest, self.before)
 
     def failure(self, error: ZarrstreamError) -> ZarrstreamError:
         """The error with what it left behind."""
-        return unpublished(error, over=self.situation.state.found.root and not self.withdrawn)
+        return unpublished(error, self.records.values(), over=self.situation.state.found.root and not self.withdrawn)
 
     def _refuse_strangers(self) -> None:
         place = self.situation.place

@@ -183,6 +183,7 @@ class Work:
             rewritten=known.get("rewritten") or {},
         )
         reporter.begin("preparing", self.plan_dict["objects"])
+        failure: ZarrstreamError | None = None
         try:
             begin(self.objects, marker, state)
             reporter.begin("copying", self.plan_dict["objects"])
@@ -195,11 +196,12 @@ class Work:
             reporter.begin("publishing")
             self.publish(marker)
         except ZarrstreamError as error:
+            failure = error
             raise self.failure(error) from error
         finally:
             if self.cluster:
                 self.cluster.close()
-            leave(marker)
+            leave(marker, failure)
         finish(self.objects, marker)
         for data in self.template.documents.values():
             reporter.stored(len(data))
@@ -208,7 +210,7 @@ class Work:
 
     def failure(self, error: ZarrstreamError) -> ZarrstreamError:
         """The error with what it left behind."""
-        return unpublished(error, over=self.situation.state.found.root)
+        return unpublished(error, self.records.values(), over=self.situation.state.found.root)
 
     def result(self, objects: int, written: int, verification: dict[str, Any], bytes_read: int = 0) -> WriteResult:
         """The result, as far as the write has come."""
