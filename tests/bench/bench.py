@@ -137,7 +137,7 @@ def bench() -> Iterator[Bench]:
 @contextmanager
 def swift() -> Iterator[Bench]:
     """A bench with Swift: the embedded cloud, started and removed as the integration tests do it."""
-    sys.path.insert(0, str(ROOT / "tests" / "integration"))
+    sys.path[:0] = [str(ROOT / "tests" / "integration"), str(ROOT / "tests")]
     from conftest import Runner, running
 
     with _folder() as folder, running(Runner(folder / "ansible"), folder / "cloud", "30.0.0", tls=False) as cloud:

@@ -52,6 +52,7 @@ def large(place: Bench, size: int, rounds: int) -> tuple[list[Result], dict[str,
     for level in levels:
         goal = GOAL_LISTING if level == "listing" else None
         lines.append(Result(f"check, {level}, against reading with xarray (s)", cost[level].seconds, cost["read"].seconds, goal))
+        lines.append(Result(f"check, {level}, whole process, against reading (s)", cost[level].whole, cost["read"].whole))
         lines.append(Result(f"check, {level}, CPU, against reading (s)", cost[level].cpu, cost["read"].cpu))
         lines.append(Result(f"check, {level}, peak memory, against reading (MiB)", cost[level].peak, cost["read"].peak))
     lines.append(Result("check, listing, against rclone check (s)", cost["listing"].seconds, cost["rclone"].seconds))

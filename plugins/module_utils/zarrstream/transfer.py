@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from zarr.abc.store import ByteRequest
     from zarr.core.buffer import Buffer, BufferPrototype
 
-WORKERS = min(16, (os.cpu_count() or 1) + 1)  # blocks at work, as far as memory allows: one is being sent while others are encoded
+WORKERS = min(16, (os.cpu_count() or 1) + 2)  # blocks at work, as far as memory allows: some are sent while others are encoded
 _SETTINGS = threading.Lock()
 _FUSED = "FusedCodecPipeline"
 _HASH_IN_THREAD = 2**18  # bytes above which a digest would hold up the other requests
