@@ -37,6 +37,12 @@ LEVELS = {
     "list": ("limit: LIST", LIMITS),
     "get": ("limit: GET of all", LIMITS),
 }
+PICTURES = {
+    "write.svg": "Seconds for a write",
+    "write-resources.svg": "Processor time and memory for a write",
+    "check.svg": "Seconds for a check",
+    "growth.svg": "Growth with the number of objects",
+}
 ROW, LEFT, WIDTH = 22, 190, 720  # pixels
 Costs = Mapping[str, Mapping[str, float]]
 
@@ -118,16 +124,18 @@ def table(entries: Sequence[Mapping[str, Any]]) -> str:
 def measured(entries: Sequence[Mapping[str, Any]], costs: Mapping[str, Any]) -> str:
     """The part of the page that a new measurement replaces."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    loads = " and ".join(f"{costs[program]['load']} when {program}.py began" for program in ("write", "check") if program in costs)
     lines = [
-        f"Measured on {datetime.now(UTC):%d %B %Y} with {os.cpu_count()} processors ({platform.machine()}), {memory:.0f} GiB, "
-        f"Python {platform.python_version()}; load of the machine before and after by others unknown to the program.",
+        f"On {datetime.now(UTC):%d %B %Y}, with {os.cpu_count()} processors ({platform.machine()}), {memory:.0f} GiB and Python "
+        f"{platform.python_version()}. The load average was {loads}.",
         "",
     ]
-    for case in costs.get("write", {}).values():
+    for case in costs.get("write", {}).get("cases", ()):
         chunks = " × ".join(map(str, case["chunks"]))
         lines.append(f"- write, {case['label']}: {case['size']:.0f} MiB in chunks of {chunks} float32; rounds: {case['rounds']}.")
     if "check" in costs:
         lines.append(f"- check: {costs['check']['size']} MiB in chunks of 1 MiB; rounds: {costs['check']['rounds']}.")
+    lines += ["", *(f"![{words}]({name})" for name, words in PICTURES.items() if (FOLDER / name).exists())]
     missed = [f"- {entry['name']}: {entry['ratio']:.3g}, goal {entry['goal']:.3g}" for entry in entries if entry["met"] is False]
     lines += ["", "Goals that were not met:" if missed else "All goals were met.", "", *missed, "", table(entries)]
     return "\n".join(lines)
@@ -140,7 +148,7 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     (FOLDER / "bench.json").write_text(json.dumps({"results": entries, "medians": costs}, indent=1) + "\n")
     if "write" in costs:
-        cases = costs["write"].values()
+        cases = costs["write"]["cases"]
         pictures = [bars(f"{case['label']}, {case['size']:.0f} MiB: seconds", case["ways"], WAYS) for case in cases]
         (FOLDER / "write.svg").write_text(stacked(pictures))
         few = {way: words for way, words in WAYS.items() if way in ("ours", "tutorial", "rclone")}

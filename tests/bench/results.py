@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +14,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "build" / "bench.json"
+LOAD = round(os.getloadavg()[0], 1)
 COSTS = ROOT / "build" / "bench-costs.json"  # the medians behind the ratios, for the pictures of docs/benchmarks
 
 
@@ -42,10 +44,13 @@ def record(results: Sequence[Result]) -> None:
 
 
 def keep_costs(program: str, costs: dict[str, Any]) -> None:
-    """Put the medians that a program measured into build/bench-costs.json, in place of its earlier ones."""
+    """Put the medians that a program measured into build/bench-costs.json, in place of its earlier ones.
+
+    ``load`` among them is the machine's load average when the program began: high, it was not alone.
+    """
     there = json.loads(COSTS.read_text()) if COSTS.exists() else {}
     COSTS.parent.mkdir(exist_ok=True)
-    COSTS.write_text(json.dumps(there | {program: costs}, indent=1) + "\n")
+    COSTS.write_text(json.dumps(there | {program: {"load": LOAD, **costs}}, indent=1) + "\n")
 
 
 def table(entries: Sequence[dict[str, object]]) -> str:
