@@ -8,8 +8,11 @@ import json
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,12 +23,14 @@ import xarray as xr
 from clusters import Certificates, Daemons, local_cluster, make_certificates
 from zarrstream.check.run import check_store
 from zarrstream.check.run import request_from as check_request
-from zarrstream.errors import AccessRefused, BadRequest, PlanError, SourceError, Unreachable, WriteError, ZarrstreamError
+from zarrstream.errors import AccessRefused, BadRequest, PlanError, ProfileError, SourceError, Unreachable, WriteError, ZarrstreamError
 from zarrstream.manifest import MANIFEST, WRITING
 from zarrstream.request import WriteRequest
+from zarrstream.store import parse_store
 from zarrstream.transfer import is_metadata
 from zarrstream.write import preview, write_dataset
 
+CORE = str(Path(__file__).resolve().parents[2] / "plugins" / "module_utils")
 pytestmark = pytest.mark.filterwarnings("ignore:Consolidated metadata is currently not part")
 
 
@@ -305,6 +310,31 @@ def test_a_write_that_fails_leaves_no_task_behind(dask: Any, request_of: Any, tm
     assert files(tmp_path / "two.zarr") == left
 
 
+def test_a_module_that_is_killed_leaves_nobody_who_writes(
+    dask: Any, certificates: Certificates, request_of: Any, source: Path, tmp_path: Path
+) -> None:
+    """Its tasks are gone with it, and a write with other chunks, whose keys are partly the same, takes its place."""
+    script = """
+import json, sys
+from zarrstream.cluster import writing
+from zarrstream.request import WriteRequest
+from zarrstream.write import write_dataset
+writing.LEAST_BLOCK, writing.TURNS = 1, 1000
+write_dataset(WriteRequest(**json.loads(sys.argv[1])))
+"""
+    wanted = {"source": [str(source)], "store": str(tmp_path / "two.zarr"), "chunks": {"time": 1}, "scheduler": dask.scheduler_address}
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, json.dumps({**wanted, "scheduler_tls": certificates.files})], env={**os.environ, "PYTHONPATH": CORE}
+    )
+    started(tmp_path / "two.zarr")
+    process.kill()
+    process.wait()
+    write_dataset(request_of("one.zarr", scheduler=None, chunks={"time": 3}))
+    assert write_dataset(request_of("two.zarr", chunks={"time": 3})).resumed
+    time.sleep(2)
+    assert_alike(tmp_path / "one.zarr", tmp_path / "two.zarr")
+
+
 @pytest.mark.parametrize(
     ("options", "kind", "words"),
     [
@@ -437,3 +467,96 @@ def test_a_folder_that_workers_do_not_share_is_found_before_the_first_block(
     assert list(Path(tmp_path, "air.zarr.zarrstream").glob(WRITING))
     monkeypatch.undo()
     assert write_dataset(request_of("air.zarr")).resumed
+
+
+@pytest.fixture
+def bucket(cloud: Any, tmp_path: Path) -> tuple[str, Path, str]:
+    """A bucket, a file with a profile for it, and the secret in that."""
+    access, secret = cloud.new_ec2_key()
+    name = f"dask-{uuid.uuid4().hex[:12]}"
+    cloud.s3(access, secret).create_bucket(Bucket=name)
+    path = tmp_path / "config"
+    keys = f"aws_access_key_id = {access}\naws_secret_access_key = {secret}\nregion = {cloud.region}\n"
+    path.write_text(f"[profile zarr]\n{keys}endpoint_url = {cloud.s3_endpoint}\nca_bundle = {cloud.ca_bundle}\n")
+    path.chmod(0o600)
+    return name, path, secret
+
+
+def test_a_bucket_is_written_by_the_workers_with_their_own_profile(
+    dask: Any, certificates: Certificates, request_of: Any, bucket: Any, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker without the profile is refused before anything is written; then no secret is in anything that is sent."""
+    from distributed import Client
+    from distributed.protocol.pickle import dumps
+
+    name, config, secret = bucket
+    sent: list[bytes] = []
+    submit, register = Client.submit, Client.register_plugin
+
+    def submitting(self: Any, function: Any, *arguments: Any, **options: Any) -> Any:
+        sent.append(dumps((function, arguments)))
+        return submit(self, function, *arguments, **options)
+
+    def registering(self: Any, plugin: Any, *arguments: Any, **options: Any) -> Any:
+        sent.append(dumps(plugin))
+        return register(self, plugin, *arguments, **options)
+
+    monkeypatch.setattr(Client, "submit", submitting)
+    monkeypatch.setattr(Client, "register_plugin", registering)
+    way = {"store": f"s3://{name}/air.zarr", "profile": "zarr", "config_file": str(config)}
+    from zarrstream.cluster import writing
+
+    plain = writing.access_of
+    with monkeypatch.context() as patch:
+        patch.setattr(writing, "access_of", lambda request: {**plain(request), "profile": "absent"})
+        with pytest.raises(ProfileError, match=f"worker tls://.* on {socket.gethostname()}: .*absent"):
+            write_dataset(request_of("air.zarr", **way))
+    wanted = request_of("air.zarr", **way, verify="full")
+    objects = wanted.open_place(parse_store(way["store"]))
+    assert list(objects.list("air.zarr")) == list(objects.list("air.zarr.zarrstream")) == []
+    done = write_dataset(wanted)
+    assert len(done.workers) == 2
+    assert [info.key for info in objects.list("air.zarr.zarrstream")] == [f"air.zarr.zarrstream/{MANIFEST}"]
+    where = {"scheduler": dask.scheduler_address, "scheduler_tls": certificates.files}
+    checked = check_store(check_request({**way, **where, "source": str(source), "sample": "all"}))
+    assert checked.ok, checked.summary["line"]
+    assert len(sent) > 60
+    assert not any(secret.encode() in data for data in sent)
+
+
+def test_the_module_runs_it_under_ansible(
+    dask: Any, certificates: Certificates, source: Path, tmp_path: Path, run_playbook: Any, request_of: Any
+) -> None:
+    """There the package comes in an archive, under another name, and still gets to the workers."""
+    play = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - zarr_write:
+        source: "{{ from }}"
+        store: "{{ to }}"
+        chunks: {time: 2}
+        scheduler: "{{ address }}"
+        scheduler_tls: "{{ tls }}"
+      register: written
+    - zarr_check:
+        store: "{{ to }}"
+        source: "{{ from }}"
+        sample: all
+        scheduler: "{{ address }}"
+        scheduler_tls: "{{ tls }}"
+      register: checked
+    - ansible.builtin.assert:
+        that:
+          - written.workers | map(attribute='objects') | sum > 60
+          - checked.ok
+          - checked.workers | map(attribute='objects') | sum == written.workers | map(attribute='objects') | sum
+"""
+    store = tmp_path / "two.zarr"
+    tls = json.dumps(certificates.files)
+    variables = {"from": source, "to": store, "address": dask.scheduler_address}
+    done = run_playbook(play, "-e", f'{{"tls": {tls}}}', "-vvv", extra_vars=variables)
+    assert done.changed == 1
+    assert not any(warning in done.output for warning in ("[WARNING]: Module did not set no_log", "Traceback"))
+    write_dataset(request_of("one.zarr", scheduler=None))
+    assert_alike(tmp_path / "one.zarr", store)
