@@ -76,7 +76,7 @@ def local_cluster(certificates: Certificates | None, **options: Any) -> Iterator
     from distributed import LocalCluster
 
     kind = "tls" if certificates else "tcp"
-    wanted = {"n_workers": 2, "threads_per_worker": 1, "memory_limit": "1GiB", "dashboard_address": None, **options}
+    wanted = {"n_workers": 2, "threads_per_worker": 1, "memory_limit": "1GiB", "dashboard_address": "127.0.0.1:0", **options}
     security = certificates.security() if certificates else None
     with LocalCluster(host=f"{kind}://127.0.0.1", processes=True, security=security, **wanted) as cluster:
         yield cluster

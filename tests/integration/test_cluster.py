@@ -381,6 +381,17 @@ def test_strangers_are_told_why(dask: Any, certificates: Certificates, request_o
     assert not list(tmp_path.glob("air.zarr*"))
 
 
+def test_certificates_may_be_those_of_dasks_own_settings(certificates: Certificates, request_of: Any, tmp_path: Path) -> None:
+    from dask import config
+
+    files_ = certificates.files
+    settings = {"ca-file": files_["ca_file"], "client.cert": files_["cert"], "client.key": files_["key"]}
+    with config.set({f"distributed.comm.tls.{name}": path for name, path in settings.items()}):
+        assert preview(request_of("air.zarr", scheduler_tls=None)).changed
+    with config.set({"distributed.comm.tls.ca-file": "/gone"}), pytest.raises(BadRequest, match="Dask's own setting of ca_file is '/gone'"):
+        preview(request_of("air.zarr", scheduler_tls=None))
+
+
 def test_something_that_answers_and_is_no_scheduler(request_of: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"tls://127.0.0.1:{silent.getsockname()[1]}"
