@@ -25,6 +25,7 @@ from zarrstream.check.run import check_store
 from zarrstream.check.run import request_from as check_request
 from zarrstream.errors import AccessRefused, BadRequest, PlanError, ProfileError, SourceError, Unreachable, WriteError, ZarrstreamError
 from zarrstream.manifest import MANIFEST, WRITING
+from zarrstream.progress import Progress
 from zarrstream.request import WriteRequest
 from zarrstream.store import parse_store
 from zarrstream.transfer import is_metadata
@@ -144,8 +145,10 @@ def test_the_store_is_the_one_that_one_machine_writes(request_of: Any, tmp_path:
     write_dataset(request_of("one.zarr", scheduler=None, **options))
     told = preview(request_of("two.zarr", **options))
     assert not list(tmp_path.glob("two.zarr*"))
-    done = write_dataset(request_of("two.zarr", **options))
+    moments: list[Progress] = []
+    done = write_dataset(request_of("two.zarr", **options), moments.append)
     assert_alike(tmp_path / "one.zarr", tmp_path / "two.zarr")
+    assert (moments[-1].state, moments[-1].objects_done, moments[-1].objects_total) == ("done", done.objects, done.objects)
     assert (told.plan, told.objects, told.fingerprint) == (done.plan, done.objects, done.fingerprint)
     assert len(done.workers) == 2
     chunks = [key for key in files(tmp_path / "two.zarr") if not is_metadata(key)]
@@ -225,6 +228,24 @@ def test_a_worker_that_is_killed_costs_nothing_but_time(dask: Any, request_of: A
     os.kill(next(iter(dask.workers.values())).pid, 9)
     done = running.join()
     assert getattr(done, "changed", done) is True
+    assert_alike(tmp_path / "one.zarr", tmp_path / "two.zarr")
+
+
+def test_a_block_that_kills_workers_ends_the_write_which_the_next_one_finishes(
+    dask: Any, request_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_dataset(request_of("one.zarr", scheduler=None, chunks={"time": 1}))
+    with monkeypatch.context() as patch:
+        patch.setattr(dask.scheduler, "allowed_failures", 0)
+        running = Background(request_of("two.zarr", chunks={"time": 1}))
+        started(tmp_path / "two.zarr")
+        for worker in dask.workers.values():
+            os.kill(worker.pid, 9)
+        failed = running.join()
+    assert isinstance(failed, WriteError)
+    for words in ("workers died 1 times over one block", "set 'memory' to less", "Nothing was published"):
+        assert words in str(failed)
+    assert write_dataset(request_of("two.zarr", chunks={"time": 1})).resumed
     assert_alike(tmp_path / "one.zarr", tmp_path / "two.zarr")
 
 
@@ -317,6 +338,7 @@ def test_a_module_that_is_killed_leaves_nobody_who_writes(
     script = """
 import json, sys
 from zarrstream.cluster import writing
+from zarrstream.progress import Progress
 from zarrstream.request import WriteRequest
 from zarrstream.write import write_dataset
 writing.LEAST_BLOCK, writing.TURNS = 1, 1000
