@@ -11,6 +11,7 @@ import base64
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -20,22 +21,27 @@ import layout
 import seed
 from project import Machine, Project
 
-# Not the project that the demonstration uses.
 USER = "embedded-other"
 USER_DATA = "#cloud-config\nwrite_files: [{path: /etc/asked, content: by user-data}]\n"
 
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """A project with its network."""
+    """A project of its own, with a network."""
     if not layout.READY.exists():
         pytest.fail("No compute cloud of this checkout runs. Run: make cloud-up", pytrace=False)
-    made = Project(seed.connect(USER), f"test-{uuid4().hex[:6]}", tmp_path_factory.mktemp("project"))
+    name = f"test-{uuid4().hex[:6]}"
+    identity: Any = seed.connect().identity
+    user = seed.connect(USER)
+    project = identity.create_project(name=name, domain_id="default")
+    identity.assign_project_role_to_user(project, user.current_user_id, identity.find_role("member"))
+    made = Project(user.connect_as_project(name), name, tmp_path_factory.mktemp("project"))
     try:
         made.make()
         yield made
     finally:
         made.remove()
+        identity.delete_project(project)
 
 
 @pytest.fixture(scope="session")

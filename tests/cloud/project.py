@@ -147,12 +147,15 @@ class Project:
         network = self.cloud.network
         for server in self.machines:
             self.delete(server)
-        for address in network.ips():
+        for address in network.ips(project_id=self.cloud.current_project_id):
             network.delete_ip(address)
         if router := network.find_router(self.name):
             network.remove_interface_from_router(router, subnet=network.find_subnet(self.name))
             network.delete_router(router)
-        for kind in ("network", "security_group"):
-            if found := getattr(network, f"find_{kind}")(self.name):
-                getattr(network, f"delete_{kind}")(found)
+        if net := network.find_network(self.name):
+            network.delete_network(net)
         self.cloud.compute.delete_keypair(self.name)
+        # Neutron's own group "default" among them, which only an administrator may remove.
+        administrator = seed.connect().network
+        for group in administrator.security_groups(project_id=self.cloud.current_project_id):
+            administrator.delete_security_group(group)

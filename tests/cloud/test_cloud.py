@@ -47,7 +47,7 @@ def test_a_guest_gets_what_was_asked_for(machine: Machine) -> None:
 
 
 def test_a_guest_reaches_the_cloud_and_the_world(machine: Machine) -> None:
-    endpoints = [seed.connect("embedded-other").session.get_endpoint(service_type=name) for name in ("identity", "compute", "s3")]
+    endpoints = [machine.project.cloud.session.get_endpoint(service_type=name) for name in ("identity", "compute", "s3")]
     urls = [*endpoints, "https://pypi.org/simple/six/"]
     for url in urls:
         said = machine.run(f"python3 -c 'import urllib.request; urllib.request.urlopen(\"{url}\", timeout=60)'", check=False)
