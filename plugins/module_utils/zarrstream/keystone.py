@@ -32,6 +32,7 @@ class Login:
     project_id: str
     delegated: bool
     project_name: str = ""
+    user_name: str = ""
 
 
 def login(conn: Any) -> Login:
@@ -45,7 +46,7 @@ def login(conn: Any) -> Login:
             cloud=cloud,
         )
     delegated = bool(getattr(access, "application_credential_id", None))
-    return Login(cloud=cloud, user_id=access.user_id, project_id=access.project_id, delegated=delegated, project_name=access.project_name)
+    return Login(cloud, access.user_id, access.project_id, delegated, access.project_name, str(access.username or ""))
 
 
 def project_of_owner(owner: str | None, who: Login) -> str | None:

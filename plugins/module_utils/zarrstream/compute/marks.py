@@ -1,0 +1,58 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The mark on everything that the kit makes in a project: which cluster it belongs to, whose it is and when it may go.
+
+It is set by the request that makes the thing, so that a run that is killed leaves nothing unmarked: as metadata of servers and
+volumes, as the description of what Neutron holds. Key pairs and server groups carry neither, and are known by their names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+KIT = "zarrstream"
+_DESCRIPTION = re.compile(rf"^{KIT}((?: [a-z]+=\S+)+)$")
+_NAME = re.compile(rf"^{KIT}-([a-z0-9-]+?)(?:\.[a-z0-9_]+)?$")
+
+
+@dataclass(frozen=True)
+class Mark:
+    """``expires`` is a date, ``group`` the servers' group in the inventory; empty where there is none."""
+
+    cluster: str
+    owner: str = ""
+    expires: str = ""
+    group: str = ""
+
+    def metadata(self) -> dict[str, str]:
+        """Metadata of a server or a volume."""
+        return {f"{KIT}_{name}": value for name, value in asdict(self).items() if value}
+
+    def description(self) -> str:
+        """Description of what Neutron holds."""
+        return " ".join([KIT, *(f"{name}={value}" for name, value in asdict(self).items() if value)])
+
+
+def of_metadata(metadata: Mapping[str, str] | None) -> Mark | None:
+    """The mark of a server or a volume; None on what the kit did not make."""
+    return _mark({key.removeprefix(f"{KIT}_"): str(value) for key, value in (metadata or {}).items() if key.startswith(f"{KIT}_")})
+
+
+def of_description(description: str | None) -> Mark | None:
+    """The mark of what Neutron holds; None on what the kit did not make."""
+    found = _DESCRIPTION.match(description or "")
+    return _mark(dict(each.split("=", 1) for each in found[1].split())) if found else None
+
+
+def of_name(name: str) -> Mark | None:
+    """The mark of a key pair or a server group, ``zarrstream-<cluster>`` or ``zarrstream-<cluster>.<group>``."""
+    found = _NAME.match(name)
+    return Mark(found[1]) if found else None
+
+
+def _mark(fields: Mapping[str, str]) -> Mark | None:
+    if not fields.get("cluster"):
+        return None
+    return Mark(**{name: fields.get(name, "") for name in ("cluster", "owner", "expires", "group")})
