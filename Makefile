@@ -20,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # These would win over the profile that the kit writes.
 unexport AWS_CA_BUNDLE AWS_PROFILE AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_ENDPOINT_URL
 
-.PHONY: help demo demo-down environment test-environment test lint unit integration e2e molecule cloud-up cloud-down cloud-status cloud-test bench lock clean
+.PHONY: help demo demo-down environment test-environment test lint unit integration e2e molecule cloud-up cloud-down cloud-status cloud-test e2e-cloud bench lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -98,6 +98,9 @@ lock: test-environment ## Resolve all environments anew, together
 	@$(LOCK) -c requirements/test.lock -o roles/zarr_stack/files/requirements.lock roles/zarr_stack/files/requirements.in
 	@$(LOCK) -c requirements/test.lock -o requirements/bench.lock requirements/bench.in
 	@$(LOCK) --upgrade -o requirements/demo.lock requirements/demo.in
+
+e2e-cloud: cloud-up ## From an empty project on the compute cloud to a published data set and back; prints the time line
+	@$(TEST_VENV)/bin/python -m pytest -q -s tests/e2e_cloud
 
 clean: ## Leave the checkout as cloned; stops the embedded cloud first
 	@[ ! -x $(VENV)/bin/ansible-playbook ] || $(PLAYBOOK) playbooks/embedded_cloud.yml -e embedded_cloud_state=absent
