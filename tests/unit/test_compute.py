@@ -26,6 +26,7 @@ DECLARED: dict[str, Any] = {
     "external_network": "public",
     "subnet_cidr": "10.77.0.0/24",
     "ssh_from": ["203.0.113.7/32"],
+    "public_key": "ssh-ed25519 AAAA ana@laptop\n",
     "floating_ips": "jump",
 }
 FLAVORS = [
@@ -57,7 +58,7 @@ RULES = [
 ]
 BASE = [
     *(thing(kind) for kind in ("network", "subnet", "router")),
-    thing("keypair", "zarrstream-demo"),
+    thing("keypair", "zarrstream-demo", public_key="ssh-ed25519 AAAA"),
     thing("security_group", rules=RULES),
 ]
 ADDRESS = thing("floating_ip", "172.31.0.9", address="172.31.0.9", port_id=f"port-{NAMES[0]}")
@@ -157,6 +158,7 @@ def test_broken_servers_are_reported_or_replaced() -> None:
         ({}, {"server": [NAMES[1]]}, [], r"has a server 'demo-dask-workers-1' that does not carry the mark of cluster 'demo'"),
         ({}, {"security_group": ["demo"]}, [], r"has a security group 'demo' that does not carry"),
         ({}, {}, [*WHOLE, {**server(NAMES[1]), "id": "other"}], r"two of the kind server with the name demo-dask-workers-1.*other"),
+        ({"public_key": "ssh-ed25519 BBBB"}, {}, WHOLE, r"zarrstream-demo in the cloud holds another key than vm_ssh_public_key_file"),
         ({"cluster": "Demo"}, {}, [], r"vm_cluster is 'Demo'"),
         ({"expires": "tomorrow"}, {}, [], r"vm_expires is 'tomorrow'"),
         ({"ssh_from": ["203.0.113.7/24"]}, {}, [], r"vm_ssh_from has '203.0.113.7/24'.*host bits"),

@@ -25,6 +25,7 @@ WANTED = wanted_from(
         "external_network": "public",
         "subnet_cidr": "10.77.0.0/24",
         "ssh_from": ["203.0.113.7/32"],
+        "public_key": "ssh-ed25519 AAAA",
         "floating_ips": "jump",
     }
 )

@@ -88,7 +88,10 @@ class Finder:
         for kind, listing in listings.items():
             for entry, mark in self._marked(kind, listing(), lambda each: marks.of_name(each.name)):
                 # Key pairs are addressed by their names.
-                yield Resource(kind, entry.name if kind == "keypair" else entry.id, entry.name, mark.cluster)
+                if kind == "keypair":
+                    yield Resource(kind, entry.name, entry.name, mark.cluster, details={"public_key": entry.public_key or ""})
+                else:
+                    yield Resource(kind, entry.id, entry.name, mark.cluster)
 
     def _volumes(self) -> Iterator[Resource]:
         if not self._conn.has_service("block-storage"):

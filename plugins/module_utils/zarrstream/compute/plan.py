@@ -82,6 +82,7 @@ def plan(wanted: Wanted, found: Found, prices: Mapping[str, float], unit: str, r
     if broken and not replace_broken:
         raise ZarrstreamError(_broken_message([existing[name] for name in sorted(broken)]))
     _refuse_foreign(wanted, found, set(declared) - set(existing))
+    _refuse_another_key(wanted, found)
     flavors, images = _by_name("flavor", wanted, found.flavors), _by_name("image", wanted, found.images)
 
     new = [each for name, each in declared.items() if name not in existing or name in broken]
@@ -213,6 +214,16 @@ def _refuse_foreign(wanted: Wanted, found: Found, new: set[str]) -> None:
                 f"the project has a {kind.replace('_', ' ')} '{taken[0]}' that does not carry the mark of cluster '{wanted.name}'. "
                 "Give vm_cluster another name, or remove or rename that one."
             )
+
+
+def _refuse_another_key(wanted: Wanted, found: Found) -> None:
+    """A key pair keeps its key, and so do the servers made with it. Comments behind the key do not count."""
+    held = found.of("keypair").get(wanted.keypair)
+    if held and held["public_key"].split()[:2] != wanted.public_key.split()[:2]:
+        raise Conflict(
+            f"the key pair {wanted.keypair} in the cloud holds another key than vm_ssh_public_key_file; its servers know that one. "
+            f"Name the file of that key; or, where no server needs it, 'openstack keypair delete {wanted.keypair}' and run again."
+        )
 
 
 def _broken_message(broken: list[dict[str, Any]]) -> str:

@@ -43,6 +43,7 @@ class Wanted:
     external_network: str
     cidr: str
     ssh_from: tuple[str, ...]
+    public_key: str
 
     @property
     def name(self) -> str:
@@ -67,6 +68,7 @@ def wanted_from(params: Mapping[str, Any]) -> Wanted:
         external_network=params["external_network"],
         cidr=_cidr("vm_subnet_cidr", params["subnet_cidr"]),
         ssh_from=tuple(_cidr("vm_ssh_from", each) for each in params["ssh_from"]),
+        public_key=params["public_key"],
     )
 
 
