@@ -9,27 +9,19 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
 import hashlib
 import json
-import os
-import shlex
 import shutil
 import socket
-import ssl
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-BUILD = ROOT / "build" / "hosts"
-RECIPE = HERE / "build-image"
-REPOSITORY = "localhost/zarrstream-test-host"
-DEFAULT_SUITE = "trixie"
+from engine import BUILD, Engine, HostsError, require_programs, run
+from images import DEFAULT_SUITE, ensure_image, images, trust_options
+
+ROOT = Path(__file__).resolve().parents[2]
 # Two checkouts on one machine do not meet.
 NAME = "zarrstream-" + hashlib.sha256(str(ROOT).encode()).hexdigest()[:6]
 KEY = BUILD / "id_ed25519"
@@ -37,8 +29,6 @@ NETWORK_FILE = BUILD / "network.json"
 # Not the machine's own cache of uv: what a test writes must not be what its user installs tomorrow.
 UV_CACHE = BUILD / "uv-cache"
 SSH_SECONDS = 20
-CAP_SYS_RESOURCE = 24
-DEBIAN_PACKAGES = {"podman": "podman", "mmdebstrap": "mmdebstrap", "ssh-keygen": "openssh-client", "iptables": "iptables", "runc": "runc"}
 
 # Runs in a new host: brings the key in, gives each user a cache, waits for systemd, and answers with its state and the host's public key.
 GREETING = """
@@ -62,167 +52,13 @@ journalctl --no-pager --no-hostname --boot | grep -vE ' (sudo|sshd|sshd-session|
 """
 
 
-class HostsError(Exception):
-    """What went wrong, where, and what to do."""
-
-
 @dataclass(frozen=True)
 class Host:
-    """One host of a scenario: its name in the inventory, the Debian suite it runs, and its address."""
+    """One host of a scenario: its name in the inventory, the suite it runs, and its address."""
 
     name: str
     suite: str
     address: str
-
-
-def run(command: list[str], *, check: bool = True, stdin: str | None = None, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run a program; its failure becomes a message with what it said."""
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, **options)
-    if check and done.returncode:
-        raise HostsError(f"{shlex.join(command)} failed with {done.returncode}:\n{done.stderr.strip() or done.stdout.strip()}")
-    return done
-
-
-class Engine:
-    """Podman or Docker, by the options that both understand and the few that differ."""
-
-    def __init__(self) -> None:
-        """Choose the program by ZARRSTREAM_ENGINE."""
-        self.command = shlex.split(os.environ.get("ZARRSTREAM_ENGINE", "podman"))
-        self.is_podman = Path(self.command[-1]).name == "podman"
-        self.configuration = BUILD / "containers.conf"
-
-    def __call__(self, *arguments: str, check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Run the engine with these arguments."""
-        environment = dict(os.environ)
-        if self.configuration.exists():
-            environment["CONTAINERS_CONF"] = str(self.configuration)
-        return run([*self.command, *arguments], check=check, stdin=stdin, env=environment)
-
-    def has(self, kind: str, name: str) -> bool:
-        """Tell whether an image, a network or a container exists."""
-        return self(kind, "inspect", name, check=False).returncode == 0
-
-    def names(self, label: str) -> list[str]:
-        """List the containers that carry a label, stopped ones too."""
-        return self("ps", "--all", "--quiet", "--filter", f"label={label}").stdout.split()
-
-    def remove(self, label: str) -> None:
-        """Remove the containers that carry a label."""
-        if found := self.names(label):
-            self("rm", "--force", *(["--time", "0"] if self.is_podman else []), *found)
-
-    @property
-    def systemd_options(self) -> list[str]:
-        """What lets systemd be the first process and sandbox its services. The cgroups of the machine are never mounted writable."""
-        if self.is_podman:
-            return ["--systemd=always", "--cap-add=SYS_ADMIN"]
-        return ["--privileged", "--cgroupns=private", "--tmpfs=/run", "--tmpfs=/run/lock"]
-
-    def configure(self) -> None:
-        """Write the settings without which Podman cannot start a container on some machines."""
-        settings = podman_settings() if self.is_podman else ""
-        if settings:
-            self.configuration.write_text(settings)
-        else:
-            self.configuration.unlink(missing_ok=True)
-
-
-def hybrid_cgroups() -> bool:
-    """Tell whether the machine still has version 1 control groups, which crun and systemd's manager cannot drive."""
-    return not Path("/sys/fs/cgroup/cgroup.controllers").exists()
-
-
-def podman_settings() -> str:
-    """Return containers.conf for this machine; empty where the defaults work."""
-    import resource
-
-    lines = []
-    bounding = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapBnd"))
-    if not int(bounding.split()[1], 16) >> CAP_SYS_RESOURCE & 1:
-        # Podman asks for more than it has, and without the capability that is refused.
-        files, processes = resource.getrlimit(resource.RLIMIT_NOFILE)[1], resource.getrlimit(resource.RLIMIT_NPROC)[1]
-        processes = min(processes, 32768) if processes > 0 else 32768
-        lines += ["[containers]", f'default_ulimits = ["nofile={files}:{files}", "nproc={processes}:{processes}"]']
-    if hybrid_cgroups():
-        lines += ["[engine]", 'runtime = "runc"', 'cgroup_manager = "cgroupfs"', 'events_logger = "file"']
-    return "\n".join(lines) + "\n" if lines else ""
-
-
-def require_programs(engine: Engine) -> None:
-    """Install what is missing, as root on Debian; otherwise name the command that does."""
-    wanted = [engine.command[0], "mmdebstrap", "ssh-keygen"]
-    if engine.is_podman:
-        wanted += ["iptables"] + (["runc"] if hybrid_cgroups() else [])
-    missing = [program for program in wanted if not shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin:/sbin")]
-    netavark = engine.is_podman and not any(Path(folder, "netavark").exists() for folder in ("/usr/lib/podman", "/usr/libexec/podman"))
-    if not missing and not netavark:
-        return
-    packages = [DEBIAN_PACKAGES.get(program, program) for program in missing] + (["netavark"] if netavark else [])
-    install = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *packages]
-    if os.geteuid() or not shutil.which("apt-get"):
-        raise HostsError(f"Test hosts need {', '.join(packages)}. Run: sudo {shlex.join(install)}")
-    report(f"Installing {' '.join(packages)}")
-    run(["apt-get", "update", "--quiet"])
-    run(install, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
-
-
-def report(message: str) -> None:
-    """Say what takes its time."""
-    sys.stderr.write(f"==> {message}\n")
-
-
-def image_name(suite: str) -> str:
-    """Return the image's name; its tag changes with the recipe."""
-    return f"{REPOSITORY}:{suite}-{hashlib.sha256(RECIPE.read_bytes()).hexdigest()[:12]}"
-
-
-def images(engine: Engine) -> list[str]:
-    """List all images of test hosts, outdated ones too."""
-    return engine("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "--filter", f"reference={REPOSITORY}").stdout.split()
-
-
-def build_image(engine: Engine, suite: str, image: str) -> None:
-    """Make the image, and remove its predecessors."""
-    report(f"Building the image of a test host, Debian {suite}; one to three minutes, once")
-    archive = BUILD / f"{suite}.tar"
-    run([str(RECIPE), suite, str(archive)])
-    changes = ['CMD ["/sbin/init"]', "STOPSIGNAL SIGRTMIN+3", "ENV container=container"]
-    engine("import", *(option for change in changes for option in ("--change", change)), str(archive), image)
-    archive.unlink()
-    if outdated := [name for name in images(engine) if name.startswith(f"{REPOSITORY}:{suite}-") and name != image]:
-        engine("image", "rm", *outdated, check=False)
-
-
-def ensure_image(engine: Engine, suite: str) -> str:
-    """Build the image of a suite from Debian's packages unless it is there."""
-    image = image_name(suite)
-    if engine.has("image", image):
-        return image
-    with (BUILD / f"{suite}.lock").open("w") as lock:  # scenarios side by side want it at the same moment
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not engine.has("image", image):
-            build_image(engine, suite, image)
-    return image
-
-
-def certificates(text: str) -> set[str]:
-    """Return the PEM blocks of a bundle."""
-    end = "-----END CERTIFICATE-----"
-    return {block[block.index("-----BEGIN") :] + end for block in text.split(end) if "-----BEGIN" in block}
-
-
-def trust_options(engine: Engine, image: str) -> list[str]:
-    """Mount the machine's certificates where it trusts one that Debian does not, as behind a proxy that intercepts TLS."""
-    machine = Path(os.environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile or "/nonexistent")
-    if not machine.exists():
-        return []
-    bundle = "/etc/ssl/certs/ca-certificates.crt"
-    debian = BUILD / f"{image.rpartition(':')[2]}.crt"
-    if not debian.exists():
-        debian.write_text(engine("run", "--rm", "--network=none", image, "cat", bundle).stdout)
-    extra = certificates(machine.read_text()) - certificates(debian.read_text())
-    return [f"--volume={machine.resolve()}:{bundle}:ro"] if extra else []
 
 
 def up(engine: Engine) -> None:

@@ -20,7 +20,7 @@ from .conftest import BUILD, ROOT, Outcome, run
 
 VENVS = ROOT / "build" / "embedded-cloud-venvs"
 # Roles whose scenarios make a cloud of their own, or need none.
-CLOUDLESS = ("embedded_cloud", "zarr_stack")
+CLOUDLESS = ("embedded_cloud", "zarr_stack", "dask_tls")
 # The last part of the first host's address, by whether the scenario shares the cloud.
 FIRST_HOST = {True: "11", False: "111"}
 
