@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
 import statistics
 import subprocess
@@ -27,12 +26,12 @@ from typing import Any
 
 from results import ROOT, Result, record
 
-HOSTS = ROOT / "tests" / "hosts" / "hosts.py"
-MADE = ROOT / "build" / "hosts"  # what hosts.py makes
+sys.path.insert(0, str(ROOT / "tests"))
+from running import HOSTS, MADE, cloud_variables, environment, prefix
+
 BENCH = ROOT / "build" / "bench"
 FIRST_ADDRESS = 201  # apart from those of the Molecule scenarios
 GOAL_OF_ONE_HOST, GOAL_OF_EACH_FURTHER = 12.0, 0.1
-UNWANTED = ("AWS_CA_BUNDLE", "AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL", "PYTHONDONTWRITEBYTECODE")
 
 
 @dataclass(frozen=True)
@@ -56,9 +55,8 @@ class Site:
         self.folder = BENCH / str(hosts)
         self.inventory = self.folder / "hosts.json"
         self.known_hosts = self.folder / "known_hosts"
-        prefix = json.loads((MADE / "network.json").read_text())["prefix"]
         # Sites of 1, 2, 4 and 8 hosts stand side by side: each begins where the one before it ends.
-        self.addresses = {f"bench{number}": f"{prefix}.{FIRST_ADDRESS + hosts + number}" for number in range(hosts)}
+        self.addresses = {f"bench{number}": f"{prefix()}.{FIRST_ADDRESS + hosts + number}" for number in range(hosts)}
         (self.folder / "home").mkdir(parents=True, exist_ok=True)
         self.inventory.write_text(json.dumps(self._inventory(), indent=1))
 
@@ -109,11 +107,9 @@ class Site:
 
 def run(*command: str | Path, **variables: str) -> float:
     """Run a program; the programs beside this Python come first. Ends all with what it said when it fails."""
-    environment = {name: value for name, value in os.environ.items() if name not in UNWANTED} | variables
-    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
-    environment["ANSIBLE_CONFIG"] = str(ROOT / "ansible.cfg")
+    settings = environment({"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), **variables})
     start = time.monotonic()
-    done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(map(str, command))} failed with {done.returncode}:\n{done.stdout}")
     return time.monotonic() - start
@@ -121,14 +117,7 @@ def run(*command: str | Path, **variables: str) -> float:
 
 def declare_cloud(state: str) -> None:
     """Start or remove an embedded cloud where the hosts reach it."""
-    variables = {
-        "embedded_cloud_state": state,
-        "embedded_cloud_path": str(MADE / "cloud"),
-        "embedded_cloud_venvs": str(ROOT / "build" / "embedded-cloud-venvs"),
-        "embedded_cloud_host": json.loads((MADE / "network.json").read_text())["gateway"],
-        "embedded_cloud_tls": True,
-    }
-    run("ansible-playbook", ROOT / "playbooks" / "embedded_cloud.yml", "-e", json.dumps(variables))
+    run("ansible-playbook", ROOT / "playbooks" / "embedded_cloud.yml", "-e", json.dumps(cloud_variables(state)))
 
 
 @contextmanager

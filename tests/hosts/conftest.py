@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import subprocess
 import sys
 import time
@@ -15,12 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-BUILD = ROOT / "build" / "hosts"
-HOSTS = ROOT / "tests" / "hosts" / "hosts.py"
-# These would win over what the roles write, or cost time.
-UNWANTED = ("AWS_CA_BUNDLE", "AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL", "PYTHONDONTWRITEBYTECODE")
+from running import HOSTS, ROOT, environment
 
 
 @dataclass(frozen=True)
@@ -36,13 +30,6 @@ class Outcome:
         """Fail the test with all that was said where the program failed."""
         if self.returncode:
             pytest.fail(f"{self.command} failed with {self.returncode}\n{self.output}", pytrace=False)
-
-
-def environment(variables: dict[str, str]) -> dict[str, str]:
-    """Return this process's environment without what would disturb; the programs beside this Python come first."""
-    kept = {name: value for name, value in os.environ.items() if name not in UNWANTED}
-    own = {"PATH": f"{Path(sys.executable).parent}:{kept['PATH']}", "ANSIBLE_NOCOLOR": "1", "NO_COLOR": "1", "LC_ALL": "C.UTF-8"}
-    return kept | own | variables
 
 
 def run(command: list[str | Path], folder: Path = ROOT, **variables: str) -> Outcome:

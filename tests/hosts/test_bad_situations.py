@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from running import HOSTS, MADE, ROOT, environment, prefix, said_about
 
-from .conftest import BUILD, HOSTS, ROOT, Outcome, environment, run
+from .conftest import Outcome, run
 
 NAMES = ("first", "second", "third")
 SCENARIO = "bad-situations"
@@ -40,7 +41,7 @@ class Site:
     @property
     def variables(self) -> dict[str, str]:
         """Nothing of the user's own: sockets are kept apart, since addresses return with other hosts behind them."""
-        return {"ANSIBLE_SSH_CONTROL_PATH_DIR": str(BUILD / "ssh-bad"), "HOME": str(self.folder)}
+        return {"ANSIBLE_SSH_CONTROL_PATH_DIR": str(MADE / "ssh-bad"), "HOME": str(self.folder)}
 
     def command(self, *options: str) -> list[str | Path]:
         """The run that these tests make: the Zarr environment on all hosts."""
@@ -69,7 +70,7 @@ class Site:
         """Run a shell script as root on a host."""
         options = [
             "-i",
-            BUILD / "id_ed25519",
+            MADE / "id_ed25519",
             "-o",
             f"UserKnownHostsFile={self.known_hosts}",
             "-o",
@@ -94,9 +95,7 @@ class Recap:
 
     def message(self, host: str) -> str:
         """What the user reads about a host, without the line breaks of the screen."""
-        parts = re.findall(rf"^fatal: \[{host}\].*?(?=^\S*[\[A-Z]{{4}}|\Z)", self.outcome.output, re.MULTILINE | re.DOTALL)
-        assert parts, self.outcome.output
-        return " ".join(" ".join(parts).split())
+        return said_about(host, self.outcome.output)
 
     def untouched(self, *hosts: str) -> bool:
         """Tell whether these hosts came to the end, and nothing was changed there."""
@@ -107,14 +106,13 @@ class Recap:
 def site(network: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The hosts, created once for this file."""
     folder = tmp_path_factory.mktemp("bad")
-    prefix = json.loads((BUILD / "network.json").read_text())["prefix"]
-    site = Site(folder, {name: f"{prefix}.{number}" for number, name in enumerate(NAMES, 201)})
+    site = Site(folder, {name: f"{prefix()}.{number}" for number, name in enumerate(NAMES, 201)})
     hosts = {name: {"ansible_host": address} for name, address in site.addresses.items()}
     variables = {
         "ansible_user": "debian",
         "ansible_become": True,
         "ansible_python_interpreter": "/usr/bin/python3",
-        "ansible_ssh_private_key_file": str(BUILD / "id_ed25519"),
+        "ansible_ssh_private_key_file": str(MADE / "id_ed25519"),
         "ansible_ssh_common_args": f"-o UserKnownHostsFile={site.known_hosts} -o StrictHostKeyChecking=yes -o ConnectTimeout=5",
         "zarr_stack_path": "/opt/zarrstream",
     }
@@ -124,7 +122,7 @@ def site(network: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Si
         run([sys.executable, HOSTS, "create", "--scenario", SCENARIO, "--known-hosts", site.known_hosts, *create]).require()
         yield site
     finally:
-        run([sys.executable, HOSTS, "destroy", "--scenario", SCENARIO, "--sockets", BUILD / "ssh-bad"]).require()
+        run([sys.executable, HOSTS, "destroy", "--scenario", SCENARIO, "--sockets", MADE / "ssh-bad"]).require()
 
 
 def test_a_host_goes_down_in_the_middle(site: Site) -> None:
@@ -191,12 +189,11 @@ def test_a_wrong_host_key(site: Site) -> None:
     assert recap.of("second")["unreachable"] == 1
     assert recap.untouched("first", "third"), recap.outcome.output
     assert "Host key verification failed" in recap.message("second"), recap.outcome.output
-    assert site.apply().untouched(*NAMES)
 
 
 def close_connections() -> None:
     """A host key is looked at only when a connection is made."""
-    for path in (BUILD / "ssh-bad").glob("*"):
+    for path in (MADE / "ssh-bad").glob("*"):
         subprocess.run(["ssh", "-o", f"ControlPath={path}", "-O", "exit", "host"], capture_output=True, check=True)
 
 

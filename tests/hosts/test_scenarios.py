@@ -15,10 +15,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from running import MADE, ROOT, VENVS, cloud_variables
 
-from .conftest import BUILD, ROOT, Outcome, run
+from .conftest import Outcome, run
 
-VENVS = ROOT / "build" / "embedded-cloud-venvs"
 # Roles whose scenarios make a cloud of their own, or need none.
 CLOUDLESS = ("embedded_cloud", "zarr_stack", "dask_tls")
 # The last part of the first host's address, by whether the scenario shares the cloud.
@@ -52,25 +52,18 @@ def play(scenario: Path) -> Outcome:
     return run(
         ["molecule", "--base-config", ROOT / ".config" / "molecule" / "config.yml", "test", "--scenario-name", scenario.name],
         scenario.parents[1],
-        MOLECULE_EPHEMERAL_DIRECTORY=str(BUILD / "scenarios" / name_of(scenario)),
+        MOLECULE_EPHEMERAL_DIRECTORY=str(MADE / "scenarios" / name_of(scenario)),
         MOLECULE_FIRST_HOST=FIRST_HOST[shares_cloud(scenario)],
     )
 
 
 def declare_cloud(state: str) -> Outcome:
     """Start or remove the embedded cloud on the network of the test hosts."""
-    variables = {
-        "embedded_cloud_state": state,
-        "embedded_cloud_path": str(BUILD / "cloud"),
-        "embedded_cloud_venvs": str(VENVS),
-        "embedded_cloud_host": json.loads((BUILD / "network.json").read_text())["gateway"],
-        "embedded_cloud_tls": True,
-    }
     inventory, playbook = ROOT / "inventory" / "embedded", ROOT / "playbooks" / "embedded_cloud.yml"
     VENVS.mkdir(parents=True, exist_ok=True)
     with (VENVS / ".lock").open("w") as lock:  # the integration tests may be building the same environment
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return run(["ansible-playbook", "-i", inventory, playbook, "-e", json.dumps(variables)])
+        return run(["ansible-playbook", "-i", inventory, playbook, "-e", json.dumps(cloud_variables(state))])
 
 
 def play_with_cloud(scenario: Path, cloud: Future[Outcome]) -> Outcome:

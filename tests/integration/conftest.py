@@ -52,6 +52,7 @@ from typing import Any
 
 import ports
 import pytest
+from running import said_about
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 VENVS = CHECKOUT / "build" / "embedded-cloud-venvs"
@@ -137,6 +138,18 @@ class Runner:
         result = Play(done.returncode, done.stdout, done.stderr, stats)
         assert not check or result.rc == 0, f"ansible-playbook ended with {result.rc}\n{result.output}"
         return result
+
+    def each(self, play: str | Path, group: str, cases: list[dict[str, Any]], **options: Any) -> list[str]:
+        """Run a playbook once for as many hosts as there are cases, each with its own variables, and return what it said about each.
+
+        They are all this machine. A start costs as much as a short play, so that ten wrong values are one run.
+        """
+        local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+        hosts = {f"case{number}": local | variables for number, variables in enumerate(cases)}
+        inventory = self._written(f"cases-{random.getrandbits(40):x}.json", json.dumps({group: {"hosts": hosts}}, default=str))
+        done = self(play, inventory=inventory, check=False, **options)
+        assert all(done.stats[host]["changed"] == 0 and done.stats[host]["failed"] == 1 for host in hosts), done.output
+        return [said_about(host, done.stdout) for host in hosts]
 
     def _written(self, name: str, text: str) -> Path:
         file = self.folder / name

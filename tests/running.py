@@ -1,0 +1,49 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the tests on hosts and their measurement share: an environment in which nothing disturbs, and the cloud that the hosts reach."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+HOSTS = ROOT / "tests" / "hosts" / "hosts.py"
+MADE = ROOT / "build" / "hosts"  # what hosts.py makes
+VENVS = ROOT / "build" / "embedded-cloud-venvs"
+# These would win over what the roles write, or cost time.
+UNWANTED = ("AWS_CA_BUNDLE", "AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL", "PYTHONDONTWRITEBYTECODE")
+
+
+def environment(variables: dict[str, str]) -> dict[str, str]:
+    """Return this process's environment without what would disturb; the programs beside this Python come first."""
+    kept = {name: value for name, value in os.environ.items() if name not in UNWANTED}
+    own = {"PATH": f"{Path(sys.executable).parent}:{kept['PATH']}", "ANSIBLE_NOCOLOR": "1", "NO_COLOR": "1", "LC_ALL": "C.UTF-8"}
+    return kept | own | variables
+
+
+def prefix() -> str:
+    """Return the first three numbers of the hosts' addresses."""
+    return str(json.loads((MADE / "network.json").read_text())["prefix"])
+
+
+def cloud_variables(state: str) -> dict[str, Any]:
+    """Return the role's variables for an embedded cloud on the network of the hosts."""
+    return {
+        "embedded_cloud_state": state,
+        "embedded_cloud_path": str(MADE / "cloud"),
+        "embedded_cloud_venvs": str(VENVS),
+        "embedded_cloud_host": json.loads((MADE / "network.json").read_text())["gateway"],
+        "embedded_cloud_tls": True,
+    }
+
+
+def said_about(host: str, output: str) -> str:
+    """Return what a playbook that failed says about a host, without the line breaks and the doubled quotes of the screen."""
+    parts = re.findall(rf"^fatal: \[{host}\].*?(?=^\S*[\[A-Z]{{4}}|\Z)", output, re.MULTILINE | re.DOTALL)
+    assert parts, output
+    return " ".join(" ".join(parts).split()).replace("''", "'")
