@@ -54,7 +54,7 @@ class Case:
 
     def _ours(self, key: str) -> Cost:
         cost = self.bench.way("ours", key, **self.options)
-        self._note("unchanged", self.bench.way("ours", key, **self.options))
+        self._note("unchanged", self.bench.way("ours", key, bare=True, **self.options))
         self._note("list", self.bench.way("list_all", key))
         return cost
 
