@@ -93,7 +93,7 @@ class Bench:
             shutil.rmtree(path)
 
     def _measure(self, command: Sequence[str]) -> tuple[str, Cost]:
-        remote = {"TYPE": "s3", "PROVIDER": "Rclone", "ENDPOINT": self.endpoint, "ENV_AUTH": "true"}
+        remote = {"TYPE": "s3", "PROVIDER": "Rclone", "ENDPOINT": self.endpoint, "REGION": self.region, "ENV_AUTH": "true"}
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RCLONE_"))}
         environment |= {f"RCLONE_CONFIG_REMOTE_{name}": value for name, value in remote.items()}
         environment |= {"AWS_ACCESS_KEY_ID": self.key, "AWS_SECRET_ACCESS_KEY": self.secret, "AWS_REGION": self.region}
