@@ -1,0 +1,82 @@
+"""What a service of Dask does when it starts and stops: distributed calls this for a scheduler and for each nanny of a worker.
+
+systemd hears when the service is at work. A worker that is told to stop takes no new tasks, ends those that run, and
+hands its results to other workers, before its nanny ends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from contextlib import suppress
+from typing import Any
+
+from distributed import Nanny, Status
+from distributed.core import rpc
+
+POLL_SECONDS = 0.2
+logger = logging.getLogger("distributed.zarrstream")
+background: set[asyncio.Task[None]] = set()
+
+
+def tell_systemd(state: str) -> None:
+    """Send a state such as READY=1 to systemd, where it waits for one (sd_notify(3))."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.connect("\0" + address[1:] if address.startswith("@") else address)
+        channel.sendall(state.encode())
+
+
+async def tell_when_joined() -> None:
+    """Tell systemd as soon as every nanny of this process has a worker that the scheduler knows."""
+    nannies = list(Nanny._instances)  # distributed counts them nowhere else
+    while any(nanny.status != Status.running for nanny in nannies):
+        await asyncio.sleep(POLL_SECONDS)
+    tell_systemd("READY=1")
+
+
+async def dask_setup(server: Any) -> None:
+    """Begin to watch a nanny; a scheduler that has come this far listens already."""
+    if isinstance(server, Nanny):
+        task = asyncio.create_task(tell_when_joined())
+        background.add(task)
+        task.add_done_callback(background.discard)
+    else:
+        tell_systemd("READY=1")
+
+
+async def dask_teardown(server: Any) -> None:
+    """Retire the worker of a nanny, if it lives; a scheduler has nobody who could take over."""
+    if not isinstance(server, Nanny) or not server.worker_address or not server.is_alive():
+        return
+    seconds = float(os.environ.get("ZARRSTREAM_DRAIN_SECONDS", "0"))
+    try:
+        await asyncio.wait_for(retire(server, server.worker_address), seconds)
+    except TimeoutError:
+        logger.warning("%s still computes after %.0f s; what it computes will be begun anew elsewhere", server.worker_address, seconds)
+        with suppress(OSError, TimeoutError):
+            await asyncio.wait_for(move_results(server, server.worker_address), seconds)
+    except OSError as error:
+        logger.warning("No scheduler to retire %s with: %s", server.worker_address, error)
+
+
+async def retire(nanny: Nanny, worker: str) -> None:
+    """Take no new tasks, let those that run come to their end, and move what the worker alone holds."""
+    if not await move_results(nanny, worker):
+        return
+    async with rpc(worker, connection_args=nanny.connection_args) as peer:
+        while await peer.call_stack(keys=None):
+            await asyncio.sleep(POLL_SECONDS)
+    await move_results(nanny, worker)
+
+
+async def move_results(nanny: Nanny, worker: str) -> bool:
+    """Have what only this worker holds moved, and no more tasks given to it; False if nobody else is there to take over."""
+    retired = await nanny.scheduler.retire_workers(workers=[worker], close_workers=False, remove=False)
+    if not retired:
+        logger.warning("No other worker takes over what %s holds; it will be computed again", worker)
+    return bool(retired)
