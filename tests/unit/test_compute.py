@@ -9,7 +9,7 @@ import pytest
 from zarrstream.compute import marks
 from zarrstream.compute.host_keys import host_keys
 from zarrstream.compute.marks import Mark
-from zarrstream.compute.plan import ClusterPlan, Found, plan
+from zarrstream.compute.plan import ClusterPlan, Found, plan, shown
 from zarrstream.compute.resources import REMOVAL_ORDER, Resource, in_removal_order
 from zarrstream.compute.rules import as_declared, wanted_rules
 from zarrstream.compute.totals import totals_line
@@ -125,6 +125,23 @@ def test_rules_that_say_more_than_ours_are_removed_one_by_one() -> None:
         {"direction": "ingress", "ether_type": "IPv4", "protocol": "tcp", "port_range_min": 80, "port_range_max": 80,
          "remote_ip_prefix": "0.0.0.0/0"},
     )  # fmt: skip
+
+
+class Lazy(dict):
+    """Like Ansible's containers: nobody but Ansible makes one."""
+
+    def __init__(self, *_: Any) -> None:
+        raise NotImplementedError
+
+
+def test_a_plan_is_shown_whatever_containers_it_was_made_from() -> None:
+    found = []
+    for each in WHOLE:
+        found.append(Lazy.__new__(Lazy))
+        found[-1].update(each)
+    result = shown(planned(found, servers=SCALED))
+    assert [(type(each), each["name"]) for each in result["remove"]] == [(dict, NAMES[2])]
+    assert result["changes"]
 
 
 def test_a_left_over_address_is_used_first() -> None:

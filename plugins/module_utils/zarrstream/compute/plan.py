@@ -5,9 +5,8 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 from ..errors import Conflict, NotFound, ZarrstreamError
@@ -245,5 +244,15 @@ def _lines(wanted: Wanted, result: ClusterPlan) -> Iterable[str]:
 
 def shown(result: ClusterPlan) -> dict[str, Any]:
     """As the filter returns it, in lists and dictionaries alone."""
-    plain: dict[str, Any] = json.loads(json.dumps(asdict(result)))
-    return {**plain, "changes": result.changes, "summary": totals_line(result.totals)}
+    return {**_plain(result), "changes": result.changes, "summary": totals_line(result.totals)}
+
+
+def _plain(value: Any) -> Any:
+    """Not dataclasses.asdict, which makes containers of the class it finds: Ansible's lazy ones refuse to be made."""
+    if is_dataclass(value):
+        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return value
