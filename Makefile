@@ -20,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # These would win over the profile that the kit writes.
 unexport AWS_CA_BUNDLE AWS_PROFILE AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_ENDPOINT_URL
 
-.PHONY: help demo demo-down environment test-environment test lint unit integration e2e molecule cloud-up cloud-down cloud-status cloud-test e2e-cloud bench lock clean
+.PHONY: help demo demo-down environment test-environment test lint unit integration faults e2e molecule cloud-up cloud-down cloud-status cloud-test e2e-cloud bench lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -51,7 +51,7 @@ $(DEMO_DATA)/.ready: requirements/demo.lock | environment
 
 # The longest begins early. They wait for hosts, servers and downloads much of the time: two at once keep two cores busy, more only
 # hold each other up.
-STAGES := lint molecule integration e2e unit
+STAGES := lint molecule integration e2e faults unit
 test: test-environment ## All tests, two stages at a time; each is shown when it ends
 	@echo '==> Side by side, each shown when it ends: $(STAGES)'
 	@$(MAKE) -j 2 --output-sync=target $(STAGES)
@@ -68,6 +68,9 @@ unit: test-environment ## Unit tests: no server, seconds
 
 integration: test-environment ## Against the embedded cloud: real Keystone, real Swift, over TLS
 	@$(TEST_VENV)/bin/python -m pytest -q -n 2 --dist loadfile tests/integration
+
+faults: test-environment ## Everything that can go wrong between writer, checker and store; FAULTS_SEED=N repeats the kills
+	@$(TEST_VENV)/bin/python -m pytest -q tests/faults
 
 e2e: test-environment ## The demo, twice, and the tutorial's own steps
 	@$(TEST_VENV)/bin/python -m pytest -q tests/e2e

@@ -328,30 +328,6 @@ def test_a_reader_sees_nothing_until_everything_is_there(
     assert seen == [None] * seen.count(None) + [True] * seen.count(True)
 
 
-def test_of_five_writers_one_wins(bucket: Bucket, source: Path) -> None:
-    wanted = [bucket.request(source, chunks={"time": number}) for number in (5, 10, 20, 25, 50)]
-    outcomes: dict[int, str] = {}
-    barrier = threading.Barrier(len(wanted))
-
-    def run(number: int) -> None:
-        barrier.wait()
-        try:
-            outcomes[number] = write_dataset(wanted[number]).action
-        except Conflict as error:
-            outcomes[number] = "conflict"
-            assert "another writer" in str(error) or "was written with other chunks" in str(error)  # noqa: PT017
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(len(wanted))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(outcomes.values()) == ["conflict"] * 4 + ["create"]
-    xr.testing.assert_identical(bucket.open(), decoded(source))
-    winner = next(number for number, outcome in outcomes.items() if outcome == "create")
-    assert not write_dataset(wanted[winner]).changed
-
-
 @BOTH
 def test_the_next_run_sends_only_what_is_missing(bucket: Bucket, source: Path, zarr_format: Format) -> None:
     wanted = bucket.request(source, zarr_format=zarr_format, chunks={"time": 2}, verify="full")

@@ -1,0 +1,112 @@
+"""kill -9 in the middle of a write, an append and a replacement: row 2 of the table in docs/faults.md.
+
+The proxy kills the writer when a certain request passes that changes something: just before the server hears of it, or just after it
+has done it. FAULTS_SEED repeats the points of a run, FAULTS_POINTS says how many there are for each of the three.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import uuid
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faults import writers
+from faults.actions import call
+from faults.places import Place
+from faults.proxy import Exchange, FaultProxy, Rule
+from zarrstream import marker
+from zarrstream.manifest import WRITING
+from zarrstream.write import write_dataset
+
+POINTS = int(os.environ.get("FAULTS_POINTS") or 7)  # of each
+SEED = int(os.environ.get("FAULTS_SEED") or random.randrange(10**6))
+CHANGING, STEPS = "PUT|POST|DELETE", "^(?!.*/(journal|alive)/)"  # those two come when time has gone by
+QUICK = {"SETTLE": 0.02}  # nobody else writes here
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is killed: the sources of the store before and after it, and the request."""
+
+    before: str | None
+    source: str
+    after: str
+    options: dict[str, Any]
+
+
+CASES = {
+    "create": Case(None, "air", "air", {}),
+    "append": Case("air", "more", "all", {"mode": "append", "append_dim": "time", "chunks": None}),
+    "replace": Case("air", "other", "other", {"mode": "replace"}),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_row_02_a_writer_is_killed(
+    place: Place, proxy: FaultProxy, sources: dict[str, Path], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    case, chooser = CASES[name], random.Random(f"{SEED} {name}")
+    monkeypatch.setattr(marker, "SETTLE", QUICK["SETTLE"])
+    template = _template(place, case, sources)
+    requests = _requests(_copy(place, template), proxy, case, sources)
+    states: Counter[str] = Counter()
+    kept = 0
+    for point in sorted(chooser.sample(range(1, requests + 1), min(POINTS, requests))):
+        after = chooser.random() < 0.5
+        told = f"FAULTS_SEED={SEED}: {name}, killed {'after' if after else 'before'} request {point} of {requests}"
+        here = _copy(place, template)
+        wanted = here.request(sources[case.source], **case.options)
+        assert _killed(proxy, wanted, point, after=after), told
+        candidates = {"old": sources[case.before]} if case.before else {}
+        state = here.shows(**candidates, new=sources[case.after])
+        assert state in ({"old", "new"} if name == "append" else {"old", "nothing", "new"}), told
+        states[state] += 1
+        marked = f"air.zarr.zarrstream/{WRITING}" in here.names()
+        result = here.converges(wanted, sources[case.after])
+        assert result.changed is (state != "new"), told
+        assert result.resumed is (marked and state != "new"), told
+        kept += result.objects_kept if result.changed and name != "append" else 0
+    print(f"FAULTS_SEED={SEED}: {name}, {requests} requests, readers saw {dict(states)}, {kept} objects kept")  # noqa: T201 - for -rP
+
+
+def _template(place: Place, case: Case, sources: dict[str, Path]) -> dict[str, bytes]:
+    """The objects of the store before."""
+    if case.before is None:
+        return {}
+    write_dataset(place.request(sources[case.before]))
+    return place.objects()
+
+
+def _copy(place: Place, objects: dict[str, bytes]) -> Place:
+    """Another place, with these objects."""
+    other = replace(place, key=f"{uuid.uuid4().hex[:12]}/air.zarr")
+    for name, data in objects.items():
+        other.put(name, data)
+    return other
+
+
+def _requests(place: Place, proxy: FaultProxy, case: Case, sources: dict[str, Path]) -> int:
+    """How many requests it takes when nobody kills it."""
+    proxy.misbehave()
+    writer = writers.start(place.request(sources[case.source], **case.options), **QUICK)
+    assert writer.outcome() in ("create", "append", "replace")
+    return proxy.count(CHANGING, STEPS)
+
+
+def _killed(proxy: FaultProxy, wanted: Any, point: int, *, after: bool) -> bool:
+    """Kill a writer at a request; whether it was killed."""
+    started: list[writers.Writer] = []
+
+    async def kill(exchange: Exchange) -> Any:
+        return await call(started[0].kill, after=after)(exchange)
+
+    proxy.misbehave(Rule(CHANGING, STEPS, kill, first=point))
+    started.append(writers.start(wanted, **QUICK))
+    outcome = started[0].outcome()
+    proxy.misbehave()
+    return outcome is None
