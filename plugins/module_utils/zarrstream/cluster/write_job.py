@@ -64,7 +64,6 @@ class WriteJob(Job):
             block = Block(name, region, memory)
             check_block(self.encoder, self.spec["documents"], block, values, self.spec["zarr_format"])
             self.kept.update({key: Stored(*record) for key, record in kept.items()})
-            self.watch.check()
             array = self.arrays[name]
             array[tuple(slice(start, stop) for start, stop in region)] = values
             keys = list(block_keys(array, name, region))
@@ -113,9 +112,16 @@ class WriteJob(Job):
                 )
                 raise WriteError(text, store=self.place.url)
             check_alone(self.objects, marker)
-            self.watch = Watch(self.objects, marker, settled=True)  # the host has waited
+            watch = Watch(self.objects, marker, settled=True)  # the host has waited
             self.kept: dict[str, Stored] = {}
             self.stored: dict[str, Stored] = {}
-            store = staged_store(self.objects, self.spec["documents"], where=self.where, on_stored=self.stored.__setitem__, kept=self.kept)
+            store = staged_store(
+                self.objects,
+                self.spec["documents"],
+                where=self.where,
+                on_stored=self.stored.__setitem__,
+                kept=self.kept,
+                ready=watch.check,
+            )
             self.arrays = {name: open_staged(store, name, self.spec["zarr_format"]) for name in self.spec["arrays"]}
             self._joined = True
