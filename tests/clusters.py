@@ -73,12 +73,15 @@ def make_certificates(folder: Path, days: int = 3) -> Certificates:
 @contextmanager
 def local_cluster(certificates: Certificates | None, **options: Any) -> Iterator[Any]:
     """A LocalCluster of worker processes with nannies; without certificates it does not encrypt."""
+    from dask import config
     from distributed import LocalCluster
 
     kind = "tls" if certificates else "tcp"
     wanted = {"n_workers": 2, "threads_per_worker": 1, "memory_limit": "1GiB", "dashboard_address": "127.0.0.1:0", **options}
     security = certificates.security() if certificates else None
-    with LocalCluster(host=f"{kind}://127.0.0.1", processes=True, security=security, **wanted) as cluster:
+    # On a busy machine a killed worker takes longer to come back than the cluster waits before it gives its place up.
+    patient = config.set({"distributed.deploy.lost-worker-timeout": "600s"})
+    with patient, LocalCluster(host=f"{kind}://127.0.0.1", processes=True, security=security, **wanted) as cluster:
         yield cluster
 
 

@@ -193,6 +193,7 @@ class Work:
             verification = self._verify()
             if self.cluster:
                 self.cluster.close()  # nothing of this write is at work any more when readers may find it
+                self.objects.sweep()  # what a killed worker has left half-written
             reporter.begin("publishing")
             self.publish(marker)
         except ZarrstreamError as error:
