@@ -60,7 +60,7 @@ class Site:
         variables = {
             "zarr_cloud": CLOUD,
             "zarr_profile": "lab",
-            "zarr_profile_file": str(self.folder / "aws" / "config"),
+            "zarr_profile_file": "~/.aws/config",
             "zarr_stack_path": "/opt/zarrstream",
             "zarr_buckets": [{"name": self.bucket, "public": True}],
             "zarr_datasets": [
