@@ -107,6 +107,16 @@ def test_a_chunk_that_was_stored_without_its_filters_is_read_so(tmp_path: Path) 
     assert safe(path, "v").tolist() == values.tolist()
 
 
+@pytest.mark.parametrize("dtype", ["i2", "f4", "f8"])
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_checksum_that_was_shuffled_with_the_values_is_no_trouble(tmp_path: Path, dtype: str, size: int) -> None:
+    path, values = tmp_path / "a.nc", np.arange(size, dtype=dtype)
+    with netCDF4.Dataset(path, "w") as file:
+        file.createDimension("x", size)
+        file.createVariable("v", dtype, ("x",), chunksizes=(size,), zlib=True, shuffle=True, fletcher32=True)[:] = values
+    assert find_chunked(str(path))["v"].read(((0, size),), LOCK).tolist() == values.tolist()
+
+
 @pytest.mark.parametrize(
     ("make", "why"),
     [

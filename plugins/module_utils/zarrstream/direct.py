@@ -192,11 +192,7 @@ def _undone(number: int, element: int, data: Any, expected: int) -> Any:
     if number == _DEFLATE:
         return zlib.decompress(data, bufsize=expected + 1)
     if number == _SHUFFLE:
-        from numcodecs import Shuffle
-
-        if len(data) % element:
-            raise ValueError("a chunk is no whole number of elements")
-        return Shuffle(element).decode(data) if element > 1 else data
+        return _unshuffled(element, data) if element > 1 else data
     if number == _FLETCHER32:
         from numcodecs import Fletcher32
 
@@ -204,6 +200,16 @@ def _undone(number: int, element: int, data: Any, expected: int) -> Any:
     from numcodecs import Zstd
 
     return Zstd().decode(data)
+
+
+def _unshuffled(element: int, data: Any) -> Any:
+    """Whole elements are shuffled, a rest stays at the end: NetCDF applies Fletcher32 first, whose four bytes may be one."""
+    from numcodecs import Shuffle
+
+    rest = len(data) % element
+    if not rest:
+        return Shuffle(element).decode(data)
+    return bytes(Shuffle(element).decode(data[:-rest])) + bytes(data[-rest:])
 
 
 def _region(key: tuple[int | slice, ...], shape: Shape) -> tuple[Region, tuple[Any, ...]]:
