@@ -99,6 +99,7 @@ lock: test-environment ## Resolve all environments anew, together
 	@$(LOCK) --upgrade -o requirements/test.lock requirements/test.in
 	@$(LOCK) -c requirements/test.lock -o requirements/controller.lock requirements/controller.in
 	@$(LOCK) -c requirements/test.lock -o roles/zarr_stack/files/requirements.lock roles/zarr_stack/files/requirements.in
+	@$(LOCK) --upgrade -c roles/zarr_stack/files/requirements.lock -o roles/notebook/files/requirements.lock roles/notebook/files/requirements.in
 	@$(LOCK) -c requirements/test.lock -o requirements/bench.lock requirements/bench.in
 	@$(LOCK) --upgrade -o requirements/demo.lock requirements/demo.in
 

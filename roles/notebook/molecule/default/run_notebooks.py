@@ -1,0 +1,74 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Run notebooks as a browser does: the server starts a kernel for each, and executes its cells one after the other.
+
+nbclient would start kernels of its own, outside of the sandbox of the server.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import websocket
+
+TOKEN = {"Authorization": "token " + Path("/etc/zarrstream-notebook/token").read_text()}
+
+
+def ask(url: str, method: str = "GET") -> bytes:
+    """Return what the server answers."""
+    with urllib.request.urlopen(urllib.request.Request(url, method=method, headers=TOKEN), timeout=60) as answer:
+        return answer.read()
+
+
+@contextmanager
+def kernel(server: str) -> Iterator[websocket.WebSocket]:
+    """The channels of a kernel that the server has started."""
+    found = json.loads(ask(f"{server}/api/kernels", "POST"))["id"]
+    try:
+        channels = websocket.create_connection(f"{server.replace('http', 'ws', 1)}/api/kernels/{found}/channels", header=TOKEN, timeout=120)
+        yield channels
+        channels.close()
+    finally:
+        ask(f"{server}/api/kernels/{found}", "DELETE")
+
+
+def execute(channels: websocket.WebSocket, code: str) -> list[dict[str, Any]]:
+    """Execute a cell and return what it shows; an error in it ends this program."""
+    header = {"msg_id": uuid.uuid4().hex, "msg_type": "execute_request", "version": "5.3", "session": "", "username": "", "date": ""}
+    content = {"code": code, "silent": False, "allow_stdin": False}
+    channels.send(json.dumps({"channel": "shell", "header": header, "parent_header": {}, "metadata": {}, "content": content}))
+    shown = []
+    while True:
+        message = json.loads(channels.recv())
+        if message["parent_header"].get("msg_id") != header["msg_id"] or message["channel"] != "iopub":
+            continue
+        kind, content = message["header"]["msg_type"], message["content"]
+        if kind == "error":
+            sys.exit("\n".join(["in the cell", code, *content["traceback"]]))
+        if kind in ("execute_result", "display_data"):
+            shown.append(content["data"])
+        if kind == "status" and content["execution_state"] == "idle":
+            return shown
+
+
+def main(server: str, *notebooks: str) -> None:
+    """Run the notebooks; say what each cell showed, by its name, and what the dashboard does."""
+    shown = {}
+    for notebook in notebooks:
+        cells = json.loads(ask(f"{server}/api/contents/{notebook}"))["content"]["cells"]
+        with kernel(server) as channels:
+            for cell in cells:
+                if cell["cell_type"] == "code":
+                    shown[cell["id"]] = json.dumps(execute(channels, "".join(cell["source"])))
+    json.dump({**shown, "dashboard": ask(f"{server}/proxy/8787/status").decode()}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
