@@ -47,3 +47,16 @@ def said_about(host: str, output: str) -> str:
     parts = re.findall(rf"^fatal: \[{host}\].*?(?=^\S*[\[A-Z]{{4}}|\Z)", output, re.MULTILINE | re.DOTALL)
     assert parts, output
     return " ".join(" ".join(parts).split()).replace("''", "'")
+
+
+def failed_part(output: str, lines: int = 80) -> str:
+    """Return what is to be read first of a program that failed: from the last failed task to Molecule's cleaning up, or the last lines.
+
+    Whoever shows a failed test cuts its end off, and a scenario says much before it fails, and the journals of its hosts after that.
+    """
+    said = re.split(r"^.*> (?:destroy|cleanup)\] Executing$", output, maxsplit=1, flags=re.MULTILINE)[0].splitlines()
+    failures = [number for number, line in enumerate(said) if re.match(r"(fatal|failed): \[|\[ERROR\]", line)]
+    tasks = [number for number, line in enumerate(said[: failures[-1]] if failures else []) if line.startswith("TASK [")]
+    begin = tasks[-1] if tasks else max(len(said) - lines, 0)
+    stages = [line for line in said[:begin] if line.endswith("] Executing")]
+    return "\n".join([*stages[-1:], *said[begin:]])

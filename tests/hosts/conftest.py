@@ -7,6 +7,7 @@ from __future__ import annotations
 import fcntl
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from running import HOSTS, ROOT, environment
+from running import HOSTS, ROOT, environment, failed_part
+
+SAID = ROOT / "build" / "said"
 
 
 @dataclass(frozen=True)
@@ -27,9 +30,13 @@ class Outcome:
     seconds: float
 
     def require(self) -> None:
-        """Fail the test with all that was said where the program failed."""
+        """Fail the test where the program failed, with the part of its output that says why; a file keeps the whole."""
         if self.returncode:
-            pytest.fail(f"{self.command} failed with {self.returncode}\n{self.output}", pytrace=False)
+            SAID.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile("w", dir=SAID, prefix="failed-", suffix=".log", delete=False) as file:
+                file.write(self.output)
+            name = f"{self.command} failed with {self.returncode}"
+            pytest.fail(f"{name}; all it said is in {file.name}\n{failed_part(self.output)}", pytrace=False)
 
 
 def run(command: list[str | Path], folder: Path = ROOT, **variables: str) -> Outcome:
