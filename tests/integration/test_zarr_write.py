@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -243,13 +242,14 @@ def test_bad_requests_send_nothing(bucket: Bucket, source: Path, tmp_path: Path)
 
 
 WRITER = """
-    import asyncio, sys
+    import asyncio, itertools
     from zarrstream.store import Objects
     from zarrstream.write import WriteRequest, write_dataset
     wanted = {wanted!r}
     put_async = Objects.put_async
+    pauses = itertools.chain(({pause} * 1.1**number for number in range({growing})), itertools.repeat({pause} * 1.1 ** {growing}))
     async def slow(self, key, data):
-        await asyncio.sleep({pause})
+        await asyncio.sleep(next(pauses))
         await put_async(self, key, data)
     Objects.put_async = slow
     print("ready", flush=True)
@@ -257,25 +257,33 @@ WRITER = """
 """
 
 
-def start_writer(wanted: WriteRequest, pause: float) -> subprocess.Popen[str]:
-    program = textwrap.dedent(WRITER.format(wanted=wanted, pause=pause))
+def start_writer(wanted: WriteRequest, pause: float, growing: int = 0) -> subprocess.Popen[str]:
+    """Start a writer that sends each object after a pause, in seconds, and the first ``growing`` ones each a tenth later than the last."""
+    program = textwrap.dedent(WRITER.format(wanted=wanted, pause=pause, growing=growing))
     environment = {**os.environ, "PYTHONPATH": str(CORE), "PYTHONWARNINGS": "ignore"}
     return subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, text=True)
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
+def kill_writer(wanted: WriteRequest, when: Callable[[], bool]) -> None:
+    """Start a writer and kill it as soon as the condition holds: one that gets slower, so that no busy machine lets it end before."""
+    with start_writer(wanted, 0.4, growing=50) as writer:
+        try:
+            wait_for(when)
+        finally:
+            writer.kill()
+
+
 @BOTH
 def test_a_killed_writer_leaves_no_store_and_the_next_run_makes_it(bucket: Bucket, source: Path, zarr_format: Format) -> None:
     wanted = bucket.request(source, zarr_format=zarr_format, chunks={"time": 2})
-    with start_writer(wanted, 0.4) as writer:
-        wait_for(lambda: sum("/air/" in key for key in entries(bucket)) > 10)
-        writer.send_signal(signal.SIGKILL)
+    kill_writer(wanted, lambda: sum("/air/" in key for key in entries(bucket)) > 10)
     left = entries(bucket)
     assert f"air.zarr.zarrstream/{WRITING}" in left
     assert not any(key.endswith(("zarr.json", ".zgroup", ".zarray", ".zmetadata")) for key in left)
@@ -331,9 +339,7 @@ def test_a_reader_sees_nothing_until_everything_is_there(
 @BOTH
 def test_the_next_run_sends_only_what_is_missing(bucket: Bucket, source: Path, zarr_format: Format) -> None:
     wanted = bucket.request(source, zarr_format=zarr_format, chunks={"time": 2}, verify="full")
-    with start_writer(wanted, 0.4) as writer:
-        wait_for(lambda: sum("/journal/" in key for key in entries(bucket)) > 1)
-        writer.send_signal(signal.SIGKILL)
+    kill_writer(wanted, lambda: sum("/journal/" in key for key in entries(bucket)) > 1)
     left = {key: entry["LastModified"] for key, entry in entries(bucket).items() if key.startswith("air.zarr/")}
     told = preview(wanted)
     result = write_dataset(wanted)
@@ -349,9 +355,7 @@ def test_the_next_run_sends_only_what_is_missing(bucket: Bucket, source: Path, z
 
 def test_an_object_that_changed_meanwhile_is_sent_again(bucket: Bucket, source: Path) -> None:
     wanted = bucket.request(source, chunks={"time": 2})
-    with start_writer(wanted, 0.4) as writer:
-        wait_for(lambda: sum("/journal/" in key for key in entries(bucket)) > 1)
-        writer.send_signal(signal.SIGKILL)
+    kill_writer(wanted, lambda: sum("/journal/" in key for key in entries(bucket)) > 1)
     kept = preview(wanted).objects_kept
     noted = [json.loads(data)["objects"] for key, data in bucket.keys().items() if "/journal/" in key]
     victim = next(iter(noted[0]))
@@ -410,9 +414,7 @@ def test_a_replacement_that_was_killed_is_finished(bucket: Bucket, source: Path,
     write_dataset(bucket.request(source, zarr_format=zarr_format, chunks={"time": 2}))
     before = len(entries(bucket))
     wanted = bucket.request(other, zarr_format=zarr_format, chunks={"time": 2}, mode="replace")
-    with start_writer(wanted, 0.4) as writer:
-        wait_for(lambda: len(found := entries(bucket)) > before + 12 and any("/journal/" in key for key in found))
-        writer.send_signal(signal.SIGKILL)
+    kill_writer(wanted, lambda: len(found := entries(bucket)) > before + 12 and any("/journal/" in key for key in found))
     xr.testing.assert_identical(bucket.open(), decoded(source))
     result = write_dataset(wanted)
     assert (result.action, result.resumed, result.objects_kept > 0) == ("replace", True, True)
@@ -442,9 +444,7 @@ def test_an_append_that_was_killed_shows_the_old_store_and_is_finished(
             found = bucket.open()
             seen.append("old" if found.identical(old) else "new" if found.identical(new) else "mixture")
 
-    with start_writer(wanted, 0.4) as writer:
-        wait_for(lambda: len(found := entries(bucket)) > before + 15 and any("/journal/" in key for key in found))
-        writer.send_signal(signal.SIGKILL)
+    kill_writer(wanted, lambda: len(found := entries(bucket)) > before + 15 and any("/journal/" in key for key in found))
     reader = threading.Thread(target=look)
     reader.start()
     try:
