@@ -17,6 +17,8 @@ from distributed import Nanny, Status
 from distributed.core import rpc
 
 POLL_SECONDS = 0.2
+# What a worker says to its nanny when its connection to the scheduler has broken.
+LOST_SCHEDULER = "worker-handle-scheduler-connection-broken"
 logger = logging.getLogger("distributed.zarrstream")
 background: set[asyncio.Task[None]] = set()
 
@@ -39,9 +41,27 @@ async def tell_when_joined() -> None:
     tell_systemd("READY=1")
 
 
+def keep_its_worker(nanny: Nanny) -> None:
+    """Let a nanny replace a worker that has lost the scheduler, as it replaces one that was killed.
+
+    distributed takes the loss for the end of the cluster, and the nanny goes with its worker. If only that one connection broke, the
+    host would be short of a worker for as long as its others live, and a start would wait for it in vain.
+    """
+    go_too = nanny.handlers["close_gracefully"]
+
+    def close_gracefully(reason: str = "nanny-close-gracefully") -> None:
+        if reason == LOST_SCHEDULER:
+            logger.warning("%s has lost the scheduler and is replaced", nanny.worker_address)
+        else:
+            go_too(reason=reason)
+
+    nanny.handlers["close_gracefully"] = close_gracefully
+
+
 async def dask_setup(server: Any) -> None:
     """Begin to watch a nanny; a scheduler that has come this far listens already."""
     if isinstance(server, Nanny):
+        keep_its_worker(server)
         task = asyncio.create_task(tell_when_joined())
         background.add(task)
         task.add_done_callback(background.discard)

@@ -1,0 +1,70 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the services of Dask do besides Dask, with real processes on this machine; Molecule has them under systemd."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import pytest
+from clusters import Certificates, Daemons, make_certificates
+
+HOOKS = Path(__file__).resolve().parents[2] / "roles" / "dask_service" / "files" / "service_hooks.py"
+SECONDS = 120
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Certificates:
+    return make_certificates(tmp_path / "tls")
+
+
+@pytest.fixture
+def service(certificates: Certificates, tmp_path: Path) -> Iterator[Daemons]:
+    """A scheduler, and a service with two workers and their nannies, who cannot import this module."""
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    daemons = Daemons(certificates, tmp_path)
+    try:
+        daemons.start("scheduler")
+        daemons.start("worker", "--nanny", "--nworkers", "2", "--memory-limit", "1GiB", "--preload-nanny", str(HOOKS))
+        yield daemons
+    finally:
+        daemons.stop()
+        cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+
+
+def processes(client: Any) -> set[int]:
+    """Those of the workers; of one that goes just now there is none."""
+    return {process for process in client.run(os.getpid, on_error="return").values() if isinstance(process, int)}
+
+
+def cut_off(dask_worker: Any) -> None:
+    """Break the connection over which a worker and the scheduler talk."""
+    dask_worker.batched_stream.comm.abort()
+
+
+def wait_for_two_without(client: Any, gone: set[int]) -> None:
+    """Until there are two workers, none of them in one of those processes."""
+    ends = time.monotonic() + SECONDS
+    while len(found := processes(client)) != 2 or found & gone:
+        assert time.monotonic() < ends, f"{found} without {gone}"
+        time.sleep(0.5)
+
+
+def test_a_worker_that_loses_the_scheduler_is_replaced(service: Daemons, certificates: Certificates) -> None:
+    """The host has as many workers as before, though the other one of its service goes on."""
+    from distributed import Client
+
+    with Client(service.address, security=certificates.security(), timeout=SECONDS) as client:
+        client.wait_for_workers(2, timeout=SECONDS)
+        victim = min(client.scheduler_info(n_workers=-1)["workers"])
+        process = client.run(os.getpid, workers=[victim])[victim]
+        others = processes(client) - {process}
+        client.run(cut_off, workers=[victim], on_error="return")
+        wait_for_two_without(client, {process})
+        assert others < processes(client), "the other worker has nothing to do with it"
