@@ -86,18 +86,20 @@ def local_cluster(certificates: Certificates | None, **options: Any) -> Iterator
 
 
 class Daemons:
-    """A scheduler and a worker as services run them, to be killed and started again."""
+    """A scheduler and a worker as services run them, to be killed and started again; without certificates they do not encrypt."""
 
-    def __init__(self, certificates: Certificates, folder: Path) -> None:
+    def __init__(self, certificates: Certificates | None, folder: Path) -> None:
         self.port, self.folder = ports.free_ports(1)[0], folder
-        self.address = f"tls://127.0.0.1:{self.port}"
-        files = certificates.files
-        self._tls = ["--tls-ca-file", files["ca_file"], "--tls-cert", files["cert"], "--tls-key", files["key"]]
+        self.protocol = "tls" if certificates else "tcp"
+        self.address = f"{self.protocol}://127.0.0.1:{self.port}"
+        files = certificates.files if certificates else {}
+        options = {"ca_file": "--tls-ca-file", "cert": "--tls-cert", "key": "--tls-key"}
+        self._tls = [word for name, file in files.items() for word in (options[name], file)]
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str, *arguments: str, **environment: str) -> None:
         """Start ``scheduler``, or a worker of any other name, with arguments of its own."""
-        own = ["--host", "127.0.0.1", "--port", str(self.port), "--protocol", "tls"] if name == "scheduler" else [self.address]
+        own = ["--host", "127.0.0.1", "--port", str(self.port), "--protocol", self.protocol] if name == "scheduler" else [self.address]
         if name != "scheduler":
             own += ["--host", "127.0.0.1", "--nthreads", "1", "--no-nanny", "--name", name, "--local-directory", str(self.folder)]
         kind = "scheduler" if name == "scheduler" else "worker"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 from xml.etree import ElementTree as Xml
 
 import pytest
+import yaml
 from clusters import Certificates, Daemons, make_certificates
 from ports import free_ports
 
@@ -190,7 +192,21 @@ def test_a_cluster_without_a_worker_fails_clean(module: Any, cluster: Daemons, c
     assert {name for name, check in checks.items() if check["status"] == "failed"} == {"joined"}
 
 
-def test_says_why_there_is_no_contact(module: Any, cluster: Daemons, certificates: Certificates, folder: Path) -> None:
+@pytest.fixture
+def expired_scheduler(certificates: Certificates, tmp_path: Path) -> Iterator[str]:
+    """The address of one whose certificate ended yesterday."""
+    daemons = Daemons(certificates, tmp_path)
+    try:
+        daemons.start("scheduler", ON_LOOPBACK, "--tls-cert", certificates.named("expired")["cert"])
+        daemons.wait_for("scheduler", "Scheduler at:")
+        yield daemons.address
+    finally:
+        daemons.stop()
+
+
+def test_says_why_there_is_no_contact(
+    module: Any, cluster: Daemons, certificates: Certificates, folder: Path, expired_scheduler: str
+) -> None:
     strangers = make_certificates(folder / "strangers").files
 
     def refused(scheduler: str | None, tls: dict[str, str] | None = None) -> str:
@@ -202,6 +218,48 @@ def test_says_why_there_is_no_contact(module: Any, cluster: Daemons, certificate
     assert "scheduler_tls.ca_file does not vouch for" in refused(cluster.address, {**good, "ca_file": strangers["ca_file"]})
     assert "refuses this host's certificate: unknown ca" in refused(cluster.address, {**strangers, "ca_file": good["ca_file"]})
     assert "refuses this host's certificate: certificate expired" in refused(cluster.address, certificates.named("expired"))
+    assert "certificate has expired. Name the CA of its cluster, or renew its certificate" in refused(expired_scheduler, good)
     assert "If it speaks TLS, write tls://" in refused(cluster.address.replace("tls", "tcp"))
     assert "scheduler is '10.0.0.5': write tls://host:port" in refused("10.0.0.5")
     assert "scheduler is not set, and the configuration of Dask on this host names none" in refused(None)
+
+
+@pytest.fixture
+def in_the_clear(profile: Path, tmp_path: Path) -> Iterator[Daemons]:
+    """A scheduler and a worker without TLS."""
+    daemons = Daemons(None, tmp_path)
+    try:
+        daemons.start("scheduler", ON_LOOPBACK)
+        start_worker(daemons, "here-0", PYTHONPATH=str(ROOT / "plugins" / "module_utils"), HOME=str(profile.parents[1]))
+        yield daemons
+    finally:
+        daemons.stop()
+
+
+def test_the_gate_without_tls_and_with_a_host_whose_workers_were_taken_away(
+    run_playbook: Any, in_the_clear: Daemons, tmp_path: Path
+) -> None:
+    """Who has chosen to do without TLS sees that it is missing and goes on; nobody waits for workers of a host that has none any more."""
+    (play,) = (play for play in yaml.safe_load((ROOT / "playbooks" / "dask.yml").read_text()) if play["name"] == "The proof")
+    del play["vars"]
+    play["tasks"][0]["ansible.builtin.include_tasks"] = str(ROOT / "playbooks" / "tasks" / "prove_cluster.yml")
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
+    (tmp_path / "group_vars").symlink_to(ROOT / "playbooks" / "group_vars")
+    (tmp_path / "current").symlink_to(sys.prefix)
+    site = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "zarr_stack_path": str(tmp_path),
+        "dask_insecure_tcp_without_encryption": True,
+        "dask_address": "127.0.0.1",
+        "dask_scheduler_port": in_the_clear.port,
+        "zarr_buckets": [{"name": BUCKET}],
+        "zarr_profile": "zarr",
+    }
+    workers = {"here": {}, "gone": {"dask_worker_state": "absent"}}
+    groups = {"dask_scheduler": {"hosts": {"head": {}}}, "dask_workers": {"hosts": workers}}
+    inventory = tmp_path / "hosts.json"
+    inventory.write_text(json.dumps({"all": {"vars": site, "children": groups}}))
+    done = run_playbook(tmp_path / "play.yml", inventory=inventory)
+    assert re.search(r"^ *-? *'?tls +FAILED", done.stdout, re.MULTILINE), done.output
+    assert re.search(r"joined +ok +1 worker", done.stdout), done.output
