@@ -37,6 +37,8 @@ KEYPAIR = thing("keypair", created="")
         pytest.param([SERVER, thing("floating_ip", port_id="", created="2026-11-24T11:59:00")], {}, id="a young address"),
         pytest.param([SERVER, thing("port", device_id="gone")], {"port": "belongs to no server"}, id="a port"),
         pytest.param([SERVER, thing("floating_ip"), thing("port")], {}, id="in use"),
+        pytest.param([SERVER, thing("lease")], {"lease": "its run is long over"}, id="the lease of a run that was killed"),
+        pytest.param([SERVER, thing("lease", created="2026-11-24T11:59:00Z")], {}, id="the lease of a run that is at work"),
         pytest.param([thing("volume")], {"volume": "its cluster has no server"}, id="a volume"),
     ],
 )

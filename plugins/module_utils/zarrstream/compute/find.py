@@ -10,10 +10,11 @@ from typing import Any
 
 from . import marks
 from .host_keys import host_keys
-from .marks import Mark
+from .marks import Mark, lease_name
 from .resources import Resource
 
-_POLL_SECONDS = 3
+# Between two looks, at first and at most: what takes long is asked for less often.
+_PAUSE, _LONGEST_PAUSE, _GROWTH = 2.0, 10.0, 1.3
 
 
 class Finder:
@@ -21,6 +22,7 @@ class Finder:
 
     def __init__(self, conn: Any) -> None:
         self._conn = conn
+        self._ports: dict[str, str] = {}
         self.taken: dict[str, list[str]] = {}
 
     def resources(self, cluster: str | None = None) -> list[Resource]:
@@ -28,6 +30,11 @@ class Finder:
         project: str = self._conn.current_project_id
         found = [*self._of_neutron(project), *self._servers(), *self._named(), *self._volumes()]
         return [each for each in _with_addresses(found) if cluster in (None, each.cluster)]
+
+    def moving(self, cluster: str) -> list[str]:
+        """Servers of a cluster that are being built or deleted, by one request."""
+        servers = ((each.name, each.status, marks.of_metadata(each.metadata)) for each in self._conn.compute.servers())
+        return [name for name, status, mark in servers if mark and mark.cluster == cluster and status in _MOVING]
 
     def flavors(self) -> list[dict[str, Any]]:
         """Name, id, vcpus, ram (MiB) and disk (GiB) of each flavor."""
@@ -66,7 +73,9 @@ class Finder:
             if kind == "port":
                 self._ports = {each.device_id: each.id for each in entries if str(each.device_owner).startswith("compute:")}
             for entry, mark in self._marked(kind, entries, lambda each: marks.of_description(each.description)):
-                yield _resource(kind, entry, mark, _NEUTRON_DETAILS.get(kind, lambda _: {})(entry))
+                of_lease = kind == "security_group" and entry.name == lease_name(mark.cluster)
+                details = {} if of_lease else _NEUTRON_DETAILS.get(kind, lambda _: {})(entry)
+                yield _resource("lease" if of_lease else kind, entry, mark, details)
 
     def _servers(self) -> Iterator[Resource]:
         for entry, mark in self._marked("server", self._conn.compute.servers(), lambda each: marks.of_metadata(each.metadata)):
@@ -131,7 +140,9 @@ def _with_addresses(resources: list[Resource]) -> list[Resource]:
 
 def settled(finder: Finder, cluster: str, seconds: float) -> list[Resource]:
     """The cluster's things when no server of it is being built or deleted any more, or when the time is over."""
-    return _until(lambda: finder.resources(cluster), lambda found: not any(_moving(each) for each in found), seconds)
+    if seconds:
+        _until(lambda: finder.moving(cluster), lambda moving: not moving, seconds)
+    return finder.resources(cluster)
 
 
 def console_keys(conn: Any, servers: Iterable[Resource], seconds: float) -> dict[str, list[str]]:
@@ -148,14 +159,14 @@ def console_keys(conn: Any, servers: Iterable[Resource], seconds: float) -> dict
     return _until(look, lambda keys: all(keys.values()), seconds)
 
 
-def _moving(resource: Resource) -> bool:
-    return resource.kind == "server" and resource.details["status"] in ("BUILD", "DELETED", "REBUILD", "RESIZE", "UNKNOWN")
+_MOVING = ("BUILD", "DELETED", "REBUILD", "RESIZE", "UNKNOWN")
 
 
 def _until(look: Callable[[], Any], enough: Callable[[Any], bool], seconds: float) -> Any:
-    end = time.monotonic() + seconds
+    end, pause = time.monotonic() + seconds, _PAUSE
     while True:
         found = look()
         if enough(found) or time.monotonic() >= end:
             return found
-        time.sleep(_POLL_SECONDS)
+        time.sleep(min(pause, max(0.0, end - time.monotonic())))
+        pause = min(pause * _GROWTH, _LONGEST_PAUSE)

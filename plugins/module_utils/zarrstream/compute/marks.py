@@ -35,6 +35,11 @@ class Mark:
         return " ".join([KIT, *(f"{name}={value}" for name, value in asdict(self).items() if value)])
 
 
+def lease_name(cluster: str) -> str:
+    """The name of the security group that says who is changing a cluster."""
+    return f"{KIT}-{cluster}.lease"
+
+
 def of_metadata(metadata: Mapping[str, str] | None) -> Mark | None:
     """The mark of a server or a volume; None on what the kit did not make."""
     return _mark({key.removeprefix(f"{KIT}_"): str(value) for key, value in (metadata or {}).items() if key.startswith(f"{KIT}_")})
@@ -42,8 +47,13 @@ def of_metadata(metadata: Mapping[str, str] | None) -> Mark | None:
 
 def of_description(description: str | None) -> Mark | None:
     """The mark of what Neutron holds; None on what the kit did not make."""
+    return _mark(fields_of_description(description))
+
+
+def fields_of_description(description: str | None) -> dict[str, str]:
+    """All that a description of ours says; nothing for one of somebody else's."""
     found = _DESCRIPTION.match(description or "")
-    return _mark(dict(each.split("=", 1) for each in found[1].split())) if found else None
+    return dict(each.split("=", 1) for each in found[1].split()) if found else {}
 
 
 def of_name(name: str) -> Mark | None:

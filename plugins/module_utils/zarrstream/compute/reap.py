@@ -45,6 +45,8 @@ def _left_over(thing: Thing, things: list[Thing], now: datetime.datetime, grace_
     ids = {each["id"] for each in things if each["kind"] == "server"}
     if thing["kind"] == "port" and thing["device_id"] not in ids and not _is_young(thing, now, grace_hours):
         return "belongs to no server"
+    if thing["kind"] == "lease" and not _is_young(thing, now, grace_hours):
+        return "its run is long over"
     return ""
 
 

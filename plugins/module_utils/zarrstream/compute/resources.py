@@ -7,9 +7,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-# A router goes before the subnet it serves; a security group after the servers that use it.
+# A router goes before the subnet it serves; a security group after the servers that use it; a lease when all is done.
 REMOVAL_ORDER = (
-    "server", "floating_ip", "port", "volume", "server_group", "router", "subnet", "network", "security_group", "keypair",
+    "server", "floating_ip", "port", "volume", "server_group", "router", "subnet", "network", "security_group", "keypair", "lease",
 )  # fmt: skip
 
 
