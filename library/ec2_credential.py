@@ -42,6 +42,13 @@ options:
   secret_key:
     description: The secret of O(access_key).
     type: str
+  revoke:
+    description:
+      - With O(state=absent), access keys of pairs of this login to revoke, rather than the pair in the profile, which stays as it is.
+      - Nothing but RV(action), RV(revoked) and C(changed) is returned then.
+    type: list
+    elements: str
+    default: []
   endpoint_url:
     description:
       - The S3 endpoint, without V(/swift/v1).
@@ -87,6 +94,12 @@ EXAMPLES = r"""
     cloud: jetstream2
     access_key: "{{ vaulted_access_key }}"
     secret_key: "{{ vaulted_secret_key }}"
+
+- name: Revoke a pair that nobody uses any more
+  zarrstream.platform.ec2_credential:
+    cloud: jetstream2
+    state: absent
+    revoke: [0123456789abcdef0123456789abcdef]
 
 - name: Revoke the keys and remove the profile
   zarrstream.platform.ec2_credential:
@@ -163,7 +176,7 @@ from ansible_collections.openstack.cloud.plugins.module_utils.openstack import O
 from ..module_utils.zarrstream import profile_file
 from ..module_utils.zarrstream.ec2 import Change, Outcome, SignedRequest, endpoint_from, find
 from ..module_utils.zarrstream.ec2_plan import Pair, Wanted, plan
-from ..module_utils.zarrstream.errors import ZarrstreamError
+from ..module_utils.zarrstream.errors import BadRequest, ZarrstreamError
 from ..module_utils.zarrstream.keystone import Ec2Keys, login, services
 from ..module_utils.zarrstream.libraries import missing_libraries_named
 from ..module_utils.zarrstream.profile_text import ProfileSettings, check_name
@@ -178,6 +191,7 @@ class Ec2CredentialModule(OpenStackModule):
         "rotate": {"type": "bool", "default": False},
         "access_key": {"type": "str", "no_log": False},
         "secret_key": {"type": "str", "no_log": True},
+        "revoke": {"type": "list", "elements": "str", "default": [], "no_log": False},
         "endpoint_url": {"type": "str"},
         "region": {"type": "str"},
         "ca_bundle": {"type": "path"},
@@ -188,11 +202,23 @@ class Ec2CredentialModule(OpenStackModule):
         try:
             with missing_libraries_named():
                 check_name(self.params["profile"])
+                if self.params["revoke"]:
+                    self.exit_json(**self.revoke())
                 with profile_file.locked(self.params["config_file"], make=self.params["state"] == "present" and not self.check_mode):
                     result = self.ensure()
         except ZarrstreamError as error:
             self.fail_json(msg=str(error), **{"profile": self.params["profile"], **error.details})
         self.exit_json(**result)
+
+    def revoke(self):
+        """Revoke pairs by their access keys; the profile has no part in it."""
+        wanted = self.params["revoke"]
+        if self.params["state"] == "present":
+            raise BadRequest("revoke goes with state=absent: a run makes keys, or revokes some.")
+        keys = Ec2Keys(self.conn, login(self.conn))
+        known = keys.project_of if self.check_mode else keys.delete
+        revoked = [each for each in wanted if known(each)]
+        return {"changed": bool(revoked), "action": "revoked" if revoked else "none", "revoked": revoked}
 
     def ensure(self):
         """Find, plan, apply."""
