@@ -20,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # These would win over the profile that the kit writes.
 unexport AWS_CA_BUNDLE AWS_PROFILE AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_ENDPOINT_URL
 
-.PHONY: help demo demo-down environment test-environment test lint unit integration faults e2e molecule cloud-up cloud-down cloud-status cloud-test e2e-cloud bench lock clean
+.PHONY: help demo demo-down environment test-environment test lint unit integration faults e2e molecule cloud-up cloud-down cloud-status cloud-test e2e-cloud cloud-faults bench lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -104,7 +104,10 @@ lock: test-environment ## Resolve all environments anew, together
 	@$(LOCK) --upgrade -o requirements/demo.lock requirements/demo.in
 
 e2e-cloud: cloud-up ## From an empty project on the compute cloud to a published data set and back; prints the time line
-	@$(TEST_VENV)/bin/python -m pytest -q -s tests/e2e_cloud
+	@$(TEST_VENV)/bin/python -m pytest -q -s tests/e2e_cloud/test_site.py
+
+cloud-faults: cloud-up ## What goes wrong while machines are made, on the compute cloud; and how many requests are sent for 1, 3 and 10
+	@$(TEST_VENV)/bin/python -m pytest -v -s tests/e2e_cloud/test_faults.py tests/e2e_cloud/test_calls.py
 
 clean: ## Leave the checkout as cloned; stops the embedded cloud first
 	@[ ! -x $(VENV)/bin/ansible-playbook ] || $(PLAYBOOK) playbooks/embedded_cloud.yml -e embedded_cloud_state=absent

@@ -5,12 +5,15 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -21,7 +24,7 @@ import openstack
 import yaml
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-CLOUD = "embedded"
+CLOUD = os.environ.get("OS_CLOUD") or "embedded"
 RECAP = re.compile(r"^(\S+) +: ok=\d+ +changed=(\d+) +unreachable=(\d+) +failed=(\d+)", re.MULTILINE)
 STAMP = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ .*?\| PLAY (?:\[(.*)\]|RECAP)")
 
@@ -35,6 +38,11 @@ class Run:
     changed: int
     stages: dict[str, int]
 
+    @property
+    def said(self) -> str:
+        """The output in one line, however it was broken."""
+        return " ".join(self.output.split())
+
 
 def clouds_file() -> Path:
     """clouds.yaml of the running cloud: of this checkout, or the one that OS_CLIENT_CONFIG_FILE names."""
@@ -47,7 +55,9 @@ class Site:
     def __init__(self, folder: Path, cluster: str, workers: int, source: bytes) -> None:
         self.folder, self.cluster = folder, cluster
         self.inventory = folder / "inventory"
+        self.sockets = Path(tempfile.mkdtemp(prefix="e2e-", dir="/tmp"))
         self.bucket = f"{cluster}-data"
+        self._count, self._logs = 0, dict[int, Path]()
         shutil.copytree(CHECKOUT / "inventory" / "jetstream2", self.inventory)
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "key"], check=True)
         plugin = yaml.safe_load((self.inventory / "openstack.yml").read_text())
@@ -64,17 +74,17 @@ class Site:
             "zarr_stack_path": "/opt/zarrstream",
             "zarr_buckets": [{"name": self.bucket, "public": True}],
             "zarr_datasets": [
-                {"name": "air", "source": "/var/tmp/air.nc", "store": f"s3://{self.bucket}/air.zarr", "public": True, "chunks": {"time": 8}}
+                {"name": "air", "source": "/srv/air.nc", "store": f"s3://{self.bucket}/air.zarr", "public": True, "chunks": {"time": 8}}
             ],
         }
         (self.inventory / "group_vars" / "all" / "platform.yml").write_text(yaml.safe_dump(variables))
 
     def declare(self, workers: int, source: bytes | None = None, **more: Any) -> None:
-        """Write what the site declares of machines; ``source`` becomes /var/tmp/air.nc on each of them, by user-data."""
+        """Write what the site declares of machines; ``source`` becomes /srv/air.nc on each of them, by user-data."""
         file = self.inventory / "group_vars" / "all" / "vms.yml"
         before = {} if source else yaml.safe_load(file.read_text())
         if source:
-            entry = {"path": "/var/tmp/air.nc", "encoding": "b64", "content": base64.b64encode(source).decode()}
+            entry = {"path": "/srv/air.nc", "encoding": "gz+b64", "content": base64.b64encode(gzip.compress(source, mtime=0)).decode()}
             before = {"vm_user_data": "#cloud-config\n" + yaml.safe_dump({"write_files": [entry]})}
         variables = {
             **before,
@@ -90,33 +100,61 @@ class Site:
         }
         file.write_text(yaml.safe_dump(variables))
 
-    def play(self, playbook: str, *arguments: str, check: bool = True, seconds: float = 2400, **variables: Any) -> Run:
+    def play(
+        self,
+        playbook: str,
+        *arguments: str,
+        check: bool = True,
+        seconds: float = 2400,
+        environment: Mapping[str, str] | None = None,
+        **variables: Any,
+    ) -> Run:
         """Run a playbook of the checkout; one that fails raises AssertionError with its output, unless ``check`` is False."""
-        log = self.folder / "ansible.log"
-        log.unlink(missing_ok=True)
+        started = self.start(playbook, *arguments, environment=environment, **variables)
+        try:
+            output, _ = started.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            started.kill()
+            raise
+        run = self.ended(started, output)
+        assert not (check and run.failed), run.output
+        return run
+
+    def start(
+        self, playbook: str, *arguments: str, environment: Mapping[str, str] | None = None, **variables: Any
+    ) -> subprocess.Popen[str]:
+        """The same, without waiting: its output is to be read, and given to `ended`."""
+        more = environment or {}
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("OS_", "AWS_", "ANSIBLE_"))}
         environment |= {
             "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
-            "ANSIBLE_LOG_PATH": str(log),
             "ANSIBLE_NOCOLOR": "1",
             "OS_CLIENT_CONFIG_FILE": str(clouds_file()),
             "HOME": str(self.folder / "home"),
+            # Short, since SSH's sockets lie there, and their paths may have a hundred characters.
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.sockets),
         }
         (self.folder / "home").mkdir(exist_ok=True)
+        self._count += 1
+        log = self.folder / f"ansible-{self._count}.log"
         command = [Path(sys.executable).with_name("ansible-playbook"), "-i", self.inventory, "-e", json.dumps(variables), *arguments]
-        done = subprocess.run(
+        started = subprocess.Popen(
             [*command, CHECKOUT / "playbooks" / playbook],
             cwd=CHECKOUT,
-            env=environment,
+            env={**environment, "ANSIBLE_LOG_PATH": str(log), **more},
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=seconds,
-            check=False,
         )
-        assert not (check and done.returncode), done.stdout
-        changed = sum(int(each[1]) for each in RECAP.findall(done.stdout))
-        return Run(done.stdout, bool(done.returncode), changed, _stages(log.read_text() if log.exists() else ""))
+        self._logs[started.pid] = log
+        return started
+
+    def ended(self, started: subprocess.Popen[str], output: str) -> Run:
+        """What a run that has ended did."""
+        log = self._logs[started.pid]
+        changed = sum(int(each[1]) for each in RECAP.findall(output))
+        return Run(output, bool(started.returncode), changed, _stages(log.read_text() if log.exists() else ""))
 
 
 def _stages(log: str) -> dict[str, int]:
@@ -134,20 +172,31 @@ def connect() -> Any:
 
 
 def listing() -> dict[str, list[str]]:
-    """Ids of all that the project holds, by kind."""
+    """All that the project holds, by kind: name and id of each, or the id alone of what has no name."""
+
+    def named(entries: Iterable[Any]) -> list[str]:
+        return [" ".join(filter(None, (each.name, each.id))) for each in entries]
+
     with connect() as cloud:
         project = cloud.current_project_id
         network = {
-            kind: [each.id for each in getattr(cloud.network, kind)(project_id=project) if each.project_id == project]
-            for kind in ("networks", "subnets", "routers", "ports", "security_groups", "ips")
+            kind: named(each for each in getattr(cloud.network, kind)(project_id=project) if each.project_id == project)
+            for kind in ("networks", "subnets", "routers", "ports", "security_groups", "security_group_rules", "ips")
         }
         keys = cloud.identity.get(f"/users/{cloud.current_user_id}/credentials/OS-EC2", log=False).json()["credentials"]
         others = {
-            "servers": [each.id for each in cloud.compute.servers()],
+            "servers": named(cloud.compute.servers()),
             "keypairs": [each.name for each in cloud.compute.keypairs()],
-            "server_groups": [each.id for each in cloud.compute.server_groups()],
+            "server_groups": named(cloud.compute.server_groups()),
+            "volumes": named(cloud.block_storage.volumes()) if cloud.has_service("block-storage") else [],
             "buckets": [each.name for each in cloud.object_store.containers()],
-            "images": [each.id for each in cloud.image.images(owner=project)],
+            "images": named(cloud.image.images(owner=project)),
+            "application_credentials": named(cloud.identity.application_credentials(cloud.current_user_id)),
             "ec2_credentials": [each["access"] for each in keys],
         }
     return {kind: sorted(names) for kind, names in (network | others).items()}
+
+
+def say(*lines: str) -> None:
+    """Print at once, for whoever waits."""
+    print(*lines, sep="\n", flush=True)  # noqa: T201
