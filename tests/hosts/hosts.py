@@ -48,7 +48,7 @@ cat /etc/ssh/ssh_host_ed25519_key.pub
 JOURNAL = """
 echo "=== $(hostname)"
 systemctl --failed --no-legend --no-pager
-journalctl --no-pager --no-hostname --boot | grep -vE ' (sudo|sshd|sshd-session|python3|systemd-logind)\\[' | tail -n 60
+journalctl --no-pager --no-hostname --boot | grep -vE ' (sudo|sshd|sshd-session|python3|systemd-logind)\\[' | tail -n 400
 """
 
 
