@@ -4,7 +4,8 @@
 """What a Dask cluster on one host costs beside the threads of the writer, and how it shares the work out.
 
 Where all workers share the processors of one machine, they cannot be faster than its threads; so CPU seconds count, and the balance: the
-busiest worker's part against an even one. The ways take turns; medians count. Stores are folders, so that no server is measured.
+busiest worker's part against an even one. The ways take turns; medians count. Stores are folders, so that no server is measured. All
+clusters stand side by side, and the schedulers live in this process: what those cost that wait meets each way alike.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from results import ROOT, Result, record
+from results import ROOT, Result, keep_costs, record
 from ways import DIMS, make_data
 
 sys.path.insert(0, str(ROOT / "tests"))
@@ -55,6 +56,12 @@ class Way:
         """Of ``seconds`` or ``cpu``."""
         return statistics.median(getattr(self, what))
 
+    def costs(self, size: int) -> dict[str, Any]:
+        """For the page: medians, and what each worker did in the last round."""
+        seconds = self.median("seconds")
+        shares = [{what: worker[what] for what in ("objects", "bytes_read", "bytes_stored", "cpu_seconds")} for worker in self.workers[-1]]
+        return {"seconds": seconds, "cpu": self.median("cpu"), "mib_per_second": size / seconds, "workers": shares}
+
     def busiest(self, what: str) -> float:
         """The largest part of a worker, as the median of the rounds; 1 is all of it."""
         return statistics.median(max(worker[what] for worker in each) / sum(worker[what] for worker in each) for each in self.workers)
@@ -80,6 +87,9 @@ def results(ways: Mapping[str, Way]) -> list[Result]:
         lines.append(Result(f"{name}, CPU, against the threads of one host (s)", way.median("cpu"), threads.median("cpu")))
         parts = {what: way.busiest(what) for what in ("bytes_read", "cpu_seconds")}
         lines += [Result(f"{name}, busiest worker's part of {what}, against an even one", part, 1 / number) for what, part in parts.items()]
+    for number in WORKERS[1:]:
+        seconds = ways[f"{number} TLS"].median("seconds"), ways["1 TLS"].median("seconds")
+        lines.append(Result(f"cluster of {number}, against a cluster of 1 (s)", *seconds))
     for what in ("seconds", "cpu"):
         words = f"cluster of 2, {'CPU, ' if what == 'cpu' else ''}TLS against TCP (s)"
         lines.append(Result(words, ways["2 TLS"].median(what), ways["2 TCP"].median(what)))
@@ -89,7 +99,7 @@ def results(ways: Mapping[str, Way]) -> list[Result]:
 def main() -> None:
     """Measure, and write build/bench.json."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--size", type=int, default=192, help="MiB of values in the source")
+    parser.add_argument("--size", type=int, default=512, help="MiB of values in the source")
     parser.add_argument("--rounds", type=int, default=3, help="turns, of which the median counts")
     arguments = parser.parse_args()
     above = ROOT / "build" / "bench"
@@ -105,6 +115,8 @@ def main() -> None:
         for way in ways.values():  # the first turn imports
             for taken in (way.seconds, way.cpu, way.workers):
                 del taken[0]  # type: ignore[attr-defined]
+        costs = {name: way.costs(arguments.size) for name, way in ways.items()}
+        keep_costs("cluster", {"size": arguments.size, "rounds": arguments.rounds, "chunks": CHUNKS, "ways": costs})
         record(results(ways))
 
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Any
 
+from cluster_page import write_page
 from results import COSTS, RESULTS, ROOT
 
 FOLDER = ROOT / "docs" / "benchmarks"
@@ -143,9 +144,14 @@ def measured(entries: Sequence[Mapping[str, Any]], costs: Mapping[str, Any]) -> 
 
 def main() -> None:
     """Write the folder."""
-    entries = [entry for entry in json.loads(RESULTS.read_text()) if entry["name"].startswith(("write", "check"))]
+    every = json.loads(RESULTS.read_text())
     costs = json.loads(COSTS.read_text())
     FOLDER.mkdir(parents=True, exist_ok=True)
+    write_page(FOLDER, every, costs, table)
+    entries = [entry for entry in every if entry["name"].startswith(("write", "check"))]
+    costs = {program: costs[program] for program in ("write", "check") if program in costs}
+    if not entries:
+        return
     (FOLDER / "bench.json").write_text(json.dumps({"results": entries, "medians": costs}, indent=1) + "\n")
     if "write" in costs:
         cases = costs["write"]["cases"]
