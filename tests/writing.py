@@ -106,7 +106,7 @@ def shorten(objects: Objects, key: str, data: bytes) -> None:
 def flip(objects: Objects, key: str, data: bytes) -> None:
     path = objects.place.parent / key  # type: ignore[operator]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    path.write_bytes(bytes(data[:-1]) + bytes([data[-1] ^ 1]))
 
 
 def run_python(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:

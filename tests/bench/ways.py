@@ -13,7 +13,6 @@ import math
 import os
 import sys
 import time
-import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
@@ -138,6 +137,7 @@ def recode(options: Options) -> float:
     """Decode and encode all chunks with all processors, and do nothing else: no lock of HDF5, no transport."""
     import h5py
     from numcodecs import Shuffle, Zstd
+    from zarrstream.direct import inflate
 
     shuffle, zstd, length = Shuffle(4), Zstd(LEVEL, checksum=True), 4 * math.prod(options["chunks"])
     start = time.perf_counter()
@@ -147,7 +147,7 @@ def recode(options: Options) -> float:
     with Path(options["source"]).open("rb") as raw, ThreadPoolExecutor(os.cpu_count()) as threads:
 
         def one(place: tuple[int, int]) -> int:
-            return len(zstd.encode(shuffle.decode(zlib.decompress(os.pread(raw.fileno(), place[1], place[0]), bufsize=length + 1))))
+            return len(zstd.encode(shuffle.decode(inflate(os.pread(raw.fileno(), place[1], place[0]), length))))
 
         sum(threads.map(one, places))
     return time.perf_counter() - start

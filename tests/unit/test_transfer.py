@@ -29,7 +29,9 @@ def staged(folder: Path, **options: Any) -> StagedArray:
 
 
 def write(array: StagedArray) -> None:
-    array[slice(0, 4), slice(0, 6)] = VALUES
+    region = ((0, 4), (0, 6))
+    array.encode(region, VALUES)
+    array.send(region)
 
 
 @pytest.mark.parametrize("pipeline", ["fused", "batched"])

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
+import math
 import os
 import shutil
 import subprocess
 import sys
 import textwrap
 import threading
+import weakref
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +28,8 @@ from zarrstream.readback import same_bits
 from zarrstream.request import WriteRequest, request_from
 from zarrstream.situation import WriteResult
 from zarrstream.store import Objects
+from zarrstream.template import Encoder
+from zarrstream.transfer import MAKERS, WORKERS
 from zarrstream.write import preview, write_dataset
 
 pytestmark = [
@@ -380,24 +385,53 @@ def test_memory_stays_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     held, most, lock = [0], [0], threading.Lock()
     copy = copying.copy_blocks
 
-    def counting(blocks: Any, read: Any, write: Any, memory: int, workers: int = 3) -> None:
-        def reading(block: Any) -> Any:
-            values = read(block)
+    def size(block: Any) -> int:
+        return 8 * math.prod(stop - start for start, stop in block.region)
+
+    def counting(blocks: Any, encode: Any, send: Any, memory: int, workers: int = 3) -> None:
+        def encoding(block: Any) -> None:
             with lock:
-                held[0] += values.nbytes
+                held[0] += size(block)
                 most[0] = max(most[0], held[0])
-            return values
+            encode(block)
 
-        def writing(block: Any, values: Any) -> None:
-            write(block, values)
+        def sending(block: Any, encoded: None) -> None:
+            send(block, encoded)
             with lock:
-                held[0] -= values.nbytes
+                held[0] -= size(block)
 
-        copy(blocks, reading, writing, memory, workers)
+        copy(blocks, encoding, sending, memory, workers)
 
     monkeypatch.setattr(copying, "copy_blocks", counting)
     write_dataset(request(tmp_path / "a.nc", tmp_path / "a.zarr", chunks={"t": 5, "x": 1000}))
     assert 0 < most[0] <= 3 * 100_000
+
+
+def test_what_is_being_sent_holds_no_values_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    xr.Dataset({"a": (("t", "x"), np.ones((400, 1000)))}).to_netcdf(tmp_path / "a.nc", engine="netcdf4")
+    monkeypatch.setattr("zarrstream.plan.BLOCK_TARGET", 40_000)
+    values, send, lock = Encoder.values, Objects.put_async, threading.RLock()
+    alive, most = [0], [0]
+
+    def count(change: int) -> None:
+        with lock:
+            alive[0] += change
+            most[0] = max(most[0], alive[0])
+
+    def counted(self: Encoder, name: str, region: Any) -> np.ndarray:
+        array = values(self, name, region)
+        count(1)
+        weakref.finalize(array, count, -1)
+        return array
+
+    async def slow(self: Objects, key: str, data: Any) -> None:
+        await asyncio.sleep(0.02)
+        await send(self, key, data)
+
+    monkeypatch.setattr(Encoder, "values", counted)
+    monkeypatch.setattr(Objects, "put_async", slow)
+    write_dataset(request(tmp_path / "a.nc", tmp_path / "a.zarr", chunks={"t": 5, "x": 1000}, verify="manifest"))
+    assert 0 < most[0] <= MAKERS < WORKERS
 
 
 def test_files_have_the_ordinary_mode(source: Path, tmp_path: Path) -> None:

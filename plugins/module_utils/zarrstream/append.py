@@ -146,12 +146,12 @@ class Append(Work):
 
     def copy_rest(self, copying: Copying) -> None:
         """Write the objects anew in which the store ends, one block after the other."""
-        from .transfer import staged_store
+        from .transfer import Data, staged_store
 
-        held: dict[str, bytes] = {}
+        held: dict[str, Data] = {}
         records: dict[str, Stored] = {}
 
-        async def hold(key: str, data: bytes) -> None:
+        async def hold(key: str, data: Data) -> None:
             held[key] = data
 
         arrays = self.open_arrays(staged_store(self.objects, self.template.documents, on_stored=records.__setitem__, send=hold))
@@ -162,7 +162,8 @@ class Append(Work):
             copying.alone.check()
             self.check_block(block, values)
             self._check_old_rows(block, values)
-            arrays[block.array][tuple(slice(start, stop) for start, stop in block.region)] = values
+            arrays[block.array].encode(block.region, values)
+            arrays[block.array].send(block.region)
             for key, stored in records.items():
                 self.rewritten.setdefault(key, []).append(stored.md5)
             update(self.objects, replace(copying.marker, rewritten=self.rewritten))

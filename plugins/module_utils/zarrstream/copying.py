@@ -39,7 +39,7 @@ class Copying:
         if self.work.cluster:
             self.work.cluster.copy(self, waiting)
         else:
-            copy_blocks(waiting, self.read, self._write, self.work.plan.memory)
+            copy_blocks(waiting, self._encode, self._send, self.work.plan.memory)
 
     def done(self, key: str, stored: Stored) -> None:
         """An object is there, sent by this run or kept."""
@@ -64,9 +64,13 @@ class Copying:
         self.reporter.read(values.nbytes)
         return values
 
-    def _write(self, block: Block, values: np.ndarray) -> None:
+    def _encode(self, block: Block) -> None:
+        values = self.read(block)
         self.work.check_block(block, values)
-        self.arrays[block.array][tuple(slice(start, stop) for start, stop in block.region)] = values
+        self.arrays[block.array].encode(block.region, values)
+
+    def _send(self, block: Block, _encoded: None) -> None:
+        self.arrays[block.array].send(block.region)
         self.journal.flush()
 
 

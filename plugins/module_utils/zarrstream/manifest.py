@@ -28,7 +28,7 @@ class Stored:
     md5: str
 
 
-def md5_of(data: bytes) -> Stored:
+def md5_of(data: bytes | memoryview) -> Stored:
     """The record of an object with these bytes."""
     return Stored(len(data), hashlib.md5(data, usedforsecurity=False).hexdigest())
 

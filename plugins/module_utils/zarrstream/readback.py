@@ -15,7 +15,7 @@ from .manifest import Stored
 from .plan import ArrayPlan, Block, WritePlan
 from .store import Objects
 from .template import Encoder, Template
-from .transfer import StagedArray, copy_blocks, open_staged, staged_store
+from .transfer import MAKERS, StagedArray, copy_blocks, open_staged, staged_store
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,7 +51,7 @@ def compare_values(
         compare_block(arrays[block.array], encoder, template.arrays, block, expected, zarr_format, objects.place.url)
         compared.append(expected.nbytes)
 
-    copy_blocks(blocks, lambda block: encoder.values(block.array, block.region), check, plan.memory)
+    copy_blocks(blocks, lambda block: encoder.values(block.array, block.region), check, plan.memory, MAKERS)
     return sum(compared)
 
 

@@ -222,7 +222,7 @@ class Objects:
 
         return self._unless_absent(lambda: dict(obstore.head(self._clients.reader(), key)), key)
 
-    def put(self, key: str, data: bytes, *, create: bool = False) -> None:
+    def put(self, key: str, data: bytes | memoryview, *, create: bool = False) -> None:
         """Write an object in one request, so that its ETag is its MD5; ``create`` raises Conflict where it exists already."""
         import obstore
 
@@ -236,7 +236,7 @@ class Objects:
 
         self._send(lambda: obstore.copy(self._clients.reader(), key, to), "copy", key)
 
-    async def put_async(self, key: str, data: bytes) -> None:
+    async def put_async(self, key: str, data: bytes | memoryview) -> None:
         """As ``put``, for many requests at a time."""
         import obstore
 

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from .chunking import Region
 from .errors import WriteError
@@ -26,9 +26,12 @@ if TYPE_CHECKING:
     from zarr.abc.store import ByteRequest
     from zarr.core.buffer import Buffer, BufferPrototype
 
-WORKERS = min(16, (os.cpu_count() or 1) + 2)  # blocks at work, as far as memory allows: some are sent while others are encoded
+MAKERS = (os.cpu_count() or 1) + 1  # blocks that are read and encoded at a time: more would only take memory
+WORKERS = MAKERS + 5  # blocks at work, as far as memory allows: some are sent, or wait for that, while others are made
 _SETTINGS = threading.Lock()
 _FUSED = "FusedCodecPipeline"
+Data = bytes | memoryview
+T = TypeVar("T")
 _HASH_IN_THREAD = 2**18  # bytes above which a digest would hold up the other requests
 
 
@@ -39,7 +42,7 @@ def staged_store(  # noqa: C901 - one class of a dozen short methods, whose base
     where: Callable[[str], str] | None = None,
     on_stored: Callable[[str, Stored], None] | None = None,
     kept: Mapping[str, Stored] | None = None,
-    send: Callable[[str, bytes], Awaitable[None]] | None = None,
+    send: Callable[[str, Data], Awaitable[None]] | None = None,
     ready: Callable[[], None] | None = None,
     proved: Callable[[str, Stored], bool] | None = None,
 ) -> Any:
@@ -57,9 +60,9 @@ def staged_store(  # noqa: C901 - one class of a dozen short methods, whose base
 
     place = where or (lambda key: f"{objects.place.key}/{key}")
     put = send or (lambda key, data: objects.put_async(place(key), data))
-    held: dict[str, tuple[bytes, Stored]] = {}
+    held: dict[str, tuple[Data, Stored]] = {}
 
-    @lru_cache(WORKERS)  # a shard at the edge of its array is read in parts, one after the other
+    @lru_cache(MAKERS)  # a shard at the edge of its array is read in parts, one after the other
     def read_back(key: str) -> bytes:
         data = objects.get(place(key))
         assert proved is not None  # noqa: S101 - see above
@@ -98,7 +101,7 @@ def staged_store(  # noqa: C901 - one class of a dozen short methods, whose base
                 self.set_sync(key, value)
 
         def set_sync(self, key: str, value: Buffer) -> None:
-            data = value.to_bytes()
+            data = memoryview(value.as_numpy_array().view("B"))  # as it is: a copy would cost time and memory
             held[key] = (data, md5_of(data))
 
         def delete_sync(self, key: str) -> None:
@@ -113,10 +116,10 @@ def staged_store(  # noqa: C901 - one class of a dozen short methods, whose base
                 ready()
             sync(self._send(waiting))
 
-        async def _send(self, waiting: Mapping[str, tuple[bytes, Stored]]) -> None:
+        async def _send(self, waiting: Mapping[str, tuple[Data, Stored]]) -> None:
             await asyncio.gather(*(self._send_one(key, data, stored) for key, (data, stored) in waiting.items()))
 
-        async def _send_one(self, key: str, data: bytes, stored: Stored) -> None:
+        async def _send_one(self, key: str, data: Data, stored: Stored) -> None:
             assert on_stored is not None  # noqa: S101 - see above
             if kept is None or kept.get(key) != stored:
                 await put(key, data)
@@ -163,11 +166,13 @@ class StagedArray:
     def __getitem__(self, region: tuple[slice, ...]) -> Any:
         return self.array[region]
 
-    def __setitem__(self, region: tuple[slice, ...], values: np.ndarray) -> None:
-        """Encode these values, and send them; when it returns they have arrived."""
-        self.array[region] = values
-        starts_and_stops = tuple((part.start, part.stop) for part in region)
-        self.array.store.send_held(block_keys(self, self.name, starts_and_stops))  # type: ignore[attr-defined]
+    def encode(self, region: Region, values: np.ndarray) -> None:
+        """Encode these values. The objects wait for ``send``; the values are needed no longer."""
+        self.array[tuple(slice(start, stop) for start, stop in region)] = values
+
+    def send(self, region: Region) -> None:
+        """Send the objects of a region; when it returns they have arrived."""
+        self.array.store.send_held(block_keys(self, self.name, region))  # type: ignore[attr-defined]
 
 
 def open_staged(store: Any, name: str, zarr_format: Literal[2, 3]) -> StagedArray:
@@ -200,30 +205,33 @@ def block_keys(array: StagedArray, name: str, region: Region) -> Iterator[str]:
 
 def copy_blocks(
     blocks: Iterable[Block],
-    read: Callable[[Block], np.ndarray],
-    write: Callable[[Block, np.ndarray], None],
+    make: Callable[[Block], T],
+    send: Callable[[Block, T], None],
     memory: int,
     workers: int = WORKERS,
 ) -> None:
-    """Read and write every block; the first error ends it.
+    """Make and send every block; the first error ends it.
 
     At most ``workers`` blocks are at work, and only as many as take ``memory`` bytes together; one alone may take more.
+    What is made takes memory, of which the C library keeps some for each thread: a few threads make, others send.
     """
+    makers = ThreadPoolExecutor(min(MAKERS, workers), thread_name_prefix="zarrstream-make")
+    senders = ThreadPoolExecutor(workers, thread_name_prefix="zarrstream-send")
 
-    def work(block: Block) -> None:
-        write(block, read(block))
+    def work(block: Block) -> Future[None]:
+        return senders.submit(send, block, make(block))
 
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="zarrstream")
     try:
-        running: dict[Future[None], int] = {}
+        running: dict[Future[Any], int] = {}
         for block in blocks:
             while running and (len(running) >= workers or sum(running.values()) + block.memory > memory):
                 _settle(running)
-            running[pool.submit(work, block)] = block.memory
+            running[makers.submit(work, block)] = block.memory
         while running:
             _settle(running)
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        makers.shutdown(wait=True, cancel_futures=True)
+        senders.shutdown(wait=True, cancel_futures=True)
 
 
 def damaged(objects: Objects, key: str, what: str = "is missing or has other bytes than were sent") -> WriteError:
@@ -248,8 +256,10 @@ def _part(data: bytes, wanted: ByteRequest | None) -> bytes:
     return data[-wanted.suffix :] if isinstance(wanted, SuffixByteRequest) else data
 
 
-def _settle(running: dict[Future[None], int]) -> None:
+def _settle(running: dict[Future[Any], int]) -> None:
     done, _ = wait(running, return_when=FIRST_COMPLETED)
     for future in done:
-        del running[future]
-        future.result()
+        memory = running.pop(future)
+        sending = future.result()
+        if isinstance(sending, Future):  # it is made now
+            running[sending] = memory

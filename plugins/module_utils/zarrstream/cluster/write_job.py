@@ -65,12 +65,15 @@ class WriteJob(Job):
             check_block(self.encoder, self.spec["documents"], block, values, self.spec["zarr_format"])
             self.kept.update({key: Stored(*record) for key, record in kept.items()})
             array = self.arrays[name]
-            array[tuple(slice(start, stop) for start, stop in region)] = values
+            array.encode(region, values)
+            size = values.nbytes
+            del values  # sending needs them no longer
+            array.send(region)
             keys = list(block_keys(array, name, region))
         for key in kept:
             self.kept.pop(key, None)
         stored = {key: self.stored.pop(key) for key in keys}
-        return {"read": values.nbytes, "stored": {key: (one.size, one.md5) for key, one in stored.items()}}
+        return {"read": size, "stored": {key: (one.size, one.md5) for key, one in stored.items()}}
 
     def compare(self, name: str, region: Region, source: Region, memory: int, records: Mapping[str, Record]) -> int:
         """Read a block back and compare it with the source; returns the bytes compared."""
