@@ -118,9 +118,9 @@ def _import_all() -> None:
 
 def _import_ours() -> None:
     """The same for zarr_write."""
-    for name in ("dask.array", "h5py", "netCDF4", "obstore", "xarray", "zarr.codecs.numcodecs"):
+    for name in ("botocore.session", "dask.array", "h5py", "netCDF4", "obstore", "xarray", "zarr.codecs.numcodecs", "zlib_ng"):
         import_module(name)
-    for name in ("direct", "readback", "template", "work"):
+    for name in ("copying", "direct", "profile", "readback", "template", "work"):
         import_module(f"zarrstream.{name}")
 
 

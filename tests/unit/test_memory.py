@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from zarrstream.errors import BadRequest
-from zarrstream.memory import FALLBACK, parse_memory, usable_memory
+from zarrstream.memory import BESIDE, FALLBACK, for_blocks, parse_memory, usable_memory
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,11 @@ def test_sizes(text: str | int | None, expected: int | None) -> None:
 def test_what_is_no_size_is_named(text: str | int) -> None:
     with pytest.raises(BadRequest, match=r"memory is .*512MiB"):
         parse_memory(text)
+
+
+@pytest.mark.parametrize(("memory", "expected"), [(2**20, 2**19), (2 * BESIDE, BESIDE), (2**30, 2**30 - BESIDE)])
+def test_blocks_leave_room_for_what_a_write_takes_beside_them(memory: int, expected: int) -> None:
+    assert for_blocks(memory) == expected
 
 
 def machine(root: Path, available: int | None, cgroup: str, files: dict[str, str]) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from .journal import Journal
 from .manifest import Stored
 from .marker import Marker, Watch
+from .memory import for_blocks, give_back
 from .plan import Block
 from .progress import ProgressReporter
 from .transfer import block_keys, copy_blocks, staged_store
@@ -39,7 +40,8 @@ class Copying:
         if self.work.cluster:
             self.work.cluster.copy(self, waiting)
         else:
-            copy_blocks(waiting, self._encode, self._send, self.work.plan.memory)
+            give_back(self.work.plan.memory)
+            copy_blocks(waiting, self._encode, self._send, for_blocks(self.work.plan.memory))
 
     def done(self, key: str, stored: Stored) -> None:
         """An object is there, sent by this run or kept."""

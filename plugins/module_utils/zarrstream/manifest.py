@@ -20,7 +20,7 @@ PREVIOUS = "previous.json"  # the manifest of the store that an append or a repl
 WRITING = "writing.json"  # there while a write is under way, or was broken off
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # one for each object
 class Stored:
     """One object as it was sent: its size in bytes and the hexadecimal MD5 of its bytes."""
 

@@ -4,12 +4,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from .errors import BadRequest
 
 FALLBACK = 2**30  # bytes, on a system that does not tell
+BESIDE = 2**24  # bytes that a write takes beside its blocks: records of its objects, connections, the source's table of chunks
+_SCARCE = 2**28  # bytes below which memory counts more than time
+_MMAP_THRESHOLD, _LARGE = -3, 2**16  # mallopt's number, and the bytes from which on memory is taken from the system
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT]iB|B)?")
 _UNITS = {None: 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
@@ -23,6 +28,18 @@ def parse_memory(text: str | int | None) -> int | None:
     if size <= 0:
         raise BadRequest(f"memory is {text!r}: it is a size such as 512MiB or 4GiB. Leave it out for half of what is free.")
     return size
+
+
+def for_blocks(memory: int) -> int:
+    """What of it the blocks that are at work may take together: the rest is taken anyway."""
+    return max(memory // 2, memory - BESIDE)
+
+
+def give_back(memory: int) -> None:
+    """Where there is little memory: what is freed goes back to the system at once. glibc keeps some for every thread."""
+    if memory < _SCARCE:
+        with suppress(OSError, AttributeError):  # another C library
+            ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _LARGE)
 
 
 def usable_memory(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> int:
