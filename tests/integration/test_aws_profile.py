@@ -4,12 +4,15 @@
 
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
 FIELDS = {"profile", "path", "files", "access_key", "secret_fingerprint", "shadowed_by", "changed", "diff"}
 OTHERS = b"# mine \xe9\r\n[profile a]\r\n\tregion=x\r\n\r\n# end\r\n"
@@ -198,6 +201,60 @@ def test_roles_with_one_file_for_both(run_playbook, variables, home):
     absent = {**variables, "aws_profile_state": "absent", "ec2_credentials_state": "absent"}
     assert run_playbook(PLAYBOOK, extra_vars=absent).changed == 1
     assert config.read_text() == ""
+
+
+ROTATION = "- {hosts: localhost, gather_facts: false, environment: '{{ zarr_openstack_environment }}', roles: [ec2_credentials]}"
+
+
+def test_rotation_that_breaks_off_before_hosts_have_the_new_pair(run_playbook, variables, cloud, tmp_path):
+    """The controller's pair is new, the hosts' is dead, one of them cannot be reached: the next runs bring each the living one."""
+    source, files = tmp_path / "controller" / "config", {name: tmp_path / name / "config" for name in ("near", "far")}
+    variables |= {"ec2_credentials_config_file": source, "aws_profile_source_file": source}
+    del variables["aws_profile_config_file"]
+
+    def inventory(*unreachable):
+        local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+        away = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_python_interpreter": sys.executable}
+        hosts = {name: (away if name in unreachable else local) | {"aws_profile_config_file": str(file)} for name, file in files.items()}
+        path = tmp_path / "inventory.json"
+        path.write_text(json.dumps({"zarr_hosts": {"hosts": hosts}, "ungrouped": {"hosts": {"localhost": local}}}))
+        return path
+
+    def key(file):
+        found = re.findall(r"^aws_access_key_id = (\w+)$", file.read_text(), re.MULTILINE)
+        return found[0]
+
+    def works(file):
+        access, secret = (
+            re.search(rf"^{name} = (\S+)$", file.read_text(), re.MULTILINE)[1] for name in ("aws_access_key_id", "aws_secret_access_key")
+        )
+        try:
+            cloud.s3(access, secret).list_buckets()
+        except ClientError:
+            return False
+        return True
+
+    run_playbook(PLAYBOOK, extra_vars=variables, inventory=inventory())
+    old = key(source)
+    assert {key(file) for file in files.values()} == {old}
+
+    run_playbook(ROTATION, extra_vars={**variables, "ec2_credentials_rotate": True}, inventory=inventory())  # and no further
+    time.sleep(1.2)  # Swift remembers a secret for a second
+    new = key(source)
+    assert new != old
+    assert works(source)
+    assert not works(files["near"])
+
+    second = run_playbook(PLAYBOOK, extra_vars=variables, inventory=inventory("far"), check=False)
+    assert second.rc == 4  # unreachable, said so
+    assert (second.stats["far"]["unreachable"], second.stats["near"]["failed"], second.stats["localhost"]["changed"]) == (1, 0, 0)
+    assert (key(files["near"]), key(files["far"])) == (new, old)
+    assert works(files["near"])
+
+    third = run_playbook(PLAYBOOK, extra_vars=variables, inventory=inventory())
+    assert (third.stats["localhost"]["changed"], third.stats["near"]["changed"]) == (0, 0)
+    assert all(works(file) for file in files.values())
+    assert {key(source), *map(key, files.values())} == {new}
 
 
 def test_role_without_keys_on_the_controller_says_what_to_do(run_playbook, home):
