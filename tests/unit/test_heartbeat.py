@@ -14,7 +14,7 @@ from writing import assert_same, fail_at, files, lie, request, sidecar
 from zarrstream import heartbeat, marker
 from zarrstream.errors import Conflict, WriteError
 from zarrstream.manifest import MANIFEST, WRITING
-from zarrstream.write import write_dataset
+from zarrstream.write import preview, write_dataset
 
 
 @pytest.fixture(autouse=True)
@@ -41,8 +41,11 @@ def test_a_writer_elsewhere_has_a_minute(little: Path, tmp_path: Path, who: dict
     before = files(sidecar(store))
     with pytest.raises(Conflict, match=r"another writer is at work .* since 2026-01-01.* its place is free in (19|20) s"):
         write_dataset(request(little, store))
+    with pytest.raises(Conflict, match=r"another writer is at work .* its place is free in (19|20) s"):
+        preview(request(little, store))
     assert files(sidecar(store)) == before
     os.utime(sidecar(store) / "alive" / "theirs", (time.time() - 61, time.time() - 61))
+    assert preview(request(little, store)).action == "continue"
     assert write_dataset(request(little, store)).action == "continue"
     assert_same(store, little)
     assert files(sidecar(store)).keys() == {MANIFEST}

@@ -51,5 +51,12 @@ def expires_in(objects: Objects, write_id: str, now: str) -> float:
     return EXPIRY - float((ours["last_modified"] - last["last_modified"]).total_seconds()) if last else 0.0
 
 
+def seems_to_expire_in(objects: Objects, write_id: str) -> float:
+    """The same without a heartbeat of one's own, for a look that changes nothing; 0 where the server does not tell the time."""
+    last = objects.head(_key(objects, write_id))
+    now = objects.clock() if last else None
+    return EXPIRY - float((now - last["last_modified"]).total_seconds()) if last and now else 0.0
+
+
 def _key(objects: Objects, write_id: str) -> str:
     return f"{objects.place.sidecar}/alive/{write_id}"

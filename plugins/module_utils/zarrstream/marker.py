@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import Conflict
-from .heartbeat import Heartbeat, expires_in
+from .heartbeat import Heartbeat, expires_in, seems_to_expire_in
 from .manifest import WRITING
 from .store import Objects
 from .transfer import damaged
@@ -92,6 +92,13 @@ def take(objects: Objects, marker: Marker, *, again: bool) -> None:
         raise
     if again:
         Watch(objects, marker, settled=False).check()
+
+
+def check_free(objects: Objects, found: Mapping[str, Any]) -> None:
+    """Raises the Conflict with which ``take`` would refuse a place that has this marker; changes nothing."""
+    left = 0.0 if _is_here(found) else seems_to_expire_in(objects, str(found.get("write_id")))
+    if is_alive(found) or left > 0:
+        raise _somebody_else(objects, left)
 
 
 def _take(objects: Objects, marker: Marker, *, again: bool) -> None:

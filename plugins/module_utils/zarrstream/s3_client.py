@@ -136,8 +136,13 @@ def plain_get(url: str, profile: Profile, read_timeout: float = PATIENCE) -> Ans
 
 def ask_for_clocks(profile: Profile) -> str:
     """The time here and at the server, for a client that sees no headers; '' where the server does not tell."""
-    try:
-        server = server_clock(plain_get(profile.endpoint_url, profile).headers)
-    except ZarrstreamError:
-        return ""
+    server = ask_for_time(profile)
     return both_clocks(server) if server else ""
+
+
+def ask_for_time(profile: Profile) -> datetime | None:
+    """The time at the server; None where it does not tell."""
+    try:
+        return server_clock(plain_get(profile.endpoint_url, profile).headers)
+    except ZarrstreamError:
+        return None

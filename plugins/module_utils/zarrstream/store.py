@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -119,15 +120,16 @@ def open_objects(
             raise BadRequest("endpoint_url is not set: a read without credentials takes no profile and must be told where to go.")
         endpoint, region = anonymous_endpoint(endpoint_url), "RegionOne"
         keys: dict[str, Any] = {"skip_signature": True}
-        who, clocks = "no credentials", None
+        who, clocks, clock = "no credentials", None, None
     else:
-        from .s3_client import ask_for_clocks
+        from .s3_client import ask_for_clocks, ask_for_time
 
         found = read_profile(profile, config_file, endpoint_url)
         endpoint, region, ca_bundle = found.endpoint_url, found.region, ca_bundle or found.ca_bundle
         keys = {"access_key_id": found.access_key, "secret_access_key": found.secret_key}
         who = found.label
-        clocks = partial(ask_for_clocks, replace(found, ca_bundle=ca_bundle))
+        asked = replace(found, ca_bundle=ca_bundle)
+        clocks, clock = partial(ask_for_clocks, asked), partial(ask_for_time, asked)
     client: dict[str, Any] = {"allow_http": endpoint.startswith("http://")}
     if ca_bundle:
         client["root_certificate"] = ca_file(ca_bundle).read_bytes()
@@ -143,7 +145,7 @@ def open_objects(
         return S3Store(place.bucket, **{**options, "prefix": prefix, "client_options": {**client, **times}})
 
     clients = Clients(make, lambda times: make(times, place.key), transport.timeout)
-    return Objects(clients, place, endpoint=endpoint, who=who, lane=transport.lane(endpoint), clocks=clocks)
+    return Objects(clients, place, endpoint=endpoint, who=who, lane=transport.lane(endpoint), clocks=clocks, clock=clock or (lambda: None))
 
 
 def _local_objects(place: StoreUrl, make_folders: bool) -> Objects:
@@ -174,10 +176,12 @@ class Objects:
         who: str = "this user",
         lane: Lane | None = None,
         clocks: Callable[[], str] | None = None,
+        clock: Callable[[], datetime | None] = lambda: datetime.now(UTC),
     ) -> None:
         self._clients = clients
         self._lane = lane  # of a bucket or a web server
-        self._clocks = clocks  # asks the server for its time
+        self._clocks = clocks  # asks the server for its time, for messages
+        self.clock = clock  # the time there: in a folder this host's, as that of its files is; None where a server does not tell
         self.place = place
         self.endpoint = endpoint
         self.who = who

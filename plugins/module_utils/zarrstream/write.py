@@ -19,7 +19,7 @@ from .errors import Conflict, ZarrstreamError
 from .existing import State, look, refusal, strangers
 from .fingerprint import fingerprint, normal_request
 from .libraries import missing_libraries_named
-from .marker import Marker
+from .marker import Marker, check_free
 from .plan import decide
 from .progress import Progress, ProgressReporter, check_path
 from .publish import finish_published
@@ -50,7 +50,11 @@ def preview(request: WriteRequest) -> WriteResult:
         if situation.action == "nothing":
             return _unchanged(request, situation)
         with _open(request, situation) as work:
-            return work.preview() if work.anything else _unchanged(request, situation)
+            if not work.anything:
+                return _unchanged(request, situation)
+            if situation.state.marker is not None:
+                check_free(situation.objects, situation.state.marker)
+            return work.preview()
 
 
 def write_dataset(request: WriteRequest, progress: Callable[[Progress], None] | None = None) -> WriteResult:
