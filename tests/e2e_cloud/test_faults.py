@@ -159,11 +159,12 @@ def test_a_quota_that_ends_half_way(site: Site) -> None:
             administrator.compute.revert_quota_set(project)
     assert run.failed
     said = run.said
-    assert "1 of 2 servers were refused" in said
+    # Nova counts twice: at the request, and again when it builds, where one of two that came together ends in ERROR.
+    assert "1 of 2 servers were refused" in said or f"in status ERROR: {CLUSTER}-dask-workers-" in said, run.output
     assert "Quota exceeded for instances" in said
-    assert site.play("vms.yml").changed
+    assert site.play("vms.yml", vm_replace_broken=True).changed
     assert_whole(site, SCHEDULER, WORKER, SECOND, f"{CLUSTER}-dask-workers-3")
-    say("a quota that ends half-way: the refused server is named, the other one kept; the next run goes on from there")
+    say("a quota that ends half-way: the server that is one too many is named, the other one kept; the next run goes on from there")
 
 
 def test_reap_lists_and_removes_what_has_expired(site: Site) -> None:
