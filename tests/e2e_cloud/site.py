@@ -55,7 +55,7 @@ class Site:
     def __init__(self, folder: Path, cluster: str, workers: int, source: bytes) -> None:
         self.folder, self.cluster = folder, cluster
         self.inventory = folder / "inventory"
-        self.sockets = Path(tempfile.mkdtemp(prefix="e2e-", dir="/tmp"))
+        self._sockets = tempfile.TemporaryDirectory(prefix="e2e-", dir="/tmp", ignore_cleanup_errors=True)
         self.bucket = f"{cluster}-data"
         self._count, self._logs = 0, dict[int, Path]()
         shutil.copytree(CHECKOUT / "inventory" / "jetstream2", self.inventory)
@@ -132,7 +132,7 @@ class Site:
             "OS_CLIENT_CONFIG_FILE": str(clouds_file()),
             "HOME": str(self.folder / "home"),
             # Short, since SSH's sockets lie there, and their paths may have a hundred characters.
-            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.sockets),
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": self._sockets.name,
         }
         (self.folder / "home").mkdir(exist_ok=True)
         self._count += 1
