@@ -9,11 +9,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import openstack
 import pytest
-from e2e_cloud.site import Site, clouds_file, connect, listing, say
+import yaml
+from e2e_cloud.site import CLOUD, Site, clouds_file, connect, listing, say
+from faults.actions import hang
+from faults.proxy import EVER, Action, Answer, Exchange, FaultProxy, Rule
 
 CLUSTER = "flt"
 SCHEDULER, WORKER, SECOND = f"{CLUSTER}-dask-scheduler-1", f"{CLUSTER}-dask-workers-1", f"{CLUSTER}-dask-workers-2"
@@ -95,6 +100,48 @@ def test_a_security_group_that_is_edited_by_hand(site: Site) -> None:
         assert not [each for each in cloud.network.security_group_rules(security_group_id=group.id) if each.port_range_min == 80]
     assert_whole(site, SCHEDULER, WORKER)
     say("a rule added by hand: shown and removed")
+
+
+def busy_for(seconds: float) -> Action:
+    """503 for so long after the first request, as a load balancer answers when nobody is behind it."""
+    end = 0.0
+
+    async def act(exchange: Exchange) -> Answer:
+        nonlocal end
+        end = end or time.monotonic() + seconds
+        return (
+            Answer(503, b"No server is available", {"Content-Type": "text/plain"}) if time.monotonic() < end else await exchange.forward()
+        )
+
+    return act
+
+
+@pytest.mark.parametrize("fault", [Rule(".*", "", busy_for(60), count=EVER), Rule(".*", "", hang(30), count=2)], ids=["503", "no answer"])
+def test_a_nova_that_is_away_for_a_minute(site: Site, tmp_path: Path, fault: Rule) -> None:
+    site.declare(2)
+    with connect() as cloud:
+        nova = urlsplit(cloud.compute.get_endpoint())
+    clouds = yaml.safe_load(clouds_file().read_text())
+    with FaultProxy(f"{nova.scheme}://{nova.netloc}").running() as proxy:
+        clouds["clouds"][CLOUD]["compute_endpoint_override"] = proxy.endpoint + nova.path
+        (tmp_path / "clouds.yaml").write_text(yaml.safe_dump(clouds))
+        proxy.misbehave(fault)
+        began = time.monotonic()
+        run = site.play("vms.yml", check=False, environment={"OS_CLIENT_CONFIG_FILE": str(tmp_path / "clouds.yaml")})
+        took = time.monotonic() - began
+        assert fault.suffered > 0
+    if run.failed:
+        assert any(word in run.said for word in ("503", "imed out", "Unable to establish connection")), run.output
+        site.play("vms.yml")
+    assert_whole(site, SCHEDULER, WORKER, SECOND)
+    site.declare(1)
+    site.play("vms.yml")
+    outcome = (
+        "ends with an error that says so, the next run makes the server"
+        if run.failed
+        else f"waits for it, and has made the server after {took:.0f} s"
+    )
+    say(f"Nova away: a run {outcome}")
 
 
 def test_two_runs_at_once(site: Site) -> None:
