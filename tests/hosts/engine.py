@@ -15,7 +15,14 @@ from typing import Any
 
 BUILD = Path(__file__).resolve().parents[2] / "build" / "hosts"
 CAP_SYS_RESOURCE = 24
-DEBIAN_PACKAGES = {"podman": "podman", "mmdebstrap": "mmdebstrap", "ssh-keygen": "openssh-client", "iptables": "iptables", "runc": "runc"}
+DEBIAN_PACKAGES = {
+    "podman": "podman",
+    "mmdebstrap": "mmdebstrap",
+    "ssh-keygen": "openssh-client",
+    "iptables": "iptables",
+    "runc": "runc",
+    "ip": "iproute2",
+}
 
 
 class HostsError(Exception):
@@ -45,6 +52,10 @@ class Engine:
         if self.configuration.exists():
             environment["CONTAINERS_CONF"] = str(self.configuration)
         return run([*self.command, *arguments], check=check, stdin=stdin, env=environment)
+
+    def link(self, *arguments: str) -> None:
+        """Change a network interface of the machine, with the rights that the engine has."""
+        run([*self.command[:-1], "ip", "link", *arguments], env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"})
 
     def has(self, kind: str, name: str) -> bool:
         """Tell whether an image, a network or a container exists."""
@@ -98,7 +109,7 @@ def require_programs(engine: Engine) -> None:
     """Install what is missing, as root on Debian; otherwise name the command that does."""
     wanted = [engine.command[0], "mmdebstrap", "ssh-keygen"]
     if engine.is_podman:
-        wanted += ["iptables"] + (["runc"] if hybrid_cgroups() else [])
+        wanted += ["iptables", "ip"] + (["runc"] if hybrid_cgroups() else [])
     missing = [program for program in wanted if not shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin:/sbin")]
     netavark = engine.is_podman and not any(Path(folder, "netavark").exists() for folder in ("/usr/lib/podman", "/usr/libexec/podman"))
     if not missing and not netavark:

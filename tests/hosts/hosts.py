@@ -75,6 +75,10 @@ def up(engine: Engine) -> None:
     NETWORK_FILE.write_text(json.dumps({"gateway": subnet["gateway"], "prefix": subnet["gateway"].rpartition(".")[0]}) + "\n")
     run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", NAME, "-f", str(KEY)])
     engine("run", "--detach", f"--name={NAME}-anchor", f"--label=zarrstream={NAME}", f"--network={NAME}", image, "sleep", "infinity")
+    if engine.is_podman:
+        # Without an address of its own a bridge takes the lowest of its ports', and so changes it as hosts come and go: all
+        # others then send to nobody, for the 10 seconds and more that their ARP caches believe the old one.
+        engine.link("set", described["network_interface"], "address", hardware_address(subnet["gateway"]))
 
 
 def down(engine: Engine) -> None:
