@@ -1,7 +1,7 @@
 """What a service of Dask does when it starts and stops: distributed calls this for a scheduler, a worker, and its nanny.
 
 systemd hears when the service is at work. A worker that is told to stop takes no new tasks, ends those that run, and
-hands its results to other workers, before its nanny ends it. In all of them an error of one TLS connection stays its own.
+hands its results to other workers, before its nanny ends it.
 """
 
 from __future__ import annotations
@@ -10,43 +10,17 @@ import asyncio
 import logging
 import os
 import socket
-import ssl
-from collections.abc import Callable
 from contextlib import suppress
-from functools import wraps
 from typing import Any
 
 from distributed import Nanny, Scheduler, Status
 from distributed.core import rpc
-from tornado.iostream import SSLIOStream
 
 POLL_SECONDS = 0.2
 # What a worker says to its nanny when its connection to the scheduler has broken.
 LOST_SCHEDULER = "worker-handle-scheduler-connection-broken"
 logger = logging.getLogger("distributed.zarrstream")
 background: set[asyncio.Task[None]] = set()
-no_cipher = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
-def with_no_old_errors(operation: Callable[..., Any]) -> Callable[..., Any]:
-    """An operation of a TLS connection that begins with OpenSSL's list of errors empty, as OpenSSL wants it.
-
-    Python does not see to that (github.com/python/cpython/issues/148594): after a peer had gone without waiting for an answer, the next
-    read of any other connection of that thread failed, and a scheduler lost workers and clients with whom all was well.
-    """
-
-    @wraps(operation)
-    def begin(stream: SSLIOStream, *arguments: Any) -> Any:
-        with suppress(ssl.SSLError):
-            no_cipher.set_ciphers("NONE")  # Python empties the list before it says that there is no such thing; ten microseconds
-        return operation(stream, *arguments)
-
-    return begin
-
-
-for name in ("read_from_fd", "write_to_fd", "_do_ssl_handshake"):
-    if not hasattr(getattr(SSLIOStream, name), "__wrapped__"):  # each nanny of a process loads this file
-        setattr(SSLIOStream, name, with_no_old_errors(getattr(SSLIOStream, name)))
 
 
 def tell_systemd(state: str) -> None:

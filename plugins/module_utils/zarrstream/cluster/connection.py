@@ -24,6 +24,7 @@ from ..errors import BadRequest, Unreachable, WriteError, ZarrstreamError
 from .address import Scheduler
 from .job import versions
 from .ship import make_call, make_plugin, package_archive
+from .tls_errors import keep_errors_apart
 
 PER_THREAD = 2  # tasks at the workers for each of their threads: one at work, one at hand
 IDLE = 5.0  # seconds without a result after which to look whether anybody is left
@@ -77,6 +78,7 @@ class Cluster:
         self._plugin: str | None = None
         security = scheduler.security()
         scheduler.knock(security, timeout)
+        keep_errors_apart()
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what goes wrong is said once, by our errors
         try:
             self._client: Any = Client(scheduler.address, security=security, timeout=timeout, set_as_default=False, name="zarrstream")  # type: ignore[no-untyped-call]

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..cluster.address import Scheduler as Address
 from ..cluster.address import parse_scheduler
+from ..cluster.tls_errors import keep_errors_apart
 from ..errors import BadRequest, Unreachable
 from . import remote
 from .checks import Expected, absent
@@ -68,6 +69,7 @@ async def _collect(request: InfoRequest, address: str, security: Any) -> Facts:
     from distributed.versions import get_versions
 
     limit = min(request.timeout, 20)
+    keep_errors_apart()
     try:
         connecting = Client(address, security=security, asynchronous=True, timeout=limit, set_as_default=False)  # type: ignore[no-untyped-call]
         async with connecting as client:

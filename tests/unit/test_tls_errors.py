@@ -1,41 +1,33 @@
 # Copyright (c) 2026, the Zarrstream authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What the services of Dask do about OpenSSL's list of errors, with real connections; the rest is in tests/integration."""
+"""What becomes of OpenSSL's list of errors in processes of Dask, with real connections."""
 
 from __future__ import annotations
 
 import asyncio
 import ctypes
-import importlib.util
 import socket
 import ssl
 from pathlib import Path
 from typing import Any
 
+import dask.config
 import pytest
 from clusters import make_certificates
+from distributed import Client
 from tornado.iostream import SSLIOStream
+from zarrstream.cluster import tls_errors
+from zarrstream.cluster.tls_errors import OPERATIONS, keep_errors_apart
 
-HOOKS = Path(__file__).resolve().parents[2] / "roles" / "dask_service" / "files" / "service_hooks.py"
-OPERATIONS = ("read_from_fd", "write_to_fd", "_do_ssl_handshake")
 SSL_LIBRARY, UNEXPECTED_EOF = 20, 294  # of OpenSSL's numbers
 
 
-@pytest.fixture
-def hooks(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The file as a service loads it; its changes to tornado end with the test."""
+@pytest.fixture(autouse=True)
+def _as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Changes to tornado end with the test."""
     for name in OPERATIONS:
-        monkeypatch.setattr(SSLIOStream, name, getattr(SSLIOStream, name))
-    return load()
-
-
-def load() -> Any:
-    spec = importlib.util.spec_from_file_location("service_hooks", HOOKS)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+        operation = getattr(SSLIOStream, name)
+        monkeypatch.setattr(SSLIOStream, name, getattr(operation, "__wrapped__", operation))
 
 
 def leave_an_error() -> None:
@@ -59,8 +51,9 @@ def streams(folder: Path) -> tuple[SSLIOStream, SSLIOStream]:
     return ends[0], ends[1]
 
 
-def test_an_error_of_one_connection_is_none_of_another(hooks: Any, tmp_path: Path) -> None:
-    """Without the hooks the read fails: the stream is closed."""
+def test_an_error_of_one_connection_is_none_of_another(tmp_path: Path) -> None:
+    """Without it the read fails: the stream is closed."""
+    keep_errors_apart()
 
     async def talk() -> bytes:
         server, client = streams(tmp_path)
@@ -77,7 +70,19 @@ def test_an_error_of_one_connection_is_none_of_another(hooks: Any, tmp_path: Pat
     assert asyncio.run(talk()) == b"hello"
 
 
-def test_loading_it_for_each_nanny_wraps_once(hooks: Any) -> None:
-    before = [getattr(SSLIOStream, name) for name in OPERATIONS]
-    load()
-    assert [getattr(SSLIOStream, name) for name in OPERATIONS] == before
+def operations() -> list[Any]:
+    return [getattr(SSLIOStream, name) for name in OPERATIONS]
+
+
+def test_asking_for_it_again_changes_nothing() -> None:
+    keep_errors_apart()
+    before = operations()
+    keep_errors_apart()
+    assert operations() == before
+
+
+def test_a_client_loads_it_as_a_file() -> None:
+    """As the role dask_client has it: in the person's own environment, which may not have this package."""
+    plain = operations()
+    with dask.config.set({"distributed.client.preload": [tls_errors.__file__]}), Client(processes=False, dashboard_address=None):  # type: ignore[no-untyped-call]
+        assert [operation.__wrapped__ for operation in operations()] == plain
