@@ -15,6 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 HOSTS = ROOT / "tests" / "hosts" / "hosts.py"
 MADE = ROOT / "build" / "hosts"  # what hosts.py makes
 VENVS = ROOT / "build" / "embedded-cloud-venvs"
+CACHES = ROOT / "tests" / "caches"
+BYTECODE = ROOT / "build" / "zip-bytecode"
 # These would win over what the roles write, or cost time.
 UNWANTED = ("AWS_CA_BUNDLE", "AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL", "PYTHONDONTWRITEBYTECODE")
 
@@ -24,6 +26,23 @@ def environment(variables: dict[str, str]) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in UNWANTED}
     own = {"PATH": f"{Path(sys.executable).parent}:{kept['PATH']}", "ANSIBLE_NOCOLOR": "1", "NO_COLOR": "1", "LC_ALL": "C.UTF-8"}
     return kept | own | variables
+
+
+def shared_work(session: Path) -> dict[str, str]:
+    """Return the variables with which the runs of a test session share work: modules are packed and compiled once.
+
+    ``session`` is pytest's folder of this process. The bytecode is named by what it was made from and stays for later sessions.
+    """
+    packed = (session.parent if "PYTEST_XDIST_WORKER" in os.environ else session) / "packed"
+    packed.mkdir(exist_ok=True)
+    BYTECODE.mkdir(parents=True, exist_ok=True)
+    BYTECODE.chmod(0o1777)  # the users of the hosts write there too
+    return {
+        "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / ".config" / "molecule" / "callback_plugins"),
+        "SHARED_PAYLOADS": str(packed),
+        "PYTHONPATH": str(CACHES),
+        "ZIP_BYTECODE": str(BYTECODE),
+    }
 
 
 def prefix() -> str:

@@ -140,7 +140,7 @@ def swift() -> Iterator[Bench]:
     sys.path[:0] = [str(ROOT / "tests" / "integration"), str(ROOT / "tests")]
     from conftest import Runner, running
 
-    with _folder() as folder, running(Runner(folder / "ansible"), folder / "cloud", "30.0.0", tls=False) as cloud:
+    with _folder() as folder, running(Runner(folder / "ansible", folder), folder / "cloud", "30.0.0", tls=False) as cloud:
         keys = cloud.new_ec2_key()
         cloud.s3(*keys).create_bucket(Bucket=BUCKET)
         yield Bench(folder, cloud.s3_endpoint, keys, cloud.region)

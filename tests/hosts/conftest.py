@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from running import HOSTS, ROOT, environment, failed_part
+from running import HOSTS, ROOT, environment, failed_part, shared_work
 
 SAID = ROOT / "build" / "said"
 
@@ -46,6 +46,15 @@ def run(command: list[str | Path], folder: Path = ROOT, **variables: str) -> Out
         command, cwd=folder, env=environment(variables), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
     return Outcome(" ".join(map(str, command)), done.returncode, done.stdout, time.monotonic() - start)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _shared_work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Whatever is run shares work with the rest of the session, in all processes that run tests side by side."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in shared_work(tmp_path_factory.getbasetemp()).items():
+            patch.setenv(name, value)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import shutil
 import socket
 import sys
@@ -28,6 +29,8 @@ KEY = BUILD / "id_ed25519"
 NETWORK_FILE = BUILD / "network.json"
 # Not the machine's own cache of uv: what a test writes must not be what its user installs tomorrow.
 UV_CACHE = BUILD / "uv-cache"
+# What lets a host's own Python keep what it compiles from archives.
+BYTECODE_HOOK = [ROOT / "tests" / "caches" / f"zip_bytecode.{kind}" for kind in ("py", "pth")]
 SSH_SECONDS = 20
 
 # Runs in a new host: brings the key in, gives each user a cache, waits for systemd, and answers with its state and the host's public key.
@@ -112,13 +115,20 @@ def create(engine: Engine, scenario: str, hosts: list[Host], known_hosts: Path) 
             "run", "--detach", f"--name={NAME}-{scenario}-{host.name}", f"--hostname={host.name}",
             f"--label=zarrstream={NAME}", f"--label=zarrstream-scenario={NAME}-{scenario}",
             f"--network={NAME}", f"--ip={host.address}", f"--mac-address={hardware_address(host.address)}", *neighbours,
-            *engine.systemd_options, *trust_options(engine, image), f"--volume={UV_CACHE}:/var/cache/uv", image,
+            *engine.systemd_options, *trust_options(engine, image), *bytecode_options(), f"--volume={UV_CACHE}:/var/cache/uv", image,
         )
         # fmt: on
     lines = [f"{host.address} {greet(engine, f'{NAME}-{scenario}-{host.name}')}" for host in hosts]
     for host in hosts:
         wait_for_ssh(host.address)
     known_hosts.write_text("\n".join(lines) + "\n")
+
+
+def bytecode_options() -> list[str]:
+    """Share the bytecode of Ansible's modules with the other hosts of the test session, which says where; a measurement does not."""
+    folder = os.environ.get("ZIP_BYTECODE")
+    hook = [f"--volume={file}:/usr/lib/python3/dist-packages/{file.name}:ro" for file in BYTECODE_HOOK]
+    return [f"--volume={folder}:/var/cache/zip-bytecode", *hook] if folder else []
 
 
 def hardware_address(address: str) -> str:

@@ -52,7 +52,7 @@ from typing import Any
 
 import ports
 import pytest
-from running import said_about
+from running import said_about, shared_work
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 VENVS = CHECKOUT / "build" / "embedded-cloud-venvs"
@@ -97,6 +97,7 @@ class Runner:
     """Runs playbooks from the checkout with an inventory of its own: localhost in embedded_cloud and zarr_hosts."""
 
     folder: Path
+    session: Path
 
     def __call__(
         self,
@@ -128,6 +129,7 @@ class Runner:
             "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_REMOTE_TEMP": str(self.folder / "remote"),  # otherwise the user's home, whatever HOME says
+            **shared_work(self.session),
         }
         environment = {**os.environ, **settings, **(env or {})}
         done = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
@@ -292,7 +294,7 @@ def free_ports() -> Callable[[int], list[int]]:
 @pytest.fixture(scope="session")
 def run_playbook(tmp_path_factory: pytest.TempPathFactory) -> Runner:
     """Return the function that runs a playbook; each run gets the test's own HOME."""
-    return Runner(tmp_path_factory.mktemp("ansible"))
+    return Runner(tmp_path_factory.mktemp("ansible"), tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,5 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""For every Python that has this folder in PYTHONPATH."""
+
+import zip_bytecode  # noqa: F401
