@@ -48,8 +48,8 @@ def test_damage_inside_a_source_is_found_while_copying(source: Path, tmp_path: P
 def test_a_source_that_changes_is_noticed(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copy = copying.copy_blocks
 
-    def copy_and_touch(*arguments: Any) -> None:
-        copy(*arguments)
+    def copy_and_touch(*arguments: Any, **options: Any) -> None:
+        copy(*arguments, **options)
         os.utime(source, ns=(1, 1))
 
     monkeypatch.setattr(copying, "copy_blocks", copy_and_touch)
@@ -205,8 +205,8 @@ def test_a_marker_that_stayed_behind_goes(source: Path, tmp_path: Path) -> None:
 def test_a_stranger_in_the_folder_is_noticed(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store, copy = tmp_path / "air.zarr", copying.copy_blocks
 
-    def copy_and_litter(*arguments: Any) -> None:
-        copy(*arguments)
+    def copy_and_litter(*arguments: Any, **options: Any) -> None:
+        copy(*arguments, **options)
         (store / "air" / "litter").write_text("")
 
     monkeypatch.setattr(copying, "copy_blocks", copy_and_litter)

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,9 @@ import pytest
 import zarr
 from zarr.storage import MemoryStore
 from zarrstream.manifest import Stored, md5_of
+from zarrstream.plan import Block
 from zarrstream.store import open_objects, parse_store
-from zarrstream.transfer import StagedArray, open_staged, staged_store
+from zarrstream.transfer import StagedArray, copy_blocks, open_staged, staged_store
 
 VALUES = np.arange(24, dtype="i4").reshape(4, 6)
 KEYS = {"a/c/0/0", "a/c/0/1", "a/c/1/0", "a/c/1/1"}
@@ -93,3 +96,31 @@ def test_what_was_kept_with_the_same_bytes_is_not_sent_again(tmp_path: Path) -> 
     write(staged(tmp_path, on_stored=records.__setitem__, send=send, kept=kept))
     assert sent == ["a/c/0/1"]
     assert records.keys() == KEYS
+
+
+@pytest.mark.parametrize(("early", "memory", "expected"), [(0, 100, 2), (3, 100, 5), (3, 4, 4)])
+def test_more_blocks_are_made_while_none_may_be_sent(early: int, memory: int, expected: int) -> None:
+    made: list[Block] = []
+    sent: list[Block] = []
+    enough, may_send = threading.Event(), threading.Event()
+
+    def make(block: Block) -> None:
+        made.append(block)
+        if len(made) == expected:
+            enough.set()
+
+    def send(block: Block, _made: None) -> None:
+        may_send.wait(60)
+        sent.append(block)
+
+    blocks = [Block("a", ((number, number + 1),), memory=1) for number in range(12)]
+    copying = threading.Thread(
+        target=copy_blocks, args=(blocks, make, send, memory, 2), kwargs={"early": lambda: 0 if may_send.is_set() else early}
+    )
+    copying.start()
+    assert enough.wait(60)
+    time.sleep(0.1)
+    assert len(made) == expected
+    may_send.set()
+    copying.join(60)
+    assert sorted(sent, key=lambda block: block.region) == blocks

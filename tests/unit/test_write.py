@@ -387,7 +387,7 @@ def test_memory_stays_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     def size(block: Any) -> int:
         return 8 * math.prod(stop - start for start, stop in block.region)
 
-    def counting(blocks: Any, encode: Any, send: Any, memory: int, workers: int = 3) -> None:
+    def counting(blocks: Any, encode: Any, send: Any, memory: int, workers: int = 3, **options: Any) -> None:
         def encoding(block: Any) -> None:
             with lock:
                 held[0] += size(block)
@@ -399,7 +399,7 @@ def test_memory_stays_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             with lock:
                 held[0] -= size(block)
 
-        copy(blocks, encoding, sending, memory, workers)
+        copy(blocks, encoding, sending, memory, workers, **options)
 
     monkeypatch.setattr(copying, "copy_blocks", counting)
     write_dataset(request(tmp_path / "a.nc", tmp_path / "a.zarr", chunks={"t": 5, "x": 1000}))

@@ -13,7 +13,7 @@ from .marker import Marker, Watch
 from .memory import for_blocks, give_back
 from .plan import Block
 from .progress import ProgressReporter
-from .transfer import block_keys, copy_blocks, staged_store
+from .transfer import EARLY, block_keys, copy_blocks, staged_store
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +41,8 @@ class Copying:
             self.work.cluster.copy(self, waiting)
         else:
             give_back(self.work.plan.memory)
-            copy_blocks(waiting, self._encode, self._send, for_blocks(self.work.plan.memory))
+            memory = for_blocks(self.work.plan.memory)
+            copy_blocks(waiting, self._encode, self._send, memory, early=lambda: 0 if self.alone.settled else EARLY)
 
     def done(self, key: str, stored: Stored) -> None:
         """An object is there, sent by this run or kept."""

@@ -153,6 +153,11 @@ class Watch:
         # In a bucket, a writer that began at the same moment has to have time to show; one that was replaced, time to notice.
         self._due = time.monotonic() + (CHECK_INTERVAL if self._settled else SETTLE)
 
+    @property
+    def settled(self) -> bool:
+        """Whether chunks may be sent, as long as ``check`` finds nobody else."""
+        return self._settled
+
     def check(self) -> None:
         """Look for another writer when it is time; raises Conflict where there is one."""
         with self._lock:

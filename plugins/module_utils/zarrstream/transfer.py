@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 MAKERS = (os.cpu_count() or 1) + 1  # blocks that are read and encoded at a time: more would only take memory
 WORKERS = MAKERS + 5  # blocks at work, as far as memory allows: some are sent, or wait for that, while others are made
+EARLY = 24  # more of them while none may be sent yet, so that processors have work until then: 384 MiB of values, held encoded
 _SETTINGS = threading.Lock()
 _FUSED = "FusedCodecPipeline"
 Data = bytes | memoryview
@@ -209,10 +210,12 @@ def copy_blocks(
     send: Callable[[Block, T], None],
     memory: int,
     workers: int = WORKERS,
+    early: Callable[[], int] = lambda: 0,
 ) -> None:
     """Make and send every block; the first error ends it.
 
-    At most ``workers`` blocks are at work, and only as many as take ``memory`` bytes together; one alone may take more.
+    At most ``workers`` blocks are at work, and as many more as ``early`` says at the moment; of them only as many as take
+    ``memory`` bytes together; one alone may take more.
     What is made takes memory, of which the C library keeps some for each thread: a few threads make, others send.
     """
     makers = ThreadPoolExecutor(min(MAKERS, workers), thread_name_prefix="zarrstream-make")
@@ -224,7 +227,7 @@ def copy_blocks(
     try:
         running: dict[Future[Any], int] = {}
         for block in blocks:
-            while running and (len(running) >= workers or sum(running.values()) + block.memory > memory):
+            while running and (len(running) >= workers + early() or sum(running.values()) + block.memory > memory):
                 _settle(running)
             running[makers.submit(work, block)] = block.memory
         while running:
