@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,3 +62,31 @@ def test_half_of_what_is_free(tmp_path: Path, available: int | None, cgroup: str
 
 def test_this_machine_has_some() -> None:
     assert usable_memory() > 2**20
+
+
+MAKES_AND_FREES = """
+import resource, sys, threading
+from zarrstream.memory import tune_allocator
+
+if len(sys.argv) > 1:
+    tune_allocator(int(sys.argv[1]))
+def work():
+    for _ in range(50):
+        parts = [bytearray(b"x" * 2**20) for _ in range(8)]
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+threads = [threading.Thread(target=work) for _ in range(2)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def faults(*memory: int) -> int:
+    command = [sys.executable, "-c", MAKES_AND_FREES, *map(str, memory)]
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    return int(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+
+
+def test_what_is_freed_stays_for_the_next_block_unless_memory_is_scarce() -> None:
+    assert faults(2**30) < faults() / 2
+    assert faults(2**27) > faults() / 2

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from .journal import Journal
 from .manifest import Stored
 from .marker import Marker, Watch
-from .memory import for_blocks, give_back
+from .memory import for_blocks
 from .plan import Block
 from .progress import ProgressReporter
 from .transfer import EARLY, block_keys, copy_blocks, staged_store
@@ -40,7 +40,6 @@ class Copying:
         if self.work.cluster:
             self.work.cluster.copy(self, waiting)
         else:
-            give_back(self.work.plan.memory)
             memory = for_blocks(self.work.plan.memory)
             copy_blocks(waiting, self._encode, self._send, memory, early=lambda: 0 if self.alone.settled else EARLY)
 

@@ -14,7 +14,9 @@ from .errors import BadRequest
 FALLBACK = 2**30  # bytes, on a system that does not tell
 BESIDE = 2**24  # bytes that a write takes beside its blocks: records of its objects, connections, the source's table of chunks
 _SCARCE = 2**28  # bytes below which memory counts more than time
-_MMAP_THRESHOLD, _LARGE = -3, 2**16  # mallopt's number, and the bytes from which on memory is taken from the system
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # mallopt's numbers
+_LARGE = 2**16  # bytes from which on memory is taken from the system, where it is scarce
+_LARGEST, _KEPT = 2**25, 2**28  # where it is not: the most that mallopt allows, and bytes that may stay unused at the end
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT]iB|B)?")
 _UNITS = {None: 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
@@ -35,11 +37,15 @@ def for_blocks(memory: int) -> int:
     return max(memory // 2, memory - BESIDE)
 
 
-def give_back(memory: int) -> None:
-    """Where there is little memory: what is freed goes back to the system at once. glibc keeps some for every thread."""
-    if memory < _SCARCE:
-        with suppress(OSError, AttributeError):  # another C library
-            ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _LARGE)
+def tune_allocator(memory: int) -> None:
+    """Where there is little memory, what is freed goes back to the system at once; else it stays for the next block.
+
+    glibc has by itself an arena for each thread, and gives parts of each back, which the kernel has to fill with zeros again.
+    """
+    options = {_MMAP_THRESHOLD: _LARGE} if memory < _SCARCE else {_ARENA_MAX: 1, _MMAP_THRESHOLD: _LARGEST, _TRIM_THRESHOLD: _KEPT}
+    with suppress(OSError, AttributeError):  # another C library
+        for option, value in options.items():
+            ctypes.CDLL(None).mallopt(option, value)
 
 
 def usable_memory(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> int:

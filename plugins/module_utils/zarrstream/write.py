@@ -20,6 +20,7 @@ from .existing import State, look, refusal, strangers
 from .fingerprint import fingerprint, normal_request
 from .libraries import missing_libraries_named
 from .marker import Marker, check_free
+from .memory import parse_memory, tune_allocator, usable_memory
 from .plan import decide
 from .progress import Progress, ProgressReporter, check_path
 from .publish import finish_published
@@ -66,6 +67,8 @@ def write_dataset(request: WriteRequest, progress: Callable[[Progress], None] | 
     path = check_path(request.progress_path)
     request = replace(request)  # with a transport of its own
     with missing_libraries_named(), closing(request.transport):
+        if not request.scheduler:  # before the first thread, which would have an arena of its own for good
+            tune_allocator(parse_memory(request.memory) or usable_memory())
         situation = _look_around(request)
         state = situation.state
         if situation.action == "nothing":
