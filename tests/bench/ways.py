@@ -118,9 +118,9 @@ def _import_all() -> None:
 
 def _import_ours() -> None:
     """The same for zarr_write."""
-    for name in ("botocore.session", "dask.array", "h5py", "netCDF4", "obstore", "xarray", "zarr.codecs.numcodecs", "zlib_ng"):
+    for name in ("botocore.session", "dask.array", "h5py", "netCDF4", "obstore", "xarray", "zarr.codecs.numcodecs", "zlib_ng", "zstandard"):
         import_module(name)
-    for name in ("copying", "direct", "profile", "readback", "template", "work"):
+    for name in ("copying", "direct", "profile", "readback", "template", "work", "zstd"):
         import_module(f"zarrstream.{name}")
 
 
@@ -138,8 +138,9 @@ def recode(options: Options) -> float:
     import h5py
     from numcodecs import Shuffle, Zstd
     from zarrstream.direct import inflate
+    from zarrstream.zstd import small_zstd
 
-    shuffle, zstd, length = Shuffle(4), Zstd(LEVEL, checksum=True), 4 * math.prod(options["chunks"])
+    shuffle, zstd, length = Shuffle(4), (small_zstd() or Zstd)(LEVEL, checksum=True), 4 * math.prod(options["chunks"])
     start = time.perf_counter()
     with h5py.File(options["source"]) as file:
         places: list[tuple[int, int]] = []

@@ -19,6 +19,7 @@ from .errors import WriteError
 from .manifest import Stored, md5_of
 from .plan import Block
 from .store import Objects
+from .zstd import zstd_setting
 
 if TYPE_CHECKING:
     import numpy as np
@@ -181,7 +182,7 @@ def open_staged(store: Any, name: str, zarr_format: Literal[2, 3]) -> StagedArra
     import zarr
 
     # zarr 3.1 takes the first from its settings alone when an array is opened, not from open_array's own argument.
-    settings = {"array.write_empty_chunks": True, **_synchronous()}
+    settings = {"array.write_empty_chunks": True, **_synchronous(), **({} if store.read_only else zstd_setting())}
     # Settings are the process's: two threads at once would leave them changed.
     with _SETTINGS, warnings.catch_warnings(), zarr.config.set(settings):
         warnings.simplefilter("ignore")  # as in template
