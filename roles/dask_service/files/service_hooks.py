@@ -33,12 +33,18 @@ def tell_systemd(state: str) -> None:
         channel.sendall(state.encode())
 
 
+def tell_ready(status: str = "") -> None:
+    """Tell systemd that the service is at work, and with which definition it was started; the roles compare it with theirs."""
+    definition = os.environ.get("ZARRSTREAM_DEFINITION", "")
+    tell_systemd(f"READY=1\nSTATUS=definition={definition} {status}".rstrip())
+
+
 async def tell_when_joined() -> None:
     """Tell systemd as soon as every nanny of this process has a worker that the scheduler knows."""
     nannies = list(Nanny._instances)  # distributed counts them nowhere else
     while any(nanny.status != Status.running for nanny in nannies):
         await asyncio.sleep(POLL_SECONDS)
-    tell_systemd("READY=1")
+    tell_ready()
 
 
 def keep_its_worker(nanny: Nanny) -> None:
@@ -66,7 +72,8 @@ async def dask_setup(server: Any) -> None:
         background.add(task)
         task.add_done_callback(background.discard)
     elif isinstance(server, Scheduler):
-        tell_systemd("READY=1")
+        # The port of the dashboard is another one where somebody else has that which was asked for.
+        tell_ready(f"dashboard=http://{server.http_server.address}:{server.http_server.port}")
 
 
 async def dask_teardown(server: Any) -> None:
