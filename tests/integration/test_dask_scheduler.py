@@ -5,16 +5,23 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
+import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
+import numpy as np
 import ports
 import pytest
+import xarray as xr
 from clusters import Certificates, Daemons, make_certificates
 
 FILES = Path(__file__).resolve().parents[2] / "roles" / "dask_service" / "files"
@@ -195,3 +202,60 @@ def test_the_role_refuses_where_the_scheduler_does_not_say(role: Any, scheduler:
         assert refused.rc
         assert "does not say who is at work" in said(refused)
         assert "run again with dask_scheduler_restart_anyway: true" in said(refused)
+
+
+WRITE = """
+import json, sys
+from zarrstream.cluster import writing
+from zarrstream.request import WriteRequest
+from zarrstream.write import write_dataset
+writing.LEAST_BLOCK, writing.TURNS = 1, 1000
+write_dataset(WriteRequest(**json.loads(sys.argv[1])))
+"""
+
+
+@contextmanager
+def by_value() -> Iterator[None]:
+    """Functions of this module may be sent to those who cannot import it."""
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    try:
+        yield
+    finally:
+        cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+
+
+def jobs_of(dask_scheduler: Any) -> list[str]:
+    return [name for name in dask_scheduler.worker_plugins if name.startswith("zarrstream-")]
+
+
+def jobs_at_work() -> int:
+    """How many jobs the modules of the kit hold in a worker."""
+    return sum(
+        len(module._JOBS) for name, module in list(sys.modules.items()) if name.startswith("zarrstream_") and hasattr(module, "_JOBS")
+    )
+
+
+def test_a_write_that_is_killed_leaves_no_job(scheduler: Scheduler, tmp_path: Path) -> None:
+    """Else its open files stay with the workers for ever, and every worker that comes later is given the job as well."""
+    source, store = tmp_path / "air.nc", tmp_path / "air.zarr"
+    xr.Dataset({"air": (("time", "x"), np.zeros((2000, 100)))}).to_netcdf(source, engine="netcdf4")
+    wanted = {"source": [str(source)], "store": str(store), "chunks": {"time": 1}, "scheduler": scheduler.daemons.address}
+    wanted["scheduler_tls"] = scheduler.certificates.files
+    core = str(FILES.parents[2] / "plugins" / "module_utils")
+    with scheduler.client() as person, by_value():
+        process = subprocess.Popen([sys.executable, "-c", WRITE, json.dumps(wanted)], env={**os.environ, "PYTHONPATH": core})
+        try:
+            scheduler.wait_for(lambda found: any(one["store"] and one["unfinished"] for one in found))
+            ends = time.monotonic() + SECONDS
+            while not list(store.rglob("air/c/*/*")):
+                assert time.monotonic() < ends
+                time.sleep(0.05)
+            assert len(person.run_on_scheduler(jobs_of)) == sum(person.run(jobs_at_work).values()) == 1
+        finally:
+            process.kill()
+            process.wait()
+        scheduler.wait_for(lambda found: not found)
+        ends = time.monotonic() + SECONDS
+        while person.run_on_scheduler(jobs_of) or sum(person.run(jobs_at_work).values()):
+            assert time.monotonic() < ends, (person.run_on_scheduler(jobs_of), person.run(jobs_at_work))
+            time.sleep(0.2)

@@ -1,15 +1,18 @@
 """What a scheduler says of those who are at work: a JSON document on its dashboard's server, which listens on loopback alone.
 
-The role dask_scheduler asks for it before it ends a scheduler, since that forgets all tasks and all results.
+The role dask_scheduler asks for it before it ends a scheduler, since that forgets all tasks and all results. And what it does for those who
+were at work and went without a word: it takes their jobs from the workers.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import re
 from collections.abc import Iterable
 from typing import Any
 
-from distributed import Scheduler
+from distributed import Scheduler, SchedulerPlugin
 from distributed.comm import get_address_host
 from distributed.http.utils import RequestHandler
 
@@ -19,6 +22,10 @@ UNFINISHED = {"waiting", "no-worker", "queued", "processing"}
 IDENTIFIER = re.compile(r"Client-(?:(?P<name>.+)-)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # The name with which zarr_write and zarr_check come. Between two of its tasks a write is at work as well.
 STORE_CLIENT = "zarrstream"
+# With this begins the name of the plugin that such a client has brought to the workers.
+JOB = "zarrstream-"
+logger = logging.getLogger("distributed.zarrstream")
+background: set[asyncio.Future[Any]] = set()
 
 
 class WorkDocument(RequestHandler):  # type: ignore[misc]
@@ -73,6 +80,27 @@ def count_unfinished(wanted: Iterable[Any]) -> int:
     return len(found)
 
 
+class AbandonedJobs(SchedulerPlugin):  # type: ignore[misc]
+    """Takes away the jobs of writes and checks that were killed, when none of these clients is left who could be their owner.
+
+    distributed forgets a client's tasks when its connection ends. The job itself, with its open files, would stay with the workers, and
+    would be given to each one that comes later.
+    """
+
+    name = "zarrstream-abandoned-jobs"
+
+    def remove_client(self, scheduler: Scheduler, client: str) -> None:
+        """Look for jobs when such a client has gone; one that ends in good order has taken its own with it."""
+        if name_of(client) != STORE_CLIENT or STORE_CLIENT in map(name_of, scheduler.clients):
+            return
+        for job in [name for name in scheduler.worker_plugins if name.startswith(JOB)]:
+            logger.warning("%s has gone and left %s, which is taken from the workers", client, job)
+            task = asyncio.ensure_future(scheduler.unregister_worker_plugin(comm=None, name=job))
+            background.add(task)
+            task.add_done_callback(background.discard)
+
+
 async def dask_setup(scheduler: Scheduler) -> None:
-    """Serve the document."""
+    """Serve the document, and look after jobs."""
+    scheduler.add_plugin(AbandonedJobs())
     scheduler.http_application.add_handlers(".*$", [(PATH, WorkDocument, {"dask_server": scheduler})])
