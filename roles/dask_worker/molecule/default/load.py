@@ -1,0 +1,45 @@
+"""A person who computes while the cluster is changed: short tasks, one after the other, until a file says that it is enough.
+
+Then each result has to be there and right, each task was computed once, and on each host by a worker of before and one of after the change.
+"""
+
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+
+from distributed import Client, get_worker, wait
+
+SECONDS = 1500
+TOGETHER = 8
+
+
+def compute(number):
+    """Square a number, slowly, and leave a note of who did it."""
+    time.sleep(0.3)
+    get_worker().log_event("load", (number, socket.gethostname(), os.getpid()))
+    return number**2
+
+
+def main():
+    """Compute, look whether it is enough, and look at all of it."""
+    enough, ends = Path(sys.argv[1]), time.monotonic() + SECONDS
+    notes, futures = [], []
+    with Client(name="ada", timeout=30) as client:
+        client.wait_for_workers(2, timeout=90)
+        client.subscribe_topic("load", lambda event: notes.append(event[1]))
+        while not enough.exists() and time.monotonic() < ends:
+            futures += client.map(compute, range(len(futures), len(futures) + TOGETHER))
+            wait(futures[-3 * TOGETHER : -2 * TOGETHER])
+        assert client.gather(futures) == [number**2 for number in range(len(futures))]
+        time.sleep(1)  # for the last notes
+    computed = sorted(number for number, *_ in notes)
+    assert computed == list(range(len(futures))), f"{len(futures)} tasks, computed {len(computed)} times"
+    processes = {(host, process) for _, host, process in notes}
+    assert sorted(host for host, _ in processes) == ["scheduler"] * 2 + ["worker"] * 2, processes
+    sys.stdout.write(f"{len(futures)} tasks, each once\n")
+
+
+if __name__ == "__main__":
+    main()
