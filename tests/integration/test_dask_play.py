@@ -18,25 +18,25 @@ HOSTS = ("a", "b", "c")
 
 
 @pytest.mark.parametrize(
-    ("variables", "at_work", "batches"),
+    ("variables", "ending", "batches"),
     [
         ({}, ["a"], [["a"], ["b"], ["c"]]),
         ({"zarr_dask_workers_at_a_time": "67%"}, ["b"], [["a", "b"], ["c"]]),
         ({}, [], [["a", "b", "c"]]),
     ],
-    ids=["one by default", "the inventory's share", "all where none is at work"],
+    ids=["one by default", "the inventory's share", "all where none ends"],
 )
 def test_how_many_workers_change_at_a_time(
-    run_playbook: Any, tmp_path: Path, variables: dict[str, Any], at_work: list[str], batches: list[list[str]]
+    run_playbook: Any, tmp_path: Path, variables: dict[str, Any], ending: list[str], batches: list[list[str]]
 ) -> None:
-    (play,) = (play for play in yaml.safe_load((PLAYBOOKS / "dask.yml").read_text()) if play["name"] == "The workers")
-    del play["roles"], play["vars"]
+    (play,) = (play for play in yaml.safe_load((PLAYBOOKS / "dask.yml").read_text()) if play["name"] == "The workers that change, or go")
+    del play["vars"]
     play["tasks"] = [{"ansible.builtin.debug": {"msg": "at once: {{ ansible_play_batch | join(' ') }}"}, "run_once": True}]
     before = {"hosts": "localhost", "gather_facts": False}  # there it is not the first play either
     (tmp_path / "play.yml").write_text(yaml.safe_dump([before, play]))
     (tmp_path / "group_vars").symlink_to(PLAYBOOKS / "group_vars")
     local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-    groups = {"dask_workers": HOSTS, "dask_workers_at_work": at_work}
+    groups = {"dask_workers": HOSTS, "dask_workers_that_end": ending}
     inventory = tmp_path / "hosts.json"
     children: dict[str, Any] = {group: {"hosts": {host: {} for host in hosts}} for group, hosts in groups.items()}
     inventory.write_text(json.dumps({"all": {"vars": local | variables, "children": children}}))
