@@ -16,6 +16,7 @@ import pytest
 from clusters import Certificates, Daemons, make_certificates
 
 HOOKS = Path(__file__).resolve().parents[2] / "roles" / "dask_service" / "files" / "service_hooks.py"
+SERVICE = ("--nanny", "--memory-limit", "1GiB", "--preload", str(HOOKS), "--preload-nanny", str(HOOKS))
 SECONDS = 120
 
 
@@ -25,17 +26,23 @@ def certificates(tmp_path: Path) -> Certificates:
 
 
 @pytest.fixture
-def service(certificates: Certificates, tmp_path: Path) -> Iterator[Daemons]:
-    """A scheduler, and a service with two workers and their nannies, who cannot import this module."""
+def daemons(certificates: Certificates, tmp_path: Path) -> Iterator[Daemons]:
+    """A scheduler; workers cannot import this module."""
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
     daemons = Daemons(certificates, tmp_path)
     try:
         daemons.start("scheduler")
-        daemons.start("worker", "--nanny", "--nworkers", "2", "--memory-limit", "1GiB", "--preload-nanny", str(HOOKS))
         yield daemons
     finally:
         daemons.stop()
         cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+
+
+@pytest.fixture
+def service(daemons: Daemons) -> Daemons:
+    """With a service that has two workers and their nannies."""
+    daemons.start("worker", *SERVICE, "--nworkers", "2")
+    return daemons
 
 
 def processes(client: Any) -> set[int]:
@@ -68,3 +75,42 @@ def test_a_worker_that_loses_the_scheduler_is_replaced(service: Daemons, certifi
         client.run(cut_off, workers=[victim], on_error="return")
         wait_for_two_without(client, {process})
         assert others < processes(client), "the other worker has nothing to do with it"
+
+
+def report_late(dask_worker: Any) -> None:
+    """Let the scheduler hear late that a task has ended."""
+    send = dask_worker.batched_stream.send
+
+    def send_late(*messages: Any) -> None:
+        late = any(message["op"] == "task-finished" for message in messages)
+        dask_worker.loop.call_later(2 if late else 0, send, *messages)
+
+    dask_worker.batched_stream.send = send_late
+
+
+def test_a_worker_that_stops_waits_until_its_last_results_are_known(daemons: Daemons, certificates: Certificates) -> None:
+    """Without that they were lost with the worker, and computed again: on a busy machine the scheduler hears of them late."""
+    from distributed import Client
+
+    def compute() -> int:
+        from distributed import get_worker
+
+        time.sleep(1)
+        get_worker().log_event("computed", "once")
+        return 42
+
+    daemons.start("leaves", *SERVICE, ZARRSTREAM_DRAIN_SECONDS="60")
+    with Client(daemons.address, security=certificates.security(), timeout=SECONDS) as client:
+        client.wait_for_workers(1, timeout=SECONDS)
+        (leaves,) = client.scheduler_info(n_workers=-1)["workers"]
+        daemons.start("stays")
+        client.wait_for_workers(2, timeout=SECONDS)
+        client.run(report_late, workers=[leaves])
+        future = client.submit(compute, workers=[leaves], allow_other_workers=True)
+        while not client.processing(workers=[leaves])[leaves]:
+            assert not future.done(), future
+            time.sleep(0.05)
+        daemons.processes["leaves"].terminate()
+        assert daemons.processes["leaves"].wait(SECONDS) == 0, daemons.log("leaves")
+        assert future.result(SECONDS) == 42
+        assert len(client.get_events("computed")) == 1, daemons.log("scheduler")

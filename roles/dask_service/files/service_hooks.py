@@ -13,12 +13,14 @@ import socket
 from contextlib import suppress
 from typing import Any
 
-from distributed import Nanny, Scheduler, Status
+from distributed import Nanny, Scheduler, Status, Worker
 from distributed.core import rpc
 
 POLL_SECONDS = 0.2
 # What a worker says to its nanny when its connection to the scheduler has broken.
 LOST_SCHEDULER = "worker-handle-scheduler-connection-broken"
+# Of a task at a worker: it is computed there, or was.
+BEGUN = {"executing", "long-running", "resumed", "memory", "error"}
 logger = logging.getLogger("distributed.zarrstream")
 background: set[asyncio.Task[None]] = set()
 
@@ -64,9 +66,16 @@ def keep_its_worker(nanny: Nanny) -> None:
     nanny.handlers["close_gracefully"] = close_gracefully
 
 
+def tell_what_has_begun(worker: Worker) -> None:
+    """Let a worker answer which tasks it computes or has computed, of those that it still knows."""
+    worker.handlers["begun"] = lambda: [key for key, task in worker.state.tasks.items() if task.state in BEGUN]
+
+
 async def dask_setup(server: Any) -> None:
-    """Begin to watch a nanny; a scheduler that has come this far listens already. For a worker its nanny speaks."""
-    if isinstance(server, Nanny):
+    """Begin to watch a nanny; a scheduler that has come this far listens already. For a worker its nanny speaks to systemd."""
+    if isinstance(server, Worker):
+        tell_what_has_begun(server)
+    elif isinstance(server, Nanny):
         keep_its_worker(server)
         task = asyncio.create_task(tell_when_joined())
         background.add(task)
@@ -96,9 +105,18 @@ async def retire(nanny: Nanny, worker: str) -> None:
     if not await move_results(nanny, worker):
         return
     async with rpc(worker, connection_args=nanny.connection_args) as peer:
-        while await peer.call_stack(keys=None):
+        while await unreported(nanny, worker, peer):
             await asyncio.sleep(POLL_SECONDS)
     await move_results(nanny, worker)
+
+
+async def unreported(nanny: Nanny, worker: str, peer: Any) -> set[Any]:
+    """Tasks that have begun on the worker, of which the scheduler has not heard yet that they ended.
+
+    That none runs is not enough: the scheduler moves results that it knows of, and the word of the last ones may be on its way.
+    """
+    begun = set(await peer.begun())
+    return begun.intersection((await nanny.scheduler.processing(workers=[worker]))[worker])
 
 
 async def move_results(nanny: Nanny, worker: str) -> bool:
