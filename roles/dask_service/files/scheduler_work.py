@@ -22,7 +22,7 @@ UNFINISHED = {"waiting", "no-worker", "queued", "processing"}
 IDENTIFIER = re.compile(r"Client-(?:(?P<name>.+)-)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # The name with which zarr_write and zarr_check come. Between two of its tasks a write is at work as well.
 STORE_CLIENT = "zarrstream"
-# With this begins the name of the plugin that such a client has brought to the workers.
+# With this and the client's identifier it names the plugin that it brings to the workers.
 JOB = "zarrstream-"
 logger = logging.getLogger("distributed.zarrstream")
 background: set[asyncio.Future[Any]] = set()
@@ -81,7 +81,7 @@ def count_unfinished(wanted: Iterable[Any]) -> int:
 
 
 class AbandonedJobs(SchedulerPlugin):  # type: ignore[misc]
-    """Takes away the jobs of writes and checks that were killed, when none of these clients is left who could be their owner.
+    """Takes away the jobs of writes and checks that were killed.
 
     distributed forgets a client's tasks when its connection ends. The job itself, with its open files, would stay with the workers, and
     would be given to each one that comes later.
@@ -90,11 +90,10 @@ class AbandonedJobs(SchedulerPlugin):  # type: ignore[misc]
     name = "zarrstream-abandoned-jobs"
 
     def remove_client(self, scheduler: Scheduler, client: str) -> None:
-        """Look for jobs when such a client has gone; one that ends in good order has taken its own with it."""
-        if name_of(client) != STORE_CLIENT or STORE_CLIENT in map(name_of, scheduler.clients):
-            return
-        for job in [name for name in scheduler.worker_plugins if name.startswith(JOB)]:
-            logger.warning("%s has gone and left %s, which is taken from the workers", client, job)
+        """Look for the job of a client that has gone; one that ends in good order has taken it with it."""
+        job = JOB + client
+        if job in scheduler.worker_plugins:
+            logger.warning("%s has gone and left its job, which is taken from the workers", client)
             task = asyncio.ensure_future(scheduler.unregister_worker_plugin(comm=None, name=job))
             background.add(task)
             task.add_done_callback(background.discard)

@@ -115,7 +115,7 @@ class Cluster:
     def start(self, kind: str, spec: Mapping[str, Any]) -> None:
         """Bring the job to the workers, and let each look whether it can do it; raises what the first one that cannot says."""
         package, archive = package_archive()
-        job = uuid.uuid4().hex
+        job = self._client.id  # by which the scheduler finds the job of a client that was killed
         wanted = {"kind": kind, "versions": versions(), **spec}
         plugin = make_plugin(package, archive, job, pickle.dumps(wanted))
         self._call = make_call(package, job)
