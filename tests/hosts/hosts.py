@@ -32,6 +32,7 @@ UV_CACHE = BUILD / "uv-cache"
 # What lets a host's own Python keep what it compiles from archives.
 BYTECODE_HOOK = [ROOT / "tests" / "caches" / f"zip_bytecode.{kind}" for kind in ("py", "pth")]
 SSH_SECONDS = 20
+ANCHOR = 2  # the last part of the address of the container that keeps the bridge alive: beside the gateway, below all hosts
 
 # Runs in a new host: brings the key in, gives each user a cache, waits for systemd, and answers with its state and the host's public key.
 GREETING = """
@@ -75,9 +76,12 @@ def up(engine: Engine) -> None:
     engine("network", "create", *(["--disable-dns"] if engine.is_podman else []), NAME)
     described = json.loads(engine("network", "inspect", NAME).stdout)[0]
     subnet = described["subnets"][0] if engine.is_podman else {key.lower(): value for key, value in described["IPAM"]["Config"][0].items()}
-    NETWORK_FILE.write_text(json.dumps({"gateway": subnet["gateway"], "prefix": subnet["gateway"].rpartition(".")[0]}) + "\n")
+    prefix = subnet["gateway"].rpartition(".")[0]
+    NETWORK_FILE.write_text(json.dumps({"gateway": subnet["gateway"], "prefix": prefix}) + "\n")
     run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", NAME, "-f", str(KEY)])
-    engine("run", "--detach", f"--name={NAME}-anchor", f"--label=zarrstream={NAME}", f"--network={NAME}", image, "sleep", "infinity")
+    # Podman counts on from the last network of that name: left to it, the tenth time this takes the address of a host.
+    place = [f"--network={NAME}", f"--ip={prefix}.{ANCHOR}"]
+    engine("run", "--detach", f"--name={NAME}-anchor", f"--label=zarrstream={NAME}", *place, image, "sleep", "infinity")
     if engine.is_podman:
         # Without an address of its own a bridge takes the lowest of its ports', and so changes it as hosts come and go: all
         # others then send to nobody, for the 10 seconds and more that their ARP caches believe the old one.

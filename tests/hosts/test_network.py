@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 from pathlib import Path
 
 import pytest
-from running import MADE
+from running import MADE, prefix
 
 
 def bridge() -> Path:
@@ -30,3 +31,11 @@ def test_a_host_that_comes_changes_nothing_for_the_others() -> None:
         assert (device / "address").read_text() == before
     finally:
         subprocess.run(["ip", "link", "delete", "zst-low"], check=True)
+
+
+@pytest.mark.usefixtures("network")
+def test_what_keeps_the_bridge_alive_takes_no_address_of_a_host() -> None:
+    """Podman counts on from network to network of one name: the tenth time its next address was that of the first host."""
+    # Somebody is there who listens at no port.
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((f"{prefix()}.2", 22), timeout=5)
