@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from results import circumstances
+
 BEGIN, END = "<!-- measured: written by tests/bench/docs.py -->", "<!-- end of what was measured -->"
 # How the names of the results begin, and the program that measures them.
 SECTIONS = {
@@ -43,7 +45,7 @@ def steps(costs: Mapping[str, Any]) -> list[str]:
         "|---|---|---:|---:|---:|---:|",
     ]
     for workers, took in costs.items():
-        if workers != "load":
+        if workers.isdecimal():  # a number of workers
             seconds = " | ".join(f"{took[step]:.1f}" for step in ("stack", "dask", "dask_again", "ssh_cluster"))
             lines.append(f"| {workers} | {took['hosts']} × {took['processes']} | {seconds} |")
     return [*lines, ""]
@@ -58,7 +60,7 @@ def measured(entries: Sequence[Mapping[str, Any]], costs: Mapping[str, Any], tab
             continue
         lines += [f"### {title}", ""] if title else []
         if title and program in costs:
-            lines += [f"The load average was {costs[program]['load']} when {program}.py began.", ""]
+            lines += [circumstances(program, costs[program]), ""]
             lines += {"cluster": shares, "deploy": steps}[program](costs[program])
         lines += [table(found), ""]
     return "\n".join(lines).rstrip()

@@ -10,12 +10,11 @@ import math
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from html import escape
 from typing import Any
 
 from cluster_page import write_page
-from results import COSTS, RESULTS, ROOT
+from results import COSTS, RESULTS, ROOT, circumstances
 
 FOLDER = ROOT / "docs" / "benchmarks"
 BEGIN, END = "<!-- measured: written by tests/bench/docs.py -->", "<!-- end of what was measured -->"
@@ -125,10 +124,9 @@ def table(entries: Sequence[Mapping[str, Any]]) -> str:
 def measured(entries: Sequence[Mapping[str, Any]], costs: Mapping[str, Any]) -> str:
     """The part of the page that a new measurement replaces."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    loads = " and ".join(f"{costs[program]['load']} when {program}.py began" for program in ("write", "check") if program in costs)
     lines = [
-        f"On {datetime.now(UTC):%d %B %Y}, with {os.cpu_count()} processors ({platform.machine()}), {memory:.0f} GiB and Python "
-        f"{platform.python_version()}. The load average was {loads}.",
+        f"With {os.cpu_count()} processors ({platform.machine()}), {memory:.0f} GiB and Python {platform.python_version()}.",
+        *(circumstances(program, costs[program]) for program in ("write", "check") if program in costs),
         "",
     ]
     for case in costs.get("write", {}).get("cases", ()):

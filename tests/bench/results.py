@@ -7,14 +7,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "build" / "bench.json"
-LOAD = round(os.getloadavg()[0], 1)
+CIRCUMSTANCES = {"load": round(os.getloadavg()[0], 1), "day": time.strftime("%-d %B %Y", time.gmtime())}
 COSTS = ROOT / "build" / "bench-costs.json"  # the medians behind the ratios, for the pictures of docs/benchmarks
 
 
@@ -46,11 +47,16 @@ def record(results: Sequence[Result]) -> None:
 def keep_costs(program: str, costs: dict[str, Any]) -> None:
     """Put the medians that a program measured into build/bench-costs.json, in place of its earlier ones.
 
-    ``load`` among them is the machine's load average when the program began: high, it was not alone.
+    ``load`` among them is the machine's load average when the program began: high, it was not alone. ``day`` is the date.
     """
     there = json.loads(COSTS.read_text()) if COSTS.exists() else {}
     COSTS.parent.mkdir(exist_ok=True)
-    COSTS.write_text(json.dumps(there | {program: {"load": LOAD, **costs}}, indent=1) + "\n")
+    COSTS.write_text(json.dumps(there | {program: {**CIRCUMSTANCES, **costs}}, indent=1) + "\n")
+
+
+def circumstances(program: str, costs: Mapping[str, Any]) -> str:
+    """When a program was run, and beside what."""
+    return f"{program}.py ran on {costs['day']}; the load average was {costs['load']} when it began."
 
 
 def table(entries: Sequence[dict[str, object]]) -> str:
