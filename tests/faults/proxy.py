@@ -15,6 +15,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import unquote
 
 from aiohttp import ClientSession, ClientTimeout, TCPConnector, web
@@ -43,7 +44,13 @@ class Exchange:
     headers: dict[str, str]
 
     async def forward(self) -> Answer:
-        """Send the request on, and read the whole answer."""
+        """Send the request on, and read the whole answer: as on a real way, nobody takes back what has left when the client is gone."""
+        sending = asyncio.create_task(self._send())
+        self.proxy.passing.add(sending)
+        sending.add_done_callback(self.proxy.passing.discard)
+        return await asyncio.shield(sending)
+
+    async def _send(self) -> Answer:
         url = URL(f"{self.proxy.server}{self.request.raw_path}", encoded=True)
         sending = self.proxy.session.request(
             self.request.method,
@@ -108,6 +115,7 @@ class FaultProxy:
         self.server = server
         self.rules: list[Rule] = []
         self.log: list[Seen] = []
+        self.passing: set[asyncio.Task[Any]] = set()  # what has not come to its end yet, here or at the server
         self.session: ClientSession
         self.port = 0
         self._lock = threading.Lock()
@@ -130,6 +138,17 @@ class FaultProxy:
         """The requests in the log with this method (a pattern) and target."""
         with self._lock:
             return sum(bool(re.fullmatch(method, seen.method) and re.search(pattern, seen.target)) for seen in self.log)
+
+    def settle(self, seconds: float = 60) -> None:
+        """Wait until the server has ended all that was sent on, also for clients that are gone."""
+
+        async def ended() -> None:
+            await asyncio.sleep(0.05)  # what a client that is gone now has left in its socket is read first
+            async with asyncio.timeout(seconds):
+                while self.passing:
+                    await asyncio.wait(self.passing)
+
+        asyncio.run_coroutine_threadsafe(ended(), self._loop).result()
 
     @contextmanager
     def running(self) -> Iterator[FaultProxy]:
@@ -160,6 +179,15 @@ class FaultProxy:
             await runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        handling = asyncio.current_task()
+        assert handling is not None
+        self.passing.add(handling)
+        try:
+            return await self._answer(request)
+        finally:
+            self.passing.discard(handling)
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
         seen = Seen(request.method, unquote(request.raw_path))
         with self._lock:
             self.log.append(seen)

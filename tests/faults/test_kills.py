@@ -108,5 +108,6 @@ def _killed(proxy: FaultProxy, wanted: Any, point: int, *, after: bool) -> bool:
     proxy.misbehave(Rule(CHANGING, STEPS, kill, first=point))
     started.append(writers.start(wanted, **QUICK))
     outcome = started[0].outcome()
+    proxy.settle()  # or readers would look while the server still works on the last request
     proxy.misbehave()
     return outcome is None
