@@ -273,7 +273,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 240) -> None:
 
 def kill_writer(wanted: WriteRequest, when: Callable[[], bool]) -> None:
     """Start a writer and kill it as soon as the condition holds: one that gets slower, so that no busy machine lets it end before."""
-    with start_writer(wanted, 0.4, growing=50) as writer:
+    with start_writer(wanted, 0.1, growing=50) as writer:
         try:
             wait_for(when)
         finally:
