@@ -17,6 +17,8 @@ MADE = ROOT / "build" / "hosts"  # what hosts.py makes
 VENVS = ROOT / "build" / "embedded-cloud-venvs"
 CACHES = ROOT / "tests" / "caches"
 BYTECODE = ROOT / "build" / "zip-bytecode"
+# `make test-all`: every point at which something is killed, many examples, and the tests that are marked `thorough`.
+THOROUGH = os.environ.get("ZARRSTREAM_TESTS") == "all"
 # These would win over what the roles write, or cost time.
 UNWANTED = ("AWS_CA_BUNDLE", "AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL", "PYTHONDONTWRITEBYTECODE")
 
