@@ -20,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # These would win over the profile that the kit writes.
 unexport AWS_CA_BUNDLE AWS_PROFILE AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_ENDPOINT_URL
 
-.PHONY: help demo demo-down environment test-environment test lint unit integration faults e2e molecule cloud-up cloud-down cloud-status cloud-test e2e-cloud cloud-faults bench lock clean
+.PHONY: help demo demo-down environment test-environment test test-all lint lint-all unit integration faults e2e molecule cloud-up cloud-down cloud-status cloud-test e2e-cloud cloud-faults bench lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -49,34 +49,42 @@ $(DEMO_DATA)/.ready: requirements/demo.lock | environment
 	@$(VENV)/bin/uv pip install -q --no-deps --require-hashes --python $(VENV)/bin/python --target $(DEMO_DATA) -r $<
 	@touch $@
 
-# The longest begins early. They wait for hosts, servers and downloads much of the time: two at once keep two cores busy, more only
-# hold each other up.
-STAGES := lint molecule integration e2e faults unit
-test: test-environment ## All tests, two stages at a time; each is shown when it ends
-	@echo '==> Side by side, each shown when it ends: $(STAGES)'
-	@$(MAKE) -j 2 --output-sync=target $(STAGES)
+# The longest begins early.
+STAGES := molecule integration e2e faults unit lint
+# Runs a program and tells what it cost, daemons and hosts included: $(COST) NAME PROGRAM.
+COST := $(TEST_VENV)/bin/python tests/cost.py
+PYTEST := $(TEST_VENV)/bin/python -m pytest
+
+test: test-environment ## All tests, two stages at a time; each is shown when it ends, and at the end what they cost
+	@$(TEST_VENV)/bin/python tests/stages.py $(STAGES)
+
+test-all: ## The same with what is only here: other distributions, every point of a kill, many examples; docs/testing.md has the list
+	@ZARRSTREAM_TESTS=all $(MAKE) test
 
 lint: test-environment ## ruff, mypy, yamllint, ansible-lint
+	@$(COST) lint $(MAKE) lint-all
+
+lint-all:
 	@$(TEST_VENV)/bin/ruff check .
 	@$(TEST_VENV)/bin/ruff format --check .
 	@$(TEST_VENV)/bin/mypy
 	@$(TEST_VENV)/bin/yamllint --strict .
 	@PATH=$(abspath $(TEST_VENV)/bin):$$PATH $(TEST_VENV)/bin/ansible-lint -q
 
-unit: test-environment ## Unit tests: no server, seconds
-	@$(TEST_VENV)/bin/python -m pytest -q -n 4 tests/unit
+unit: test-environment ## Unit tests: no server, a minute
+	@$(COST) unit $(PYTEST) -q -n 4 tests/unit
 
 integration: test-environment ## Against the embedded cloud: real Keystone, real Swift, over TLS
-	@$(TEST_VENV)/bin/python -m pytest -q -n 2 --dist loadfile tests/integration
+	@$(COST) integration $(PYTEST) -q -n 2 --dist loadfile tests/integration
 
 faults: test-environment ## Everything that can go wrong between writer, checker and store; FAULTS_SEED=N repeats the kills
-	@$(TEST_VENV)/bin/python -m pytest -q tests/faults
+	@$(COST) faults $(PYTEST) -q tests/faults
 
 e2e: test-environment ## The demo, twice, and the tutorial's own steps
-	@$(TEST_VENV)/bin/python -m pytest -q tests/e2e
+	@$(COST) e2e $(PYTEST) -q tests/e2e
 
-molecule: test-environment ## Every role on hosts with systemd and SSH; role=bucket for one of them
-	@$(TEST_VENV)/bin/python -m pytest -v --durations=0 --durations-min=1 tests/hosts $(if $(role),--role $(role),-n 2 --dist loadfile)
+molecule: test-environment ## Every role on hosts with systemd and SSH; role=bucket for all scenarios of one of them
+	@$(COST) molecule $(PYTEST) -v tests/hosts $(if $(role),--role $(role),-n 2 --dist loadfile)
 
 cloud-up: test-environment ## A compute cloud on this machine for tests: Nova, Neutron, Glance, guests with SSH; needs root
 	@$(TEST_VENV)/bin/python tests/cloud/cloud.py up
@@ -88,11 +96,11 @@ cloud-status: test-environment ## Tell how the compute cloud is and how to use i
 	@$(TEST_VENV)/bin/python tests/cloud/cloud.py status
 
 cloud-test: cloud-up ## Prove the compute cloud: guests, limits, security groups, faults, restarts
-	@$(TEST_VENV)/bin/python -m pytest -v tests/cloud
+	@$(COST) cloud-test $(PYTEST) -v tests/cloud
 
 bench: test-environment ## Measure: ratios go to build/bench.json; BENCHES="write check docs" renews docs/benchmarks
 	@./make --environment $(BENCH_VENV) requirements/bench.lock
-	@for name in $(BENCHES); do $(TEST_VENV)/bin/python tests/bench/$$name.py; done
+	@for name in $(BENCHES); do $(COST) bench-$$name $(TEST_VENV)/bin/python tests/bench/$$name.py; done
 
 LOCK := $(TEST_VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q
 lock: test-environment ## Resolve all environments anew, together
@@ -104,10 +112,10 @@ lock: test-environment ## Resolve all environments anew, together
 	@$(LOCK) --upgrade -o requirements/demo.lock requirements/demo.in
 
 e2e-cloud: cloud-up ## From an empty project on the compute cloud to a published data set and back; prints the time line
-	@$(TEST_VENV)/bin/python -m pytest -q -s tests/e2e_cloud/test_site.py
+	@$(COST) e2e-cloud $(PYTEST) -q -s tests/e2e_cloud/test_site.py
 
 cloud-faults: cloud-up ## What goes wrong while machines are made, on the compute cloud; and how many requests are sent for 1, 3 and 10
-	@$(TEST_VENV)/bin/python -m pytest -v -s tests/e2e_cloud/test_faults.py tests/e2e_cloud/test_calls.py
+	@$(COST) cloud-faults $(PYTEST) -v -s tests/e2e_cloud/test_faults.py tests/e2e_cloud/test_calls.py
 
 clean: ## Leave the checkout as cloned; stops the embedded cloud first
 	@[ ! -x $(VENV)/bin/ansible-playbook ] || $(PLAYBOOK) playbooks/embedded_cloud.yml -e embedded_cloud_state=absent

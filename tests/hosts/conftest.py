@@ -5,16 +5,18 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from cost import FOLDER, Cost
 from running import HOSTS, ROOT, environment, failed_part, shared_work
 
 SAID = ROOT / "build" / "said"
@@ -22,12 +24,12 @@ SAID = ROOT / "build" / "said"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a program said, how it ended and how long it took."""
+    """What a program said, how it ended and what it cost."""
 
     command: str
     returncode: int
     output: str
-    seconds: float
+    cost: Cost
 
     def require(self) -> None:
         """Fail the test where the program failed, with the part of its output that says why; a file keeps the whole."""
@@ -45,7 +47,14 @@ def run(command: list[str | Path], folder: Path = ROOT, **variables: str) -> Out
     done = subprocess.run(
         command, cwd=folder, env=environment(variables), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
-    return Outcome(" ".join(map(str, command)), done.returncode, done.stdout, time.monotonic() - start)
+    return Outcome(" ".join(map(str, command)), done.returncode, done.stdout, Cost(time.monotonic() - start, 0.0))
+
+
+def measured(name: str, command: list[str | Path], folder: Path, **variables: str) -> Outcome:
+    """Run a program to its end, and tell what it and its hosts cost."""
+    done = run([sys.executable, ROOT / "tests" / "cost.py", name, *command], folder, **variables)
+    told = json.loads((FOLDER / f"{name}.json").read_text())
+    return replace(done, command=" ".join(map(str, command)), cost=Cost(told["wall"], told["cpu"]))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -102,14 +111,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show how long each scenario took; the scenarios overlap, so the sum is more than the whole."""
+    """Show what each scenario cost; the scenarios overlap, so the sum is more than the whole."""
     reports = [report for outcome in ("passed", "failed") for report in terminalreporter.stats.get(outcome, []) if report.when == "call"]
     rows = [
-        (dict(report.user_properties).get("seconds", 0.0), report.nodeid.partition("[")[2].rstrip("]"), report.outcome)
+        (*dict(report.user_properties)["cost"], report.nodeid.partition("[")[2].rstrip("]"), report.outcome)
         for report in reports
-        if "[" in report.nodeid
+        if "cost" in dict(report.user_properties)
     ]
     if rows:
         terminalreporter.section("scenarios")
-    for seconds, name, outcome in sorted(rows, reverse=True):
-        terminalreporter.write_line(f"{seconds:7.1f} s  {outcome}  {name}")
+    for wall, cpu, name, outcome in sorted(rows, reverse=True):
+        terminalreporter.write_line(f"{wall:7.1f} s  {cpu:7.1f} CPU s  {outcome}  {name}")

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Test hosts: containers with systemd, sshd, sudo and Python, each with an address of its own.
 
-`up` makes what the hosts of a run share (network, key, image), `create` and `destroy` serve one Molecule scenario,
-`down` leaves nothing running, `clean` removes the images too. ZARRSTREAM_ENGINE names the program: podman, docker or
-`sudo podman`. Root is needed with podman, because the network of an unprivileged container cannot be reached from here.
+`check` says whether they can run on this machine. `up` makes what the hosts of a run share (network, key, image), `create` and
+`destroy` serve one Molecule scenario, `down` leaves nothing running, `clean` removes the images too. ZARRSTREAM_ENGINE names the
+program: podman, docker or `sudo podman`. Root is needed with podman, because the network of an unprivileged container cannot be
+reached from here.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ import json
 import os
 import shutil
 import socket
+import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine import BUILD, Engine, HostsError, require_programs, run
-from images import DEFAULT_SUITE, ensure_image, images, trust_options
+from engine import BUILD, Engine, HostsError, report, require_programs, run
+from images import DEFAULT_SUITE, STACKS, commit_image, ensure_image, images, locked, stack_image_name, trust_options
 
 ROOT = Path(__file__).resolve().parents[2]
 # Two checkouts on one machine do not meet.
@@ -32,12 +34,14 @@ UV_CACHE = BUILD / "uv-cache"
 # What lets a host's own Python keep what it compiles from archives.
 BYTECODE_HOOK = [ROOT / "tests" / "caches" / f"zip_bytecode.{kind}" for kind in ("py", "pth")]
 SSH_SECONDS = 20
+STACK_PLAYBOOK = ROOT / "tests" / "hosts" / "stacks.yml"
+IMAGE_HOST = 250  # the last part of the address of a host that becomes an image
+# What a host's disk must not hold when it becomes an image: who it is, and what it has said.
+FORGET = "rm -rf /etc/ssh/ssh_host_* /etc/ssh/authorized_key /var/log/journal/* /var/tmp/* /home/debian/.ansible; : > /etc/machine-id"
 ANCHOR = 2  # the last part of the address of the container that keeps the bridge alive: beside the gateway, below all hosts
 
-# Runs in a new host: brings the key in, gives each user a cache, waits for systemd, and answers with its state and the host's public key.
-GREETING = """
-cat > /etc/ssh/authorized_key
-for user in root debian ada; do install -d -o "$user" -g "$user" "/var/cache/uv/$user"; done
+# Runs in a new host: waits for systemd, and answers with its state and with the units that failed.
+SYSTEMD = """
 for attempt in $(seq 300); do
     state=$(systemctl is-system-running --wait 2>/dev/null || true)
     case $state in running|degraded) break ;; esac
@@ -46,6 +50,12 @@ done
 echo "$state"
 systemctl --failed --plain --no-legend | cut -d' ' -f1 | tr '\\n' ' '
 echo
+"""
+# The same for a host that is to be used: it brings the key in, gives each user a cache, and answers with the host's public key as well.
+GREETING = f"""
+cat > /etc/ssh/authorized_key
+for user in root debian ada; do install -d -o "$user" -g "$user" "/var/cache/uv/$user"; done
+{SYSTEMD}
 cat /etc/ssh/ssh_host_ed25519_key.pub
 """
 # What every task of Ansible's leaves there, an open session, is left out.
@@ -63,6 +73,35 @@ class Host:
     name: str
     suite: str
     address: str
+
+
+def check(engine: Engine) -> None:
+    """Refuse a machine on which no test host can run: rights, programs, and systemd in a container."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    if engine.is_podman and engine.command[0] != "sudo" and os.geteuid():
+        raise HostsError("test hosts with podman need root: run it as root, or with ZARRSTREAM_ENGINE='sudo podman'")
+    require_programs(engine)
+    engine.configure()
+    container = f"{NAME}-check"
+    label = f"zarrstream-check={NAME}"
+    engine.remove(label)
+    image = ensure_image(engine, DEFAULT_SUITE)
+    try:
+        engine("run", "--detach", f"--name={container}", f"--label={label}", "--network=none", *engine.systemd_options, image)
+        require_systemd(engine, container, engine("exec", container, "sh", "-c", SYSTEMD, check=False))
+    finally:
+        engine.remove(label)
+
+
+def require_systemd(engine: Engine, container: str, answer: subprocess.CompletedProcess[str]) -> None:
+    """Refuse a host whose systemd is not up, by what it answered."""
+    state, failed, *_ = [*answer.stdout.splitlines(), "", ""]
+    if state != "running":
+        log = engine("logs", "--tail", "20", container, check=False)
+        raise HostsError(
+            f"systemd does not run in {container}: its state is '{state or 'gone'}'{', failed: ' + failed if failed.strip() else ''}. "
+            f"The roles are proved on hosts with systemd, so nothing can be proved here.\n{answer.stderr}{log.stdout}{log.stderr}"
+        )
 
 
 def up(engine: Engine) -> None:
@@ -113,7 +152,7 @@ def create(engine: Engine, scenario: str, hosts: list[Host], known_hosts: Path) 
     neighbours = [f"--add-host={host.name}:{host.address}" for host in hosts]
     UV_CACHE.mkdir(exist_ok=True)
     for host in hosts:
-        image = ensure_image(engine, host.suite)
+        image = ready_image(engine, host.suite)
         # fmt: off
         engine(
             "run", "--detach", f"--name={NAME}-{scenario}-{host.name}", f"--hostname={host.name}",
@@ -126,6 +165,44 @@ def create(engine: Engine, scenario: str, hosts: list[Host], known_hosts: Path) 
     for host in hosts:
         wait_for_ssh(host.address)
     known_hosts.write_text("\n".join(lines) + "\n")
+
+
+def ready_image(engine: Engine, suite: str) -> str:
+    """Return the image of a suite, or of a suite with Python environments in it, which is made first where it is not there."""
+    if suite not in STACKS:
+        return ensure_image(engine, suite)
+    image = stack_image_name(suite)
+    with locked(suite):
+        if not engine.has("image", image):
+            make_stack_image(engine, suite, image)
+    return image
+
+
+def make_stack_image(engine: Engine, suite: str, image: str) -> None:
+    """Let the roles install the environments on a host as on any, and keep what its disk holds then."""
+    report(f"Making the image {suite}: a test host with Python environments in it; about a minute, once")
+    name = f"image-{suite}"
+    host = Host("host", STACKS[suite].base, f"{json.loads(NETWORK_FILE.read_text())['prefix']}.{IMAGE_HOST}")
+    folder = BUILD / name
+    folder.mkdir(exist_ok=True)
+    container, known_hosts = f"{NAME}-{name}-{host.name}", folder / "known_hosts"
+    try:
+        create(engine, name, [host], known_hosts)
+        options = f"-o UserKnownHostsFile={known_hosts} -o StrictHostKeyChecking=yes -o ControlPath=none"
+        variables = {"ansible_user": "debian", "ansible_ssh_private_key_file": str(KEY), "ansible_ssh_common_args": options}
+        command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", f"{host.address},", str(STACK_PLAYBOOK)]
+        run([*command, "-e", json.dumps(variables | {"stacks": STACKS[suite].environments})], cwd=ROOT, env=ansible_environment())
+        engine("exec", container, "sh", "-c", FORGET)
+        engine("stop", container)
+        commit_image(engine, container, suite, image)
+    finally:
+        destroy(engine, name, folder, journal=False)
+
+
+def ansible_environment() -> dict[str, str]:
+    """Return this process's environment with the checkout's settings, whatever those of the run are that wants the image."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    return {**kept, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "LC_ALL": "C.UTF-8"}
 
 
 def bytecode_options() -> list[str]:
@@ -159,14 +236,8 @@ def wait_for_ssh(address: str) -> None:
 def greet(engine: Engine, container: str) -> str:
     """Bring the key in, wait for systemd, and return the host's public key."""
     answer = engine("exec", "--interactive", container, "sh", "-c", GREETING, check=False, stdin=KEY.with_suffix(".pub").read_text())
-    state, failed, key, *_ = [*answer.stdout.splitlines(), "", "", ""]
-    if state != "running" or not key:
-        log = engine("logs", "--tail", "20", container, check=False)
-        raise HostsError(
-            f"systemd does not run in {container}: its state is '{state or 'gone'}'{', failed: ' + failed if failed.strip() else ''}. "
-            f"The roles are proved on hosts with systemd, so nothing can be proved here.\n{answer.stderr}{log.stdout}{log.stderr}"
-        )
-    return key
+    require_systemd(engine, container, answer)
+    return answer.stdout.splitlines()[-1]
 
 
 def destroy(engine: Engine, scenario: str, sockets: Path, *, journal: bool) -> None:
@@ -196,7 +267,7 @@ def switch(engine: Engine, scenario: str, hosts: list[Host], state: str) -> None
 def main() -> int:
     """Do what the command line asks."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("command", choices=["up", "down", "clean", "create", "destroy", "stop", "start", "restart"])
+    parser.add_argument("command", choices=["check", "up", "down", "clean", "create", "destroy", "stop", "start", "restart"])
     parser.add_argument("--scenario", help="role and scenario, such as bucket-default")
     parser.add_argument("--known-hosts", type=Path, help="file for the hosts' public keys")
     parser.add_argument("--host", action="append", default=[], metavar="NAME=SUITE=ADDRESS", help="a host to create, stop or start")
@@ -213,9 +284,9 @@ def main() -> int:
         elif arguments.command == "destroy":
             destroy(engine, arguments.scenario, arguments.sockets, journal=arguments.journal)
         else:
-            {"up": up, "down": down, "clean": clean}[arguments.command](engine)
+            {"check": check, "up": up, "down": down, "clean": clean}[arguments.command](engine)
     except HostsError as error:
-        sys.stderr.write(f"{error}\n")
+        (sys.stdout if arguments.command == "check" else sys.stderr).write(f"{error}\n")
         return 1
     return 0
 

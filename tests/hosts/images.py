@@ -1,15 +1,19 @@
 # Copyright (c) 2026, the Zarrstream authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The images of the test hosts: one for each distribution, built once from its own packages."""
+"""The images of the test hosts: one for each distribution, built once from its own packages, and some with Python environments in them."""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
 import os
+import re
 import ssl
 import tempfile
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from engine import BUILD, Engine, HostsError, report, run
@@ -21,6 +25,53 @@ SUITES = {"bookworm": "Debian 12", "trixie": "Debian 13", "jammy": "Ubuntu 22.04
 # The keys that Ubuntu signs its packages with, which Debian 12 does not have. The mirror is trusted no further than this sum.
 UBUNTU_KEYRING = "http://archive.ubuntu.com/ubuntu/pool/main/u/ubuntu-keyring/ubuntu-keyring_2023.11.28.1_all.deb"
 UBUNTU_KEYRING_SHA256 = "36de43b15853ccae0028e9a767613770c704833f82586f28eb262f0311adb8a8"
+
+
+ROLES = Path(__file__).resolve().parents[2] / "roles"
+CHANGES = ['CMD ["/sbin/init"]', "STOPSIGNAL SIGRTMIN+3", "ENV container=container"]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What an image holds besides its base: environments that the role zarr_stack installs, as {path, lock}."""
+
+    base: str
+    environments: list[dict[str, str]]
+
+
+_ZARR = {"path": "/opt/zarrstream", "lock": str(ROLES / "zarr_stack" / "files" / "requirements.lock")}
+_NOTEBOOK = {"path": "/opt/zarrstream-notebook", "lock": str(ROLES / "notebook" / "files" / "requirements.lock")}
+STACKS = {"trixie-stack": Stack("trixie", [_ZARR]), "trixie-notebook": Stack("trixie", [_ZARR, _NOTEBOOK])}
+
+
+def stack_image_name(suite: str) -> str:
+    """Return the image's name; its tag changes with the base image, the locks, and the role that installs them."""
+    stack = STACKS[suite]
+    files = [RECIPE, *sorted(path for part in ("defaults", "tasks", "vars") for path in (ROLES / "zarr_stack" / part).glob("*.yml"))]
+    files += [Path(environment["lock"]) for environment in stack.environments]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+    return f"{REPOSITORY}:{suite}-{digest[:12]}"
+
+
+def commit_image(engine: Engine, container: str, suite: str, image: str) -> None:
+    """Make an image of what the disk of a stopped host holds, and remove the image's predecessors."""
+    engine("commit", *(option for change in CHANGES for option in ("--change", change)), container, image)
+    remove_outdated(engine, suite, image)
+
+
+def remove_outdated(engine: Engine, suite: str, image: str) -> None:
+    """Remove the earlier images of a suite."""
+    pattern = re.compile(rf"{re.escape(REPOSITORY)}:{suite}-[0-9a-f]{{12}}")
+    if outdated := [name for name in images(engine) if pattern.fullmatch(name) and name != image]:
+        engine("image", "rm", *outdated, check=False)
+
+
+@contextmanager
+def locked(suite: str) -> Iterator[None]:
+    """Let one process make an image: scenarios side by side want it at the same moment."""
+    with (BUILD / f"{suite}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def image_name(suite: str) -> str:
@@ -40,11 +91,9 @@ def build_image(engine: Engine, suite: str, image: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         keyring = [str(ubuntu_keyring(Path(folder)))] if SUITES[suite].startswith("Ubuntu") else []
         run([str(RECIPE), suite, str(archive), *keyring])
-    changes = ['CMD ["/sbin/init"]', "STOPSIGNAL SIGRTMIN+3", "ENV container=container"]
-    engine("import", *(option for change in changes for option in ("--change", change)), str(archive), image)
+    engine("import", *(option for change in CHANGES for option in ("--change", change)), str(archive), image)
     archive.unlink()
-    if outdated := [name for name in images(engine) if name.startswith(f"{REPOSITORY}:{suite}-") and name != image]:
-        engine("image", "rm", *outdated, check=False)
+    remove_outdated(engine, suite, image)
 
 
 def ubuntu_keyring(folder: Path) -> Path:
@@ -70,8 +119,7 @@ def ensure_image(engine: Engine, suite: str) -> str:
     image = image_name(suite)
     if engine.has("image", image):
         return image
-    with (BUILD / f"{suite}.lock").open("w") as lock:  # scenarios side by side want it at the same moment
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(suite):
         if not engine.has("image", image):
             build_image(engine, suite, image)
     return image

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from cost import Cost
 from running import HOSTS, MADE, ROOT, environment, prefix, said_about
 
 from .conftest import Outcome, run
@@ -130,7 +131,7 @@ def test_a_host_goes_down_in_the_middle(site: Site) -> None:
     begun = site.apply_until("Install the packages")
     site.switch("stop", "third")
     output, _ = begun.communicate(timeout=10 * MINUTES)
-    recap = Recap(Outcome("stack.yml", begun.returncode, output, 0))
+    recap = Recap(Outcome("stack.yml", begun.returncode, output, Cost(0.0, 0.0)))
     assert begun.returncode, "a run that lost a host has failed"
     assert recap.of("third")["unreachable"] == 1
     assert recap.of("first")["failed"] == recap.of("second")["failed"] == 0, output

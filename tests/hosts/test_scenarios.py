@@ -17,12 +17,14 @@ from pathlib import Path
 import pytest
 from running import MADE, ROOT, VENVS, cloud_variables
 
-from .conftest import Outcome, run
+from .conftest import Outcome, measured, run
 
 # Roles whose scenarios make a cloud of their own, or need none.
 CLOUDLESS = ("dask_client", "dask_scheduler", "dask_service", "dask_tls", "dask_worker", "embedded_cloud", "zarr_stack")
 # The last part of the first host's address, by whether the scenario shares the cloud.
 FIRST_HOST = {True: "11", False: "111"}
+# The scenarios that `make test` runs; the others of a role are in `make test-all`.
+USUAL = ("default", "site")
 
 
 def shares_cloud(scenario: Path) -> bool:
@@ -44,12 +46,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         folders = [folder for folder in folders if role in (folder.parents[1].name, folder.name)]
         if not folders:
             raise pytest.UsageError(f"'{role}' has no scenario: there is no roles/{role}/molecule/*/molecule.yml")
-    metafunc.parametrize("scenario", folders, ids=name_of)
+    # Of all roles, `make test` has one scenario each, and the site; of the role that was named, all.
+    marks = {folder: [] if role or folder.name in USUAL else [pytest.mark.thorough] for folder in folders}
+    metafunc.parametrize("scenario", [pytest.param(folder, marks=marks[folder]) for folder in folders], ids=map(name_of, folders))
 
 
 def play(scenario: Path) -> Outcome:
     """Run the whole sequence of a scenario."""
-    return run(
+    return measured(
+        f"scenario-{name_of(scenario)}",
         ["molecule", "--base-config", ROOT / ".config" / "molecule" / "config.yml", "test", "--scenario-name", scenario.name],
         scenario.parents[1],
         MOLECULE_EPHEMERAL_DIRECTORY=str(MADE / "scenarios" / name_of(scenario)),
@@ -98,5 +103,5 @@ def outcomes(network: None, request: pytest.FixtureRequest) -> Iterator[Callable
 def test_scenario(scenario: Path, outcomes: Callable[[Path], Outcome], record_property: Callable[[str, object], None]) -> None:
     """The whole sequence of .config/molecule/config.yml passes."""
     outcome = outcomes(scenario)
-    record_property("seconds", outcome.seconds)
+    record_property("cost", (outcome.cost.wall, outcome.cost.cpu))
     outcome.require()
