@@ -5,7 +5,8 @@
 
 The kernel adds the processor time of a process to the parent that waits for it. A daemon has lost its parent: this program adopts
 what lost it (a child subreaper, prctl(2)), and so counts servers, ssh's kept connections and test hosts, whose monitors are daemons
-as well; without any rights. What still runs at the end is counted as far as it has come.
+as well; without any rights. What still runs at the end is counted as far as it has come, and so is what runs in a test host whose
+power is cut: a container that is killed takes the account of its processes with it, unless hosts.py notes it before (`note_lost`).
 
 The result is also in build/test-cost/NAME.json, with what pytest said of each test (tests/conftest.py).
 """
@@ -27,6 +28,7 @@ import psutil
 
 FOLDER = Path(__file__).resolve().parents[1] / "build" / "test-cost"
 TESTS_FILE = "TEST_COST_FILE"  # where pytest leaves the cost of each test
+LOST_FILE = "TEST_COST_LOST_FILE"  # where hosts.py notes what a container that it kills takes with it
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -47,15 +49,22 @@ def spent() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
 
 
-def still_running() -> float:
-    """Return the processor seconds of the descendants that run, and of what these have waited for."""
+def still_running(process: int | None = None) -> float:
+    """Return the processor seconds of the descendants that run, of this process or of another, and of what these have waited for."""
     seconds = 0.0
-    for process in psutil.Process().children(recursive=True):
+    for descendant in psutil.Process(process).children(recursive=True):
         try:
-            seconds += sum(process.cpu_times()[:4])  # user, system, and both of its children
+            seconds += sum(descendant.cpu_times()[:4])  # user, system, and both of its children
         except psutil.NoSuchProcess:
             continue
     return seconds
+
+
+def note_lost(seconds: float) -> None:
+    """Add processor seconds for which nobody will have waited, where a program that counts has asked for them."""
+    if file := os.environ.get(LOST_FILE):
+        with Path(file).open("a") as opened:
+            opened.write(f"{seconds}\n")
 
 
 def run(command: list[str]) -> tuple[int, Cost]:
@@ -82,13 +91,21 @@ def main() -> int:
     """Run the program, write down what it cost, and end as it did."""
     name, *command = sys.argv[1:]
     FOLDER.mkdir(parents=True, exist_ok=True)
-    tests, result = FOLDER / f"{name}.tests.json", FOLDER / f"{name}.json"
-    for file in (tests, result):
+    result, tests, lost = (FOLDER / f"{name}.{kind}" for kind in ("json", "tests", "lost"))
+    for file in (result, tests, lost):
         file.unlink(missing_ok=True)
-    os.environ[TESTS_FILE] = str(tests)
+    around = os.environ.get(LOST_FILE)  # where this is part of what somebody else counts
+    os.environ |= {TESTS_FILE: str(tests), LOST_FILE: str(lost)}
     code, cost = run(command)
+    if lost.exists():
+        seconds = sum(map(float, lost.read_text().split()))
+        cost = Cost(cost.wall, cost.cpu + seconds)
+        if around:
+            os.environ[LOST_FILE] = around
+            note_lost(seconds)
     said = {**asdict(cost), "exit": code, "tests": json.loads(tests.read_text()) if tests.exists() else []}
-    tests.unlink(missing_ok=True)
+    for file in (tests, lost):
+        file.unlink(missing_ok=True)
     result.write_text(json.dumps(said, indent=1) + "\n")
     sys.stdout.write(f"{name}: {cost}\n")
     return code if code >= 0 else 128 - code

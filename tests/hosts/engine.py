@@ -13,6 +13,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # this is imported by programs, too
+from cost import LOST_FILE, note_lost, still_running
+
 BUILD = Path(__file__).resolve().parents[2] / "build" / "hosts"
 CAP_SYS_RESOURCE = 24
 DEBIAN_PACKAGES = {
@@ -68,7 +71,14 @@ class Engine:
     def remove(self, label: str) -> None:
         """Remove the containers that carry a label."""
         if found := self.names(label):
+            self.count(found)
             self("rm", "--force", *(["--time", "0"] if self.is_podman else []), *found)
+
+    def count(self, containers: list[str]) -> None:
+        """Note what the processes of these containers have cost, before they are killed."""
+        if LOST_FILE in os.environ:
+            processes = self("inspect", "--format", "{{.State.Pid}}", *containers, check=False).stdout.split()
+            note_lost(sum(still_running(int(process)) for process in processes if process != "0"))
 
     @property
     def systemd_options(self) -> list[str]:

@@ -255,6 +255,7 @@ def switch(engine: Engine, scenario: str, hosts: list[Host], state: str) -> None
     """Cut the power of hosts ("stop"), switch them on ("start"), or both ("restart")."""
     containers = [f"{NAME}-{scenario}-{host.name}" for host in hosts]
     if state != "start":
+        engine.count(containers)
         engine("kill", *containers)
         engine("wait", *containers)
     if state != "stop":
