@@ -44,16 +44,6 @@ def hang(seconds: float = 60) -> Action:
     return act
 
 
-def delay(seconds: float) -> Action:
-    """The request arrives late."""
-
-    async def act(exchange: Exchange) -> Answer:
-        await asyncio.sleep(seconds)
-        return await exchange.forward()
-
-    return act
-
-
 def once(condition: Callable[[], bool], action: Action = Exchange.forward, seconds: float = 25) -> Action:
     """The request waits until something else has happened."""
 

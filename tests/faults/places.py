@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import xarray as xr
+from running import THOROUGH
 from zarrstream.check.run import check_store
 from zarrstream.check.snapshot import CheckRequest
 from zarrstream.errors import ZarrstreamError
@@ -101,10 +102,14 @@ class Place:
         return next((name for name, source in candidates.items() if found.identical(decoded(source))), "a mixture")
 
     def converges(self, wanted: WriteRequest, whole: Path) -> WriteResult:
-        """A run without faults succeeds, leaves exactly this source and nothing else, and the one after it changes nothing."""
-        result = write_dataset(replace(wanted, timeout=60))
+        """A run without faults succeeds, leaves exactly this source and nothing else, and the one after it changes nothing.
+
+        The check looks at what is listed and at the documents; the values a plain reader has read just before, to the last one.
+        """
+        wanted = replace(wanted, timeout=60)  # where the fault was to be over soon, a busy machine is not to be another one
+        result = write_dataset(wanted)
         assert self.shows(new=whole) == "new"
-        assert self.check(source=(str(whole),), sample=None).ok
+        assert self.check(source=(str(whole),), sample=None if THOROUGH else 0).ok
         names = self.names()
         assert {name for name in names if not name.startswith("air.zarr/")} == {f"air.zarr.zarrstream/{MANIFEST}"}
         assert len(names) == result.objects + 1

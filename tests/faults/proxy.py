@@ -118,6 +118,8 @@ class FaultProxy:
         self.passing: set[asyncio.Task[Any]] = set()  # what has not come to its end yet, here or at the server
         self.session: ClientSession
         self.port = 0
+        self._runner: web.AppRunner
+        self._known: set[Any] = set()  # the connections that were there when the rules began
         self._lock = threading.Lock()
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
@@ -133,6 +135,7 @@ class FaultProxy:
         """Follow these rules instead of those before, and begin the log anew."""
         with self._lock:
             self.rules, self.log = list(rules), []
+            self._known = self._connections()
 
     def count(self, method: str, pattern: str = "") -> int:
         """The requests in the log with this method (a pattern) and target."""
@@ -140,15 +143,31 @@ class FaultProxy:
             return sum(bool(re.fullmatch(method, seen.method) and re.search(pattern, seen.target)) for seen in self.log)
 
     def settle(self, seconds: float = 60) -> None:
-        """Wait until the server has ended all that was sent on, also for clients that are gone."""
+        """Wait until the server has ended all that was sent on, for clients too that came since the rules began and are gone by now."""
 
         async def ended() -> None:
-            await asyncio.sleep(0.05)  # what a client that is gone now has left in its socket is read first
             async with asyncio.timeout(seconds):
+                await self._accept()
+                while self._connections() - self._known:  # one ends here when all that its client has sent was read
+                    await asyncio.sleep(0.005)
                 while self.passing:
                     await asyncio.wait(self.passing)
 
         asyncio.run_coroutine_threadsafe(ended(), self._loop).result()
+
+    async def _accept(self) -> None:
+        """Wait until all connections that clients have opened are known here: they are accepted in turn, and this one is the last."""
+        _, last = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            ours = last.get_extra_info("sockname")
+            while not any(known.transport and known.transport.get_extra_info("peername") == ours for known in self._connections()):
+                await asyncio.sleep(0.005)
+        finally:
+            last.close()
+
+    def _connections(self) -> set[Any]:
+        server = self._runner.server
+        return set(server.connections) if server else set()
 
     @contextmanager
     def running(self) -> Iterator[FaultProxy]:
@@ -168,7 +187,8 @@ class FaultProxy:
     async def _serve(self) -> None:
         application = web.Application(client_max_size=2**28)
         application.router.add_route("*", "/{path:.*}", self._handle)
-        runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1)  # hanging requests end with their clients
+        # Hanging requests end with their clients.
+        runner = self._runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         async with ClientSession(timeout=ClientTimeout(60), connector=TCPConnector(limit=0), auto_decompress=False) as self.session:

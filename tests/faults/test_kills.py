@@ -1,7 +1,8 @@
 """kill -9 in the middle of a write, an append and a replacement: row 2 of the table in docs/faults.md.
 
 The proxy kills the writer when a certain request passes that changes something: just before the server hears of it, or just after it
-has done it. FAULTS_SEED repeats the points of a run, FAULTS_POINTS says how many there are for each of the three.
+has done it. FAULTS_SEED repeats the points of a run, FAULTS_POINTS says how many there are for each of the three: in `make test` one in
+the first half of the requests and one in the second, other ones each time; in `make test-all` every request.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ from typing import Any
 
 import pytest
 from faults import writers
-from faults.actions import call
+from faults.killing import killed
 from faults.places import Place
-from faults.proxy import Exchange, FaultProxy, Rule
+from faults.proxy import EVER, FaultProxy
+from running import THOROUGH
 from zarrstream import marker
 from zarrstream.manifest import WRITING
 from zarrstream.write import write_dataset
 
-POINTS = int(os.environ.get("FAULTS_POINTS") or 7)  # of each
+POINTS = int(os.environ.get("FAULTS_POINTS") or (EVER if THOROUGH else 2))  # of each
 SEED = int(os.environ.get("FAULTS_SEED") or random.randrange(10**6))
 CHANGING, STEPS = "PUT|POST|DELETE", "^(?!.*/(journal|alive)/)"  # those two come when time has gone by
 QUICK = {"SETTLE": 0.02}  # nobody else writes here
@@ -56,12 +58,12 @@ def test_row_02_a_writer_is_killed(
     requests = _requests(_copy(place, template), proxy, case, sources)
     states: Counter[str] = Counter()
     kept = 0
-    for point in sorted(chooser.sample(range(1, requests + 1), min(POINTS, requests))):
+    for point in _points(chooser, requests):
         after = chooser.random() < 0.5
         told = f"FAULTS_SEED={SEED}: {name}, killed {'after' if after else 'before'} request {point} of {requests}"
         here = _copy(place, template)
         wanted = here.request(sources[case.source], **case.options)
-        assert _killed(proxy, wanted, point, after=after), told
+        assert killed(proxy, wanted, CHANGING, STEPS, first=point, after=after, **QUICK), told
         candidates = {"old": sources[case.before]} if case.before else {}
         state = here.shows(**candidates, new=sources[case.after])
         assert state in ({"old", "new"} if name == "append" else {"old", "nothing", "new"}), told
@@ -72,6 +74,12 @@ def test_row_02_a_writer_is_killed(
         assert result.resumed is (marked and state != "new"), told
         kept += result.objects_kept if result.changed and name != "append" else 0
     print(f"FAULTS_SEED={SEED}: {name}, {requests} requests, readers saw {dict(states)}, {kept} objects kept")  # noqa: T201 - for -rP
+
+
+def _points(chooser: random.Random, requests: int) -> list[int]:
+    """The numbers of the requests at which a writer is killed: by chance, one in each of so many equal parts of the write."""
+    parts = min(POINTS, requests)
+    return [chooser.randrange(1 + requests * part // parts, 1 + requests * (part + 1) // parts) for part in range(parts)]
 
 
 def _template(place: Place, case: Case, sources: dict[str, Path]) -> dict[str, bytes]:
@@ -96,18 +104,3 @@ def _requests(place: Place, proxy: FaultProxy, case: Case, sources: dict[str, Pa
     writer = writers.start(place.request(sources[case.source], **case.options), **QUICK)
     assert writer.outcome() in ("create", "append", "replace")
     return proxy.count(CHANGING, STEPS)
-
-
-def _killed(proxy: FaultProxy, wanted: Any, point: int, *, after: bool) -> bool:
-    """Kill a writer at a request; whether it was killed."""
-    started: list[writers.Writer] = []
-
-    async def kill(exchange: Exchange) -> Any:
-        return await call(started[0].kill, after=after)(exchange)
-
-    proxy.misbehave(Rule(CHANGING, STEPS, kill, first=point))
-    started.append(writers.start(wanted, **QUICK))
-    outcome = started[0].outcome()
-    proxy.settle()  # or readers would look while the server still works on the last request
-    proxy.misbehave()
-    return outcome is None

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from faults import writers
-from faults.actions import acknowledged_only, call, delay, once, unconditional
+from faults.actions import acknowledged_only, once, unconditional
+from faults.killing import killed
 from faults.places import Place, said_well, secret_of
 from faults.proxy import EVER, Answer, Exchange, FaultProxy, Rule
 from zarrstream import heartbeat, marker
@@ -119,12 +120,7 @@ def elsewhere(place: Place, proxy: FaultProxy, source: Path, monkeypatch: pytest
     """Leaves what a writer on another host leaves that was killed while it wrote ``source``, its last beat included."""
 
     def leave() -> None:
-        started: list[writers.Writer] = []
-        proxy.misbehave(Rule("PUT", "/c/5/0$", call(lambda: started[0].kill()), count=1))
-        started.append(writers.start(place.request(source), SETTLE=0.02))
-        assert started[0].outcome() is None
-        proxy.settle()  # its other chunks come to their end
-        proxy.misbehave()
+        assert killed(proxy, place.request(source), "PUT", "/c/5/0$", SETTLE=0.02)
         document = json.loads(place.get(f"air.zarr.zarrstream/{WRITING}"))
         place.put(f"air.zarr.zarrstream/{WRITING}", json.dumps({**document, "host": "far-away"}).encode())
 
@@ -166,15 +162,11 @@ def test_a_writer_that_failed_on_another_host_leaves_its_place_at_once(
 
 def test_a_long_write_goes_on_beating(place: Place, proxy: FaultProxy, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(marker, "SETTLE", 0.02)
-    monkeypatch.setattr(heartbeat, "INTERVAL", 0.2)
-    proxy.misbehave(Rule("PUT", "/c/5/0$", delay(1.5)))
+    monkeypatch.setattr(heartbeat, "INTERVAL", 0.1)
+    proxy.misbehave(Rule("PUT", "/c/5/0$", once(lambda: proxy.count("PUT", "/alive/") > 3)))
     assert write_dataset(place.request(source)).action == "create"
     assert proxy.count("PUT", "/alive/") > 3
-    assert [thread.name for thread in _threads() if "heartbeat" in thread.name] == []
-
-
-def _threads() -> list[Any]:
-    import threading
-
-    time.sleep(0.5)  # a beat may be under way
-    return threading.enumerate()
+    for thread in threading.enumerate():
+        if "heartbeat" in thread.name:
+            thread.join(30)  # a beat may be under way
+            assert not thread.is_alive()
