@@ -188,7 +188,7 @@ class FaultProxy:
         application = web.Application(client_max_size=2**28)
         application.router.add_route("*", "/{path:.*}", self._handle)
         # Hanging requests end with their clients.
-        runner = self._runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1)
+        runner = self._runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1, access_log=None)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         async with ClientSession(timeout=ClientTimeout(60), connector=TCPConnector(limit=0), auto_decompress=False) as self.session:

@@ -5,23 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
 from faults.actions import broken_off, flip, flipped_down, missing, refused, reset, shortened
 from faults.places import Place, said_well, secret_of
 from faults.proxy import EVER, FaultProxy, Rule
-from zarrstream import marker
-from zarrstream.write import write_dataset
 
 CHUNK = "air.zarr/air/c/3/0"
-
-
-@pytest.fixture
-def written(place: Place, proxy: FaultProxy, source: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    """A whole store, compressed as it is by default."""
-    monkeypatch.setattr(marker, "SETTLE", 0.02)
-    write_dataset(place.request(source))
-    proxy.misbehave()
-    return place
 
 
 def problems(place: Place, **options: Any) -> dict[str, str]:

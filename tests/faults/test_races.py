@@ -14,6 +14,7 @@ from faults.actions import acknowledged_only, once, unconditional
 from faults.killing import killed
 from faults.places import Place, said_well, secret_of
 from faults.proxy import EVER, Answer, Exchange, FaultProxy, Rule
+from running import THOROUGH
 from zarrstream import heartbeat, marker
 from zarrstream.errors import Conflict
 from zarrstream.manifest import MANIFEST, WRITING
@@ -34,9 +35,9 @@ def race(place: Place) -> Racers:
         start = time.time() + 1.0
         started = [writers.start(one, at=start) for one in wanted]
         outcomes = [writer.outcome() or "killed" for writer in started]
-        for outcome in outcomes:
+        for one, outcome in zip(wanted, outcomes, strict=True):
             if outcome.startswith("error"):
-                said_well(outcome, place.store, secret=secret_of(place.config))
+                said_well(outcome, one.store, secret=secret_of(place.config))
         return outcomes
 
     return run
@@ -47,7 +48,7 @@ def whole(place: Place, source: Path) -> bool:
     left = {name for name in place.names() if not name.startswith("air.zarr/")}
     return (
         place.shows(it=source) == "it"
-        and place.check(source=(str(source),), sample=None).ok
+        and (not THOROUGH or place.check(source=(str(source),), sample=None).ok)
         and left == {f"air.zarr.zarrstream/{MANIFEST}"}
     )
 
@@ -75,23 +76,22 @@ def test_row_19_of_five_writers_one_wins(place: Place, proxy: FaultProxy, source
     assert not write_dataset(wanted[winner]).changed
 
 
-def test_row_19_three_replacements(place: Place, sources: dict[str, Path], race: Racers) -> None:
-    write_dataset(place.request(sources["air"]))
+@pytest.mark.thorough
+def test_row_19_three_replacements(written: Place, sources: dict[str, Path], race: Racers) -> None:
     names = ["other", "all", "more"]
-    outcomes = race(*(place.request(sources[name], mode="replace") for name in names))
+    outcomes = race(*(written.request(sources[name], mode="replace") for name in names))
     won = [name for name, outcome in zip(names, outcomes, strict=True) if outcome == "replace"]
     assert won, outcomes
     assert all(outcome == "replace" or "another writer" in outcome for outcome in outcomes), outcomes
-    assert any(whole(place, sources[name]) for name in won), outcomes
+    assert any(whole(written, sources[name]) for name in won), outcomes
 
 
-def test_row_19_three_appends(place: Place, sources: dict[str, Path], race: Racers) -> None:
-    write_dataset(place.request(sources["air"]))
-    wanted = place.request(sources["more"], mode="append", append_dim="time", chunks=None)
+def test_row_19_three_appends(written: Place, sources: dict[str, Path], race: Racers) -> None:
+    wanted = written.request(sources["more"], mode="append", append_dim="time", chunks=None)
     outcomes = race(wanted, wanted, wanted)
     assert "append" in outcomes, outcomes
     assert all(outcome in ("append", "nothing") or "another writer" in outcome for outcome in outcomes), outcomes
-    assert whole(place, sources["all"])
+    assert whole(written, sources["all"])
 
 
 def test_row_19_a_marker_that_comes_late(place: Place, proxy: FaultProxy, sources: dict[str, Path]) -> None:

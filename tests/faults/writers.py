@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import subprocess
@@ -13,17 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import dask.array  # noqa: F401
+import h5py  # noqa: F401
 import netCDF4  # noqa: F401
 import numcodecs  # noqa: F401
 import obstore  # noqa: F401
 import xarray  # noqa: F401
 import zarr  # noqa: F401
-from zarrstream import append, marker, replace  # noqa: F401
+from zarrstream import append, copying, direct, lossy, marker, readback, replace  # noqa: F401
 from zarrstream.errors import ZarrstreamError
 from zarrstream.request import WriteRequest
 from zarrstream.write import write_dataset
 
 _CONTEXT = multiprocessing.get_context("forkserver")
+gc.freeze()  # what the libraries have made is there for good: no writer has to look through it, and thereby copy it
 
 
 @dataclass
