@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from ports import free_ports
+from running import THOROUGH, VENVS
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+LOCKS = CHECKOUT / "roles" / "embedded_cloud" / "files" / "locks"
 FOREIGN = ("AWS_", "OS_", "ANSIBLE_", "PYTHON")
 PORTS = ("keystone", "swift", "account", "container", "object")
 
@@ -75,7 +79,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     copy_checkout(checkout)
     cloned = files_below(checkout)
     ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
-    arguments = " ".join(f"-e embedded_cloud_{name}_port={port}" for name, port in ports.items())
+    arguments = " ".join([f"-e embedded_cloud_{name}_port={port}" for name, port in ports.items()] + _servers_that_are_there())
     environment = {**_clean(), "ARGS": arguments, "HOME": str(tmp_path_factory.mktemp("home")), "UV_CACHE_DIR": _uv_cache()}
     try:
         first = run(["./make", "demo"], checkout, environment)
@@ -83,6 +87,19 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         yield Demo(checkout, environment, ports, cloned, first, second)
     finally:
         run(["./make", "clean"], checkout, environment)
+
+
+def _servers_that_are_there() -> list[str]:
+    """The arguments for the Keystone and Swift that other tests have installed, where they have: to install them is a third of a first run.
+
+    In `make test-all`, and where they are not there or not complete, the demo installs its own, as it does on a user's machine.
+    """
+    python = Path(sys.executable).parent / "python"
+    lock = (LOCKS / "keystone-29.1.0.lock").read_text().rstrip()
+    venv = VENVS / f"keystone-29.1.0-{hashlib.sha256(f'{lock}{python}'.encode()).hexdigest()[:12]}"  # as the role names it
+    if THOROUGH or not (venv / ".complete").exists() or not any(venv.glob("server-*/.complete")):
+        return []
+    return [f"-e embedded_cloud_venvs={VENVS}", f"-e embedded_cloud_python={python}"]
 
 
 def _uv_cache() -> str:
