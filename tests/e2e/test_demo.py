@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
-
 from .conftest import Demo, recap
 
 
@@ -34,7 +32,6 @@ def test_the_second_run_changes_nothing_and_says_so(demo: Demo) -> None:
     assert demo.second.rstrip().endswith("Nothing was changed: everything was already as declared.")
 
 
-@pytest.mark.thorough
 def test_check_mode_after_the_demo_predicts_no_change(demo: Demo) -> None:
     playbook = demo.checkout / "build/venv/bin/ansible-playbook"
     output = demo.run(playbook, "-i", "inventory/embedded", *demo.environment["ARGS"].split(), "--check", "--diff", "playbooks/site.yml")
