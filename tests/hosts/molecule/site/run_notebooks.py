@@ -2,19 +2,20 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Run notebooks as a browser does: the server starts a kernel for each, and executes its cells one after the other.
 
-nbclient would start kernels of its own, outside of the sandbox of the server.
+nbclient would start kernels of its own, outside of the sandbox of the server. And knock at its door from elsewhere, and without the token.
 """
 
 from __future__ import annotations
 
 import json
+import socket
 import sys
 import time
 import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +87,19 @@ def execute(channels: websocket.WebSocket, code: str) -> list[dict[str, Any]]:
             return shown
 
 
-def main(server: str, *notebooks: str) -> None:
+def require_closed(server: str, host: str) -> None:
+    """Nobody is let in without the token, nor at another address than loopback."""
+    with suppress(urllib.error.HTTPError):
+        urllib.request.urlopen(f"{server}/api/contents", timeout=PATIENCE)
+        sys.exit("the server answers without the token")
+    with suppress(ConnectionRefusedError):
+        socket.create_connection((host, int(server.rpartition(":")[2])), timeout=PATIENCE).close()
+        sys.exit(f"the server listens at {host}")
+
+
+def main(server: str, host: str, *notebooks: str) -> None:
     """Run the notebooks; say what each cell showed, by its name, and what the dashboard does."""
+    require_closed(server, host)
     shown = {}
     for notebook in notebooks:
         cells = json.loads(ask(f"{server}/api/contents/{notebook}"))["content"]["cells"]

@@ -1,6 +1,6 @@
 """Stop, kill and restart the services of this cluster while it computes, and count how often each task was computed.
 
-Runs as root on the host "worker" with the settings of its service; the other worker is on the host "scheduler".
+Runs as root on the host "worker2" with the settings of its service; the other worker is on the host "worker1".
 """
 
 import os
@@ -28,7 +28,7 @@ def systemctl(*arguments):
 
 def here(client):
     """Return the address of the worker on this host, or nothing while it is away."""
-    return next((address for address, info in client.scheduler_info(n_workers=-1)["workers"].items() if info["name"] == "worker"), None)
+    return next((address for address, info in client.scheduler_info(n_workers=-1)["workers"].items() if info["name"] == "worker2"), None)
 
 
 def come_back(client, was=None):
