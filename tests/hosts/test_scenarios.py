@@ -20,7 +20,7 @@ from running import MADE, ROOT, VENVS, cloud_variables
 from .conftest import Outcome, measured, run
 
 # Roles whose scenarios make a cloud of their own, or need none.
-CLOUDLESS = ("dask_client", "dask_scheduler", "dask_service", "dask_tls", "dask_worker", "embedded_cloud", "zarr_stack")
+CLOUDLESS = ("dask_client", "dask_scheduler", "dask_service", "dask_tls", "dask_worker", "embedded_cloud", "notebook", "zarr_stack")
 # The last part of the first host's address, by whether the scenario shares the cloud.
 FIRST_HOST = {True: "11", False: "111"}
 # The scenarios that `make test` runs; the others of a role are in `make test-all`.
