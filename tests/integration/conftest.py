@@ -4,12 +4,14 @@
 
 Fixtures
 --------
-cloud            a running embedded cloud, Keystone 29.1.0, Swift and S3 over TLS: what most tests want (session; each of
-                 the processes that run tests side by side has its own)
-cloud30          the same with Keystone 30.0.0 and plain http (session)
+cloud            a running embedded cloud, Keystone 29.1.0, Swift and S3 over TLS: what most tests want (session; the processes
+                 that run tests side by side share it, so that buckets need names that no other file uses)
+cloud30          the same with Keystone 30.0.0 and plain http (session, shared)
+own_users        a function: own_users(cloud) -> the same cloud with users and projects that nobody else has, for a file that
+                 counts, rotates or revokes keys (session)
+modules          runs a module as Ansible does, without the seconds that Ansible itself takes: modules("s3_probe", {...}) -> an
+                 `Answer`, see `Modules.__call__` (session)
 run_playbook     runs ansible-playbook from the checkout, see `Runner.__call__`; returns a `Play`
-start_cloud      makes another cloud for tests that break one: start_cloud(tls=False, version="29.1.0", start=True,
-                 path=None) -> Cloud; with start=False it is only described. It is removed when the test ends
 free_ports       a function: free_ports(5) -> five ports that nobody listens on
 home             the test's own empty HOME (every test has one, whether it asks or not)
 
@@ -25,9 +27,10 @@ swift_url        the same address: Swift's API is below swift_url/v1/AUTH_<proje
 ca_bundle        the certificate authority to trust, a path as text; None without TLS
 region           RegionOne
 keystone_version, tls, ports (the role's port variables by name)
+logins           another clouds.yaml in the place of the role's; None for that
 variables        what the role was given, e.g. for run_playbook(..., extra_vars=cloud.variables)
 
-and methods: connect(name="embedded") -> openstack.connection.Connection; project_id(name) -> str;
+and methods: connect(name="embedded"): a context manager with an openstack.connection.Connection; project_id(name) -> str;
 new_ec2_key(name="embedded") -> (access, secret), freshly made; s3(access, secret) -> boto3 client with the checksum
 settings that profiles carry; anonymous_s3() -> boto3 client without a signature.
 
@@ -42,21 +45,25 @@ import json
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import ports
 import pytest
+import yaml
 from running import said_about, shared_work
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 VENVS = CHECKOUT / "build" / "embedded-cloud-venvs"
 PLAYBOOK = CHECKOUT / "playbooks" / "embedded_cloud.yml"
+CONTROL = CHECKOUT / "roles" / "embedded_cloud" / "files" / "server" / "control.py"
 PORT_VARIABLES = tuple(f"embedded_cloud_{name}_port" for name in ("keystone", "swift", "account", "container", "object"))
 FOREIGN = ("AWS_", "OS_", "ANSIBLE_", "PYTHONDONTWRITEBYTECODE")
 RECAP = re.compile(r"^(\S+)\s+: (ok=\d+ .*)$", re.MULTILINE)
@@ -129,6 +136,7 @@ class Runner:
             "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_REMOTE_TEMP": str(self.folder / "remote"),  # otherwise the user's home, whatever HOME says
+            "ANSIBLE_PIPELINING": "true",  # as ansible.cfg has it for SSH; four processes fewer for each task
             **shared_work(self.session),
         }
         environment = {**os.environ, **settings, **(env or {})}
@@ -153,6 +161,22 @@ class Runner:
         assert all(done.stats[host]["changed"] == 0 and done.stats[host]["failed"] == 1 for host in hosts), done.output
         return [said_about(host, done.stdout) for host in hosts]
 
+    def tasks(self, tasks: Mapping[str, Mapping[str, Any]], *arguments: str, **options: Any) -> tuple[Play, dict[str, Any]]:
+        """Run tasks one after the other, go on whatever comes of each, and return the run and the result of each by its name.
+
+        A task says by itself that it only checks (``check_mode``), which the module sees as with --check.
+        """
+        results = self.folder / f"results-{random.getrandbits(40):x}.json"
+        keep = {
+            "content": f"{{{{ {{ {', '.join(f'{name!r}: {name}' for name in tasks)} }} | to_json }}}}",
+            "dest": str(results),
+            "mode": "0600",
+        }
+        steps = [{"name": name, "register": name, "ignore_errors": True, **task} for name, task in tasks.items()]
+        play = {"hosts": "localhost", "gather_facts": False, "tasks": [*steps, {"ansible.builtin.copy": keep, "no_log": True}]}
+        done = self(yaml.safe_dump([play], sort_keys=False), *arguments, **options)
+        return done, json.loads(results.read_text())
+
     def _written(self, name: str, text: str) -> Path:
         file = self.folder / name
         file.write_text(text)
@@ -168,10 +192,11 @@ class Cloud:
     tls: bool
     ports: dict[str, int] = field(default_factory=dict)
     region: str = "RegionOne"
+    logins: Path | None = None
 
     @property
     def clouds_file(self) -> Path:
-        return self.path / "clouds.yaml"
+        return self.logins or self.path / "clouds.yaml"
 
     @property
     def keystone_url(self) -> str:
@@ -199,13 +224,10 @@ class Cloud:
             **self.ports,
         }
 
-    def connect(self, name: str = "embedded", **settings: Any) -> Any:
-        """Return an openstack.connection.Connection for an entry of clouds.yaml; close it when done."""
-        import openstack.config
-        from openstack.connection import Connection
-
-        config = openstack.config.OpenStackConfig(config_files=[str(self.clouds_file)], load_envvars=False)
-        return Connection(config=config.get_one(cloud=name, **settings))
+    @contextmanager
+    def connect(self, name: str = "embedded") -> Iterator[Any]:
+        """Log in with an entry of clouds.yaml, or go on with the login of before: each one costs five requests."""
+        yield _connection(self.clouds_file, self.clouds_file.stat().st_mtime_ns, name)
 
     def project_id(self, name: str = "embedded") -> str:
         """Return the id of the project that an entry of clouds.yaml logs in to."""
@@ -231,33 +253,179 @@ class Cloud:
 
         return self._client(signature_version=UNSIGNED)
 
-    def _client(self, signature_version: Any = None, **keys: str) -> Any:
-        import boto3
-        from botocore.config import Config
+    def _client(self, **how: Any) -> Any:
+        return _s3_client(self.s3_endpoint, self.region, self.ca_bundle or False, **how)
 
-        config = Config(
-            signature_version=signature_version,
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-            retries={"max_attempts": 1},
-        )
-        verify = self.ca_bundle or False
-        return boto3.client("s3", endpoint_url=self.s3_endpoint, region_name=self.region, verify=verify, config=config, **keys)
+
+@lru_cache
+def _connection(clouds_file: Path, _written: int, name: str) -> Any:
+    import openstack.config
+    from openstack.connection import Connection
+
+    config = openstack.config.OpenStackConfig(config_files=[str(clouds_file)], load_envvars=False)
+    return Connection(config=config.get_one(cloud=name))
+
+
+@lru_cache
+def _s3_client(endpoint: str, region: str, verify: str | bool, signature_version: Any = None, **keys: str) -> Any:
+    import boto3
+    from botocore.config import Config
+
+    config = Config(
+        signature_version=signature_version,
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        retries={"max_attempts": 1},
+    )
+    return boto3.client("s3", endpoint_url=endpoint, region_name=region, verify=verify, config=config, **keys)
+
+
+def new_cloud(path: Path, version: str, tls: bool) -> Cloud:
+    """Describe a cloud that does not run yet."""
+    return Cloud(path, version, tls, dict(zip(PORT_VARIABLES, ports.free_ports(len(PORT_VARIABLES)), strict=True)))
 
 
 @contextmanager
-def running(runner: Runner, path: Path, version: str, tls: bool, start: bool = True) -> Iterator[Cloud]:
-    """Start a cloud in ``path``; it is stopped and removed at the end."""
-    cloud = Cloud(path, version, tls, dict(zip(PORT_VARIABLES, ports.free_ports(len(PORT_VARIABLES)), strict=True)))
+def locked(file: Path) -> Iterator[None]:
+    """Let one process at a time do this."""
+    with file.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def start(runner: Runner, cloud: Cloud) -> None:
+    """Let the role make and start a cloud; test sessions at the same time build its environment once."""
     VENVS.mkdir(parents=True, exist_ok=True)
+    with locked(VENVS / ".lock"):
+        runner(PLAYBOOK, extra_vars=cloud.variables)
+
+
+def remove(cloud: Cloud) -> None:
+    """Stop a cloud and remove its folder, as the role does, which has a test of its own for that."""
+    subprocess.run([sys.executable, CONTROL, cloud.path, "stop"], check=True, stdout=subprocess.DEVNULL, timeout=120)
+    shutil.rmtree(cloud.path, ignore_errors=True)
+
+
+@contextmanager
+def running(runner: Runner, path: Path, version: str, tls: bool) -> Iterator[Cloud]:
+    """Start a cloud in ``path``; it is stopped and removed at the end."""
+    cloud = new_cloud(path, version, tls)
     try:
-        if start:
-            with (VENVS / ".lock").open("w") as lock:  # test sessions at the same time build the environment once
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                runner(PLAYBOOK, extra_vars=cloud.variables)
+        start(runner, cloud)
         yield cloud
     finally:
-        runner(PLAYBOOK, extra_vars={**cloud.variables, "embedded_cloud_state": "absent"})
+        remove(cloud)
+
+
+@contextmanager
+def shared(runner: Runner, folder: Path, version: str, tls: bool) -> Iterator[Cloud]:
+    """One cloud for all processes of a test run: the first that wants it starts it, the last that leaves removes it.
+
+    Whoever uses it holds a lock, which goes with the process, however that ends.
+    """
+    folder.mkdir(exist_ok=True)
+    described = folder / "cloud.json"
+    with (folder / "users").open("w") as users:
+        with locked(folder / "lock"):
+            fcntl.flock(users, fcntl.LOCK_SH)
+            if described.exists():
+                found = json.loads(described.read_text())
+                cloud = Cloud(Path(found.pop("path")), **found)
+            else:
+                cloud = new_cloud(folder / "cloud", version, tls)
+                _start_or_remove(runner, cloud)
+                described.write_text(json.dumps(asdict(cloud), default=str))
+        try:
+            yield cloud
+        finally:
+            with locked(folder / "lock"):
+                if _is_the_last(users):
+                    described.unlink()
+                    remove(cloud)
+
+
+def _start_or_remove(runner: Runner, cloud: Cloud) -> None:
+    try:
+        start(runner, cloud)
+    except BaseException:
+        remove(cloud)
+        raise
+
+
+def _is_the_last(users: Any) -> bool:
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def with_own_users(cloud: Cloud, logins: Path) -> Cloud:
+    """The same cloud with users, projects and application credentials that nobody else has; ``logins`` is their clouds.yaml."""
+    mark = f"{random.getrandbits(32):08x}"
+    document = yaml.safe_load(cloud.clouds_file.read_text())
+    entries = document["clouds"]
+    with cloud.connect("embedded-admin") as admin:
+        roles = {role["name"]: role["id"] for role in admin.identity.get("/roles").json()["roles"]}
+        projects: dict[str, str] = {}
+        for entry, role in (("embedded", "member"), ("embedded-reader", "reader"), ("embedded-other", "member")):
+            auth = entries[entry]["auth"]
+            auth |= {name: f"{auth[name]}-{mark}" for name in ("username", "project_name")}
+            if auth["project_name"] not in projects:
+                projects[auth["project_name"]] = _made(admin, "/projects", "project", name=auth["project_name"], domain_id="default")
+            user = _made(admin, "/users", "user", name=auth["username"], domain_id="default", password=auth["password"])["id"]
+            project = projects[auth["project_name"]]["id"]  # type: ignore[index]
+            assert admin.identity.put(f"/projects/{project}/users/{user}/roles/{roles[role]}").status_code == 204
+    _write_private(logins, document)
+    own = replace(cloud, logins=logins)
+    with own.connect() as connection:
+        for name, unrestricted in (("embedded-app", True), ("embedded-app-restricted", False)):
+            url = f"/users/{connection.current_user_id}/application_credentials"
+            made = _made(connection, url, "application_credential", name=name, unrestricted=unrestricted)
+            entries[name]["auth"] |= {"application_credential_id": made["id"], "application_credential_secret": made["secret"]}
+    _write_private(logins, document)
+    return own
+
+
+def _made(connection: Any, url: str, kind: str, **wish: Any) -> dict[str, Any]:
+    answer = connection.identity.post(url, json={kind: wish})
+    assert answer.status_code == 201, answer.text
+    made: dict[str, Any] = answer.json()[kind]
+    return made
+
+
+def _write_private(file: Path, document: Any) -> None:
+    file.touch(mode=0o600)
+    file.write_text(yaml.safe_dump(document))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a module answered, and everything that it printed."""
+
+    result: dict[str, Any]
+    said: str
+
+
+@dataclass(frozen=True)
+class Modules:
+    """Runs modules, each in a process forked from one that has them imported: see module_server.py."""
+
+    server: subprocess.Popen[str]
+
+    def __call__(self, module: str, arguments: Mapping[str, Any], check: bool = False, env: Mapping[str, str] | None = None) -> Answer:
+        """Run a module once, in the environment of the test, with ``env`` besides; a traceback raises AssertionError."""
+        settings = {"_ansible_check_mode": check, "_ansible_diff": True, "_ansible_remote_tmp": "/tmp"}
+        request = {"module": module, "args": {**arguments, **settings}, "env": {**os.environ, **(env or {})}}
+        assert self.server.stdin
+        assert self.server.stdout
+        self.server.stdin.write(json.dumps(request, default=str) + "\n")
+        self.server.stdin.flush()
+        answer = json.loads(self.server.stdout.readline())
+        assert answer["status"] in (0, 1), answer
+        result = json.loads(answer["stdout"])
+        assert bool(result.get("failed")) == bool(answer["status"]), answer
+        return Answer(result, answer["stdout"] + answer["stderr"])
 
 
 def _clean(patch: pytest.MonkeyPatch, home: Path) -> None:
@@ -298,26 +466,37 @@ def run_playbook(tmp_path_factory: pytest.TempPathFactory) -> Runner:
 
 
 @pytest.fixture(scope="session")
-def cloud(run_playbook: Runner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+def _of_all(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of all processes that run tests side by side."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def cloud(run_playbook: Runner, _of_all: Path) -> Iterator[Cloud]:
     """Run a cloud with TLS, as real clouds have it: some troubles of S3 clients show only there."""
-    with running(run_playbook, tmp_path_factory.mktemp("cloud"), "29.1.0", tls=True) as started:
+    with shared(run_playbook, _of_all / "cloud29", "29.1.0", tls=True) as started:
         yield started
 
 
 @pytest.fixture(scope="session")
-def cloud30(run_playbook: Runner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+def cloud30(run_playbook: Runner, _of_all: Path) -> Iterator[Cloud]:
     """Run a cloud with the newer Keystone, which refuses application credentials more, over plain http."""
-    with running(run_playbook, tmp_path_factory.mktemp("cloud30"), "30.0.0", tls=False) as started:
+    with shared(run_playbook, _of_all / "cloud30", "30.0.0", tls=False) as started:
         yield started
 
 
-@pytest.fixture
-def start_cloud(run_playbook: Runner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Cloud]]:
-    """Return a function that runs a cloud for this test alone; its folder's name is short, since a socket in it is limited."""
-    with ExitStack() as stack:
+@pytest.fixture(scope="session")
+def own_users(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Cloud], Cloud]:
+    """Return a function that gives a cloud users and projects of one's own."""
+    return lambda cloud: with_own_users(cloud, tmp_path_factory.mktemp("logins") / "clouds.yaml")
 
-        def make(tls: bool = False, version: str = "29.1.0", start: bool = True, path: Path | None = None) -> Cloud:
-            folder = path or tmp_path_factory.mktemp("cloud")
-            return stack.enter_context(running(run_playbook, folder, version, tls, start))
 
-        yield make
+@pytest.fixture(scope="session")
+def modules() -> Iterator[Modules]:
+    """Run the modules of this collection without Ansible."""
+    command = [sys.executable, str(Path(__file__).with_name("module_server.py"))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdin
+        yield Modules(server)
+        server.stdin.close()

@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Runs modules of this collection as Ansible does on a host, without the seconds that Ansible itself takes.
 
-A program: it imports the modules once, then reads one request a line from standard input ({"module", "args", "env"}),
-runs the module in a process forked for it, and answers with one line {"stdout", "stderr", "status"}.
+A program: it reads one request a line from standard input ({"module", "args", "env"}), imports the module where no request before
+has named it, runs it in a process forked for it, and answers with one line {"stdout", "stderr", "status"}.
 """
 
 import importlib
@@ -17,23 +17,35 @@ from pathlib import Path
 from ansible.module_utils.testing import patch_module_args
 
 COLLECTION = "ansible_collections.zarrstream.platform.plugins.modules"
-WARM = ("openstack", "boto3", "s3fs", "configupdater")  # what the modules import when they need it
+# What the modules import when they need it: here once, not in each process.
+LIBRARIES = {
+    "aws_profile": ("configupdater",),
+    "cloud_doctor": ("openstack.connection",),
+    "dask_info": ("distributed",),
+    "ec2_credential": ("openstack.connection", "boto3", "configupdater"),
+    "s3_probe": ("boto3", "s3fs"),
+    "zarr_check": ("dask.array", "netCDF4", "numcodecs", "obstore", "xarray", "zarr"),
+}
 
 
 def main() -> None:
-    modules = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder, "ansible_collections", "zarrstream", "platform")
         place.parent.mkdir(parents=True)
         place.symlink_to(Path(__file__).parents[2])
         sys.path.append(folder)
-        loaded = {name: importlib.import_module(f"{COLLECTION}.{name}") for name in modules}
-        for name in WARM:
-            importlib.import_module(name)
         for line in sys.stdin:
             request = json.loads(line)
-            sys.stdout.write(json.dumps(run(loaded[request["module"]], request)) + "\n")
+            sys.stdout.write(json.dumps(run(loaded(request["module"]), request)) + "\n")
             sys.stdout.flush()
+
+
+def loaded(name: str):
+    for library in LIBRARIES[name]:
+        importlib.import_module(library)
+    if "openstack.connection" in LIBRARIES[name]:
+        importlib.import_module("keystoneauth1.loading").get_plugin_loader("password")  # looks at every package that is installed
+    return importlib.import_module(f"{COLLECTION}.{name}")
 
 
 def run(module, request: dict) -> dict:

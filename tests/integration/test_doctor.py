@@ -4,32 +4,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 PLAYBOOKS = Path(__file__).resolve().parents[2] / "playbooks"
 LOGINS = ("embedded", "embedded-app", "embedded-app-restricted", "embedded-reader", "nobody")
-ASK_ALL = """\
-- hosts: localhost
-  gather_facts: false
-  tasks:
-    - zarrstream.platform.cloud_doctor:
-        cloud: "{{ item }}"
-        buckets: [doctor-ours, doctor-free]
-      loop: "{{ logins }}"
-      register: asked
-      ignore_errors: true
-    - ansible.builtin.copy:
-        content: "{{ asked.results | items2dict(key_name='item', value_name='rows') | to_json }}"
-        dest: "{{ answers }}"
-        mode: "0600"
-"""
 MACHINES = {"zarr_buckets": [{"name": "doctor-free"}], "vm_servers": {"dask_workers": {"flavor": "m3.quad"}}, "vm_image": "Ubuntu"}
 
 
-def test_logins_and_buckets(cloud: Any, run_playbook: Any, tmp_path: Path) -> None:
+def test_logins_and_buckets(cloud: Any, modules: Any, tmp_path: Path) -> None:
     with cloud.connect() as connection:
         connection.object_store.create_container("doctor-ours")
     clouds = tmp_path / "clouds.yaml"
@@ -38,8 +22,9 @@ def test_logins_and_buckets(cloud: Any, run_playbook: Any, tmp_path: Path) -> No
     entry = re.search(r"^  embedded:\n(?:    .*\n)+", text, re.MULTILINE)
     assert entry
     clouds.write_text(text + re.sub(r"password: .*", "password: wrong", entry[0].replace("embedded:", "nobody:")))
-    run_playbook(ASK_ALL, extra_vars={"logins": LOGINS, "answers": tmp_path / "answers.json"}, env={"OS_CLIENT_CONFIG_FILE": str(clouds)})
-    answers = json.loads((tmp_path / "answers.json").read_text())
+    env = {"OS_CLIENT_CONFIG_FILE": str(clouds)}
+    arguments = {"buckets": ["doctor-ours", "doctor-free"]}
+    answers = {login: modules("cloud_doctor", {"cloud": login, **arguments}, env=env).result["rows"] for login in LOGINS}
     found = {login: {row["check"]: row for row in rows} for login, rows in answers.items()}
 
     assert [(row["check"], row["status"]) for row in answers["nobody"]] == [("login", "fail")]

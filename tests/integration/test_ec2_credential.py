@@ -2,20 +2,14 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The module ec2_credential against both Keystones, with every kind of login, and with what goes wrong in between."""
 
-import json
-import os
 import re
 import socket
-import subprocess
-import sys
 import threading
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 import yaml
@@ -38,29 +32,27 @@ FIELDS = {
 
 
 @pytest.fixture(scope="module")
-def server():
-    """The modules in a process that has them imported: see module_server.py."""
-    command = [sys.executable, str(Path(__file__).with_name("module_server.py")), "ec2_credential"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        yield process
-        process.stdin.close()
+def cloud(cloud, own_users):
+    """The users of these tests are nobody else's: their keys are counted and revoked."""
+    return own_users(cloud)
+
+
+@pytest.fixture(scope="module")
+def cloud30(cloud30, own_users):
+    """The same with the newer Keystone."""
+    return own_users(cloud30)
 
 
 @pytest.fixture
-def ask(server):
+def ask(modules):
     """A function that runs the module once and returns its result, which never holds a secret of the user."""
 
     def run(cloud, login="embedded", clouds_file=None, check=False, **arguments):
-        env = {**os.environ, "OS_CLIENT_CONFIG_FILE": str(clouds_file or cloud.clouds_file)}
-        args = {"cloud": login, "_ansible_check_mode": check, "_ansible_diff": True, **arguments}
-        server.stdin.write(json.dumps({"module": "ec2_credential", "args": args, "env": env}) + "\n")
-        server.stdin.flush()
-        answer = json.loads(server.stdout.readline())
-        assert answer["status"] in (0, 1), answer
-        result = json.loads(answer["stdout"])
-        assert bool(result.get("failed")) == bool(answer["status"])
+        env = {"OS_CLIENT_CONFIG_FILE": str(clouds_file or cloud.clouds_file)}
+        answer = modules("ec2_credential", {"cloud": login, **arguments}, check, env)
+        result = answer.result
         assert result.get("failed") or result.keys() >= FIELDS
-        assert secrets_of(cloud, arguments).isdisjoint(words(answer["stdout"] + answer["stderr"]))
+        assert secrets_of(cloud, arguments).isdisjoint(words(answer.said))
         return result
 
     return run
@@ -75,20 +67,10 @@ def words(text):
     return set(re.findall(r"[0-9A-Za-z]+", text))
 
 
-@cache
-def connection_to(cloud_path, clouds_file, login):
-    """One login for all questions of the tests; the module logs in by itself each time."""
-    import openstack.config
-    from openstack.connection import Connection
-
-    config = openstack.config.OpenStackConfig(config_files=[str(clouds_file)], load_envvars=False)
-    return Connection(config=config.get_one(cloud=login))
-
-
 def asked(cloud, method, access_key="", login="embedded"):
     """Keystone's answer about the pairs of a user."""
-    connection = connection_to(cloud.path, cloud.clouds_file, login)
-    return getattr(connection.identity, method)(f"/users/{connection.current_user_id}/credentials/OS-EC2/{access_key}".rstrip("/"))
+    with cloud.connect(login) as connection:
+        return getattr(connection.identity, method)(f"/users/{connection.current_user_id}/credentials/OS-EC2/{access_key}".rstrip("/"))
 
 
 def pairs(cloud, login="embedded"):

@@ -2,31 +2,20 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The module s3_probe against a real object store: what works, and each thing that does not, by its name."""
 
-import json
-import os
 import re
 import secrets
 import socket
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
+from ports import free_ports
 
 PUBLIC = ".r:*,.rlistings"
 READING = ["endpoint", "clock", "list_boto3", "list_s3fs"]
 WRITING = [*READING, "put", "get"]
-
-
-@pytest.fixture(scope="module")
-def server():
-    """The modules in a process that has them imported: see module_server.py."""
-    command = [sys.executable, str(Path(__file__).with_name("module_server.py")), "s3_probe"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        yield process
-        process.stdin.close()
 
 
 @pytest.fixture(scope="module")
@@ -59,17 +48,13 @@ def config(cloud, pair, home):
 
 
 @pytest.fixture
-def ask(server, pair):
+def ask(modules, pair):
     """A function that runs the module once and returns its result; ``names`` and ``by_name`` are of its checks."""
 
     def run(check=False, **arguments):
-        args = {"_ansible_check_mode": check, **arguments}
-        server.stdin.write(json.dumps({"module": "s3_probe", "args": args, "env": dict(os.environ)}) + "\n")
-        server.stdin.flush()
-        answer = json.loads(server.stdout.readline())
-        assert answer["status"] in (0, 1), answer
-        assert pair[1] not in answer["stdout"] + answer["stderr"]
-        result = json.loads(answer["stdout"])
+        answer = modules("s3_probe", arguments, check)
+        assert pair[1] not in answer.said
+        result = answer.result
         assert not result.get("changed")
         result["names"] = [entry["name"] for entry in result["checks"]]
         result["by_name"] = {entry["name"]: entry for entry in result["checks"]}
@@ -164,22 +149,34 @@ def test_object_that_is_there_is_read_where_nothing_may_be_written(ask, config, 
     assert "no object" not in message
 
 
-def test_stock_swift_serves_strangers_under_the_projects_own_url(ask, start_cloud, home):
-    """Without the filter with which the embedded cloud serves unsigned S3 requests as Ceph RGW does."""
-    stock = start_cloud()
-    file = stock.path / "etc" / "swift.conf"
-    text = file.read_text()
+@pytest.fixture(scope="module")
+def stock(cloud, tmp_path_factory):
+    """A second Swift of the cloud: without TLS, and without the filter by which unsigned S3 requests are served as by Ceph RGW."""
+    folder, ports = tmp_path_factory.mktemp("stock"), dict(zip(cloud.ports, free_ports(len(cloud.ports)), strict=True))
+    text = (cloud.path / "etc" / "swift.conf").read_text()
     assert "paste.filter_factory = swift_s3:filter_factory" in text
-    file.write_text(text.replace("paste.filter_factory = swift_s3:filter_factory", "use = egg:swift#s3api"))
-    control = next(Path(stock.variables["embedded_cloud_venvs"]).glob("*/bin/supervisorctl"))
-    subprocess.run(
-        [control, "-c", stock.path / "etc" / "supervisord.conf", "restart", "swift"], check=True, capture_output=True, timeout=60
-    )
+    text = text.replace("paste.filter_factory = swift_s3:filter_factory", "use = egg:swift#s3api")
+    text = re.sub(r"^(cert|key)_file = .*\n", "", text, flags=re.MULTILINE).replace(f"{cloud.path}/etc", str(folder))
+    for name in ports.keys() - {"embedded_cloud_keystone_port"}:
+        text = text.replace(f"bind_port = {cloud.ports[name]}\n", f"bind_port = {ports[name]}\n")
+    (folder / "swift.conf").touch(0o600)
+    (folder / "swift.conf").write_text(text)
+    command = re.search(r'^command = "(.+)" "(.+swift_server.py)"', (cloud.path / "etc" / "supervisord.conf").read_text(), re.MULTILINE)
+    ports["embedded_cloud_keystone_port"] = cloud.ports["embedded_cloud_keystone_port"]
+    with subprocess.Popen([command[1], command[2], folder], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            second = replace(cloud, tls=False, ports=ports)
+            wait_for(second)
+            yield second
+        finally:
+            server.kill()
+
+
+def test_stock_swift_serves_the_foreign_under_the_projects_own_url(ask, cloud, stock, pair, home):
     (home / ".aws").mkdir()
-    (home / ".aws" / "config").write_text(profile_text(stock, stock.new_ec2_key()))
-    wait_for(stock)
+    (home / ".aws" / "config").write_text(profile_text(stock, pair))
     url = f"{stock.swift_url}/v1/AUTH_{stock.project_id()}"
-    with bucket_of(stock, PUBLIC) as public, bucket_of(stock) as private:
+    with bucket_of(cloud, PUBLIC) as public, bucket_of(cloud) as private:
         result = ask(bucket=public, anonymous=True, object_store_url=url)
         assert result["anonymous_endpoint"] == url
         assert "give object_store_url" in ask(bucket=public, anonymous=True)["msg"]
@@ -187,14 +184,14 @@ def test_stock_swift_serves_strangers_under_the_projects_own_url(ask, start_clou
 
 
 def wait_for(cloud):
-    for _ in range(100):
+    for _ in range(300):
         try:
             socket.create_connection(("127.0.0.1", cloud.ports["embedded_cloud_swift_port"]), 1).close()
         except OSError:
-            time.sleep(0.3)
+            time.sleep(0.2)
         else:
             return
-    pytest.fail("Swift did not come back")
+    pytest.fail("the second Swift did not come")
 
 
 # --- what is wrong, by its name ---------------------------------------------------------------------------------------
@@ -231,9 +228,8 @@ def test_bucket_of_another_project(ask, config, cloud):
         assert f"bucket '{other}' is not at" in ask(bucket=other)["msg"]
 
 
-def test_https_to_a_plain_port_says_so(ask, config, start_cloud):
-    plain = start_cloud()
-    result = ask(endpoint_url=plain.s3_endpoint.replace("http://", "https://"))
+def test_https_to_a_plain_port_says_so(ask, config, stock):
+    result = ask(endpoint_url=stock.s3_endpoint.replace("http://", "https://"))
     assert "write http://" in result["msg"]
 
 

@@ -234,53 +234,37 @@ def test_a_bucket_that_strangers_may_read_but_not_list(cloud: Any, setting: tupl
 
 # the module
 
-PLAY = """
-- hosts: localhost
-  gather_facts: false
-  tasks:
-    - name: Check the store
-      zarr_check:
-        store: "{{ store }}"
-        profile: zarr
-        config_file: "{{ config }}"
-        source: "{{ source }}"
-        report: "{{ report }}"
-        fail_on: "{{ fail_on | default('error') }}"
-      register: found
 
-    - name: Show the result
-      ansible.builtin.debug:
-        msg: "{{ found.summary.line }}"
-"""
-
-
-def test_the_module_and_its_report(place: Place, run_playbook: Any, tmp_path: Path) -> None:
-    variables = {"store": place.url, "config": place.config, "source": place.source, "report": tmp_path / "reports"}
+def test_the_module_and_its_report(place: Place, modules: Any, tmp_path: Path) -> None:
+    arguments = {"store": place.url, "profile": "zarr", "config_file": str(place.config), "source": str(place.source)}
+    arguments["report"] = str(tmp_path / "reports")
     file = tmp_path / "reports" / f"{place.name}.json"
-    foreseen = run_playbook(PLAY, "--check", extra_vars=variables)
-    assert (foreseen.changed, file.exists()) == (1, False)
-    first = run_playbook(PLAY, extra_vars=variables)
-    assert first.changed == 1
+
+    def ask(check: bool = False, **more: Any) -> dict[str, Any]:
+        return modules("zarr_check", {**arguments, **more}, check).result
+
+    assert (ask(check=True)["changed"], file.exists()) == (True, False)
+    assert ask()["changed"]
     document = json.loads(file.read_text())
     assert document["ok"] is True
     assert [result["id"] for result in document["checks"]] == list(CHECKS)
-    assert run_playbook(PLAY, "--check", extra_vars=variables).changed == 0
-    assert run_playbook(PLAY, extra_vars=variables).changed == 0, "the report says the same"
+    assert not ask(check=True)["changed"]
+    assert not ask()["changed"], "the report says the same"
     assert json.loads(file.read_text()) == document
 
     place.delete("temp/c/2/0/0")
-    failed = run_playbook(PLAY, extra_vars=variables, check=False)
-    assert failed.rc != 0
-    assert "temp/c/2/0/0: missing" in failed.output
-    assert "Traceback" not in failed.output
+    failed = ask()
+    assert failed["failed"]
+    assert "temp/c/2/0/0: missing" in failed["msg"]
     assert json.loads(file.read_text())["ok"] is False
-    assert run_playbook(PLAY, extra_vars={**variables, "fail_on": "never"}).rc == 0
+    assert not ask(fail_on="never").get("failed")
 
 
 def test_no_secret_in_the_output(place: Place, run_playbook: Any, tmp_path: Path) -> None:
     secret = place.s3._request_signer._credentials.secret_key
-    variables = {"store": place.url, "config": place.config, "source": place.source, "report": tmp_path / "reports"}
-    shown = run_playbook(PLAY, "-vvv", extra_vars=variables)
+    options = {"store": place.url, "profile": "zarr", "config_file": str(place.config), "source": str(place.source)}
+    shown, results = run_playbook.tasks({"found": {"zarr_check": {**options, "report": str(tmp_path / "reports")}}}, "-vvv")
+    assert (results["found"]["changed"], results["found"]["summary"]["failed"]) == (True, 0)
     assert secret not in shown.output
     assert secret not in "".join(file.read_text() for file in (tmp_path / "reports").iterdir())
 
@@ -288,21 +272,19 @@ def test_no_secret_in_the_output(place: Place, run_playbook: Any, tmp_path: Path
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("store: s3://b/../a.zarr", "are not allowed"),
-        ("{store: /tmp/a.zarr, sample: many}", "sample is 'many'"),
-        ("{store: /tmp/a.zarr, checks: [opne]}", "value of checks must be one or more of"),
+        ({"store": "s3://b/../a.zarr"}, "are not allowed"),
+        ({"store": "/tmp/a.zarr", "sample": "many"}, "sample is 'many'"),
+        ({"store": "/tmp/a.zarr", "checks": ["opne"]}, "value of checks must be one or more of"),
         (
-            "{store: s3://bucket/a.zarr, endpoint_url: 'https://h:1/swift/v1', profile: zarr, config_file: CONFIG}",
+            {"store": "s3://bucket/a.zarr", "endpoint_url": "https://h:1/swift/v1", "profile": "zarr"},
             "is the path of the Swift API, which does not speak S3",
         ),
-        ("{store: s3://bucket/a.zarr, profile: nobody, config_file: CONFIG}", "it has: zarr"),
+        ({"store": "s3://bucket/a.zarr", "profile": "nobody"}, "it has: zarr"),
     ],
 )
-def test_bad_input_gets_one_clear_line(setting: tuple[Any, Path, Path], run_playbook: Any, options: str, message: str) -> None:
-    task = f"- hosts: localhost\n  gather_facts: false\n  tasks:\n    - zarr_check: {options}\n"
-    if not options.startswith("{"):
-        task = f"- hosts: localhost\n  gather_facts: false\n  tasks:\n    - zarr_check:\n        {options}\n"
-    failed = run_playbook(task.replace("CONFIG", str(setting[1])), check=False)
-    assert failed.rc != 0
-    assert message in " ".join(failed.output.split())
-    assert "Traceback" not in failed.output
+def test_bad_input_gets_one_clear_line(setting: tuple[Any, Path, Path], modules: Any, options: dict[str, Any], message: str) -> None:
+    config = {"config_file": str(setting[1])} if "profile" in options else {}
+    failed = modules("zarr_check", options | config).result
+    assert failed["failed"]
+    assert message in failed["msg"]
+    assert "\n" not in failed["msg"]
