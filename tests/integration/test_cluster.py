@@ -8,8 +8,6 @@ import json
 import os
 import shutil
 import socket
-import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -20,7 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from clusters import Certificates, Daemons, local_cluster, make_certificates
+from clusters import Certificates, local_cluster, make_certificates
+from integration import forking
 from zarrstream.check.run import check_store
 from zarrstream.check.run import request_from as check_request
 from zarrstream.errors import AccessRefused, BadRequest, PlanError, ProfileError, SourceError, Unreachable, WriteError, ZarrstreamError
@@ -43,7 +42,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 @pytest.fixture(scope="module")
 def dask(certificates: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Two workers of one thread each, which their nannies start again."""
-    with local_cluster(certificates, local_directory=str(tmp_path_factory.mktemp("workers"))) as cluster:
+    with forking.forked_workers(), local_cluster(certificates, local_directory=str(tmp_path_factory.mktemp("workers"))) as cluster:
         yield cluster
 
 
@@ -289,7 +288,7 @@ def test_a_scheduler_that_is_restarted_ends_the_write_which_the_next_one_finishe
 ) -> None:
     monkeypatch.setattr("zarrstream.journal.FLUSH_INTERVAL", 0.0)
     write_dataset(request_of("one.zarr", scheduler=None, chunks={"time": 1}))
-    daemons = Daemons(certificates, tmp_path)
+    daemons = forking.ForkedDaemons(certificates, tmp_path)
     try:
         daemons.start("scheduler")
         daemons.start("worker")
@@ -337,26 +336,12 @@ def test_a_write_that_fails_leaves_no_task_behind(dask: Any, request_of: Any, tm
     assert files(tmp_path / "two.zarr") == left
 
 
-def test_a_module_that_is_killed_leaves_nobody_who_writes(
-    dask: Any, certificates: Certificates, request_of: Any, source: Path, tmp_path: Path
-) -> None:
+def test_a_module_that_is_killed_leaves_nobody_who_writes(request_of: Any, tmp_path: Path) -> None:
     """Its tasks are gone with it, and a write with other chunks, whose keys are partly the same, takes its place."""
-    script = """
-import json, sys
-from zarrstream.cluster import writing
-from zarrstream.progress import Progress
-from zarrstream.request import WriteRequest
-from zarrstream.write import write_dataset
-writing.LEAST_BLOCK, writing.TURNS = 1, 1000
-write_dataset(WriteRequest(**json.loads(sys.argv[1])))
-"""
-    wanted = {"source": [str(source)], "store": str(tmp_path / "two.zarr"), "chunks": {"time": 1}, "scheduler": dask.scheduler_address}
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, json.dumps({**wanted, "scheduler_tls": certificates.files})], env={**os.environ, "PYTHONPATH": CORE}
-    )
+    process = forking.start_on_cluster(request_of("two.zarr", chunks={"time": 1}))
     started(tmp_path / "two.zarr")
     process.kill()
-    process.wait()
+    process.join()
     write_dataset(request_of("one.zarr", scheduler=None, chunks={"time": 3}))
     assert write_dataset(request_of("two.zarr", chunks={"time": 3})).resumed
     time.sleep(2)

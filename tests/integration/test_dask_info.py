@@ -5,10 +5,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import socket
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +15,8 @@ from xml.etree import ElementTree as Xml
 
 import pytest
 import yaml
-from clusters import Certificates, Daemons, make_certificates
+from clusters import Certificates, make_certificates
+from integration.forking import ForkedDaemons
 from ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,23 +36,9 @@ def certificates(folder: Path) -> Certificates:
 
 
 @pytest.fixture(scope="module")
-def module() -> Iterator[Callable[..., dict[str, Any]]]:
-    """A function that runs dask_info, in a process that has it imported: see module_server.py."""
-    command = [sys.executable, str(Path(__file__).with_name("module_server.py")), "dask_info"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdin
-        assert server.stdout
-
-        def run(check: bool = False, **arguments: Any) -> dict[str, Any]:
-            settings = {"_ansible_check_mode": check, "_ansible_remote_tmp": "/tmp"}
-            server.stdin.write(json.dumps({"module": "dask_info", "args": {**arguments, **settings}, "env": dict(os.environ)}) + "\n")
-            server.stdin.flush()
-            answer = json.loads(server.stdout.readline())
-            assert answer["status"] in (0, 1), answer
-            return json.loads(answer["stdout"])
-
-        yield run
-        server.stdin.close()
+def module(modules: Any) -> Callable[..., dict[str, Any]]:
+    """A function that runs dask_info."""
+    return lambda check=False, **arguments: modules("dask_info", arguments, check).result
 
 
 @pytest.fixture(scope="module")
@@ -75,18 +60,18 @@ def profile(cloud: Any, folder: Path) -> Iterator[Path]:
         connection.identity.delete(f"/users/{connection.current_user_id}/credentials/OS-EC2/{access}")
 
 
-def start_worker(cluster: Daemons, name: str, **environment: str) -> None:
+def start_worker(cluster: ForkedDaemons, name: str, **environment: str) -> None:
     cluster.start(name, ON_LOOPBACK, "--memory-limit=600MB", **environment)
 
 
 @pytest.fixture(scope="module")
-def cluster(folder: Path, certificates: Certificates, profile: Path) -> Iterator[Daemons]:
+def cluster(folder: Path, certificates: Certificates, profile: Path) -> Iterator[ForkedDaemons]:
     """Three workers: a good one, one without a profile, and one with another toolz and without the package zarrstream."""
     old = folder / "old" / "toolz-0.0.1.dist-info"
     old.mkdir(parents=True)
     (old / "METADATA").write_text("Metadata-Version: 2.1\nName: toolz\nVersion: 0.0.1\n")
     package = str(ROOT / "plugins" / "module_utils")
-    cluster = Daemons(certificates, folder)
+    cluster = ForkedDaemons(certificates, folder)
     try:
         cluster.start("scheduler", ON_LOOPBACK)
         cluster.wait_for("scheduler", "Scheduler at:")
@@ -103,7 +88,7 @@ def checks_of(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {check["id"]: check for check in result["checks"]}
 
 
-def test_names_each_worker_that_is_not_as_it_should_be(module: Any, cluster: Daemons, certificates: Certificates) -> None:
+def test_names_each_worker_that_is_not_as_it_should_be(module: Any, cluster: ForkedDaemons, certificates: Certificates) -> None:
     wanted = {"scheduler": cluster.address, "scheduler_tls": certificates.files}
     result = module(**wanted, bucket=BUCKET, profile="zarr", workers=3, bandwidth=1, timeout=240)
     checks = checks_of(result)
@@ -128,7 +113,7 @@ def test_names_each_worker_that_is_not_as_it_should_be(module: Any, cluster: Dae
 
 
 def test_proves_a_good_cluster_and_leaves_nothing(
-    module: Any, cluster: Daemons, certificates: Certificates, cloud: Any, tmp_path: Path
+    module: Any, cluster: ForkedDaemons, certificates: Certificates, cloud: Any, tmp_path: Path
 ) -> None:
     cluster.kill("bare-0")
     cluster.kill("stale-0")
@@ -167,7 +152,7 @@ def test_proves_a_good_cluster_and_leaves_nothing(
     assert (result["changed"], again["changed"]) == (True, junit.read_bytes() != before)
 
 
-def test_a_worker_that_is_stuck_hides_no_other(module: Any, cluster: Daemons, certificates: Certificates, folder: Path) -> None:
+def test_a_worker_that_is_stuck_hides_no_other(module: Any, cluster: ForkedDaemons, certificates: Certificates, folder: Path) -> None:
     import signal
 
     start_worker(cluster, "stuck-0", HOME=str(folder))
@@ -183,7 +168,7 @@ def test_a_worker_that_is_stuck_hides_no_other(module: Any, cluster: Daemons, ce
         cluster.kill("stuck-0")
 
 
-def test_a_cluster_without_a_worker_fails_clean(module: Any, cluster: Daemons, certificates: Certificates) -> None:
+def test_a_cluster_without_a_worker_fails_clean(module: Any, cluster: ForkedDaemons, certificates: Certificates) -> None:
     cluster.kill("good-0")
     found = module(scheduler=cluster.address, scheduler_tls=certificates.files, timeout=2, bandwidth=0, bucket=BUCKET)
     checks = checks_of(found)
@@ -195,7 +180,7 @@ def test_a_cluster_without_a_worker_fails_clean(module: Any, cluster: Daemons, c
 @pytest.fixture
 def expired_scheduler(certificates: Certificates, tmp_path: Path) -> Iterator[str]:
     """The address of one whose certificate ended yesterday."""
-    daemons = Daemons(certificates, tmp_path)
+    daemons = ForkedDaemons(certificates, tmp_path)
     try:
         daemons.start("scheduler", ON_LOOPBACK, "--tls-cert", certificates.named("expired")["cert"])
         daemons.wait_for("scheduler", "Scheduler at:")
@@ -205,7 +190,7 @@ def expired_scheduler(certificates: Certificates, tmp_path: Path) -> Iterator[st
 
 
 def test_says_why_there_is_no_contact(
-    module: Any, cluster: Daemons, certificates: Certificates, folder: Path, expired_scheduler: str
+    module: Any, cluster: ForkedDaemons, certificates: Certificates, folder: Path, expired_scheduler: str
 ) -> None:
     strangers = make_certificates(folder / "strangers").files
 
@@ -225,9 +210,9 @@ def test_says_why_there_is_no_contact(
 
 
 @pytest.fixture
-def in_the_clear(profile: Path, tmp_path: Path) -> Iterator[Daemons]:
+def in_the_clear(profile: Path, tmp_path: Path) -> Iterator[ForkedDaemons]:
     """A scheduler and a worker without TLS."""
-    daemons = Daemons(None, tmp_path)
+    daemons = ForkedDaemons(None, tmp_path)
     try:
         daemons.start("scheduler", ON_LOOPBACK)
         start_worker(daemons, "here-0", PYTHONPATH=str(ROOT / "plugins" / "module_utils"), HOME=str(profile.parents[1]))
@@ -237,7 +222,7 @@ def in_the_clear(profile: Path, tmp_path: Path) -> Iterator[Daemons]:
 
 
 def test_the_gate_without_tls_and_with_a_host_whose_workers_were_taken_away(
-    run_playbook: Any, in_the_clear: Daemons, tmp_path: Path
+    run_playbook: Any, in_the_clear: ForkedDaemons, tmp_path: Path
 ) -> None:
     """Who has chosen to do without TLS sees that it is missing and goes on; nobody waits for workers of a host that has none any more."""
     (play,) = (play for play in yaml.safe_load((ROOT / "playbooks" / "dask.yml").read_text()) if play["name"] == "The proof")

@@ -5,11 +5,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import socket
-import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -22,7 +21,9 @@ import numpy as np
 import ports
 import pytest
 import xarray as xr
-from clusters import Certificates, Daemons, make_certificates
+from clusters import Certificates, make_certificates
+from integration import forking
+from zarrstream.request import WriteRequest
 
 FILES = Path(__file__).resolve().parents[2] / "roles" / "dask_service" / "files"
 DEFINITION = "0123abcd"
@@ -39,7 +40,7 @@ class Scheduler:
     """A scheduler as the role starts it, with one worker, and the socket at which systemd would listen."""
 
     def __init__(self, certificates: Certificates, folder: Path) -> None:
-        self.certificates, self.daemons = certificates, Daemons(certificates, folder)
+        self.certificates, self.daemons = certificates, forking.ForkedDaemons(certificates, folder)
         self._systemd = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._systemd.settimeout(SECONDS)
         self._systemd.bind(str(folder / "notify"))
@@ -151,8 +152,9 @@ def test_a_write_is_at_work_between_its_tasks(scheduler: Scheduler) -> None:
 def role(scheduler: Scheduler, run_playbook: Any) -> Callable[..., Any]:
     """A function that runs the part of the role that waits, on this machine, as if a change of settings were to restart the scheduler."""
 
-    def run(*arguments: str, status: str = scheduler.said, **variables: Any) -> Any:
-        return run_playbook(PLAY, *arguments, extra_vars={"dask_service_status": status, **variables}, check=False)
+    def run(*arguments: str, env: dict[str, str] | None = None, **variables: Any) -> Any:
+        given = {"dask_service_status": scheduler.said, **variables}
+        return run_playbook(PLAY, *arguments, extra_vars=given, env=env, check=False)
 
     return run
 
@@ -167,51 +169,56 @@ def test_the_role_goes_on_where_nobody_is_at_work(role: Any) -> None:
     assert "at work:" not in said(done)
 
 
-def test_the_role_refuses_after_a_while_and_names_who_is_at_work(role: Any, scheduler: Scheduler) -> None:
+def test_the_role_refuses_after_a_while_and_names_who_is_at_work(role: Any, run_playbook: Any, scheduler: Scheduler) -> None:
+    """Also where the scheduler does not say: as one of an earlier version of the role, which told systemd nothing, and one that hangs."""
+    (port,) = ports.free_ports(1)
+    silent = ("ActiveState=active\nStatusText=", f"StatusText=definition=0 dashboard=http://127.0.0.1:{port}")
+    cases = [{"dask_service_status": scheduler.said, "dask_scheduler_wait_seconds": seconds} for seconds in (1, 0)]
     with scheduler.client(name="ada") as person:
         kept = person.scatter([1, 2])
         scheduler.wait_for(bool)
-        refused = role(dask_scheduler_wait_seconds=1)
-        assert refused.rc
-        assert "is to be restarted, which waits up to 1 s for those who are at work: ada from 127.0.0.1: results kept 2" in said(refused)
-        assert "after 1 s these would still lose their work: ada from 127.0.0.1: results kept 2. Nothing was changed" in said(refused)
-        assert "after 0 s these would still" in said(role(dask_scheduler_wait_seconds=0))
+        play = PLAY.replace("localhost", "schedulers")
+        after_one, after_none, *others = run_playbook.each(
+            play, "schedulers", [*cases, *({"dask_service_status": each} for each in silent)]
+        )
+        assert "after 1 s these would still lose their work: ada from 127.0.0.1: results kept 2. Nothing was changed" in after_one
+        assert "after 0 s these would still" in after_none
+        for message in others:
+            assert "does not say who is at work" in message
+            assert "run again with dask_scheduler_restart_anyway: true" in message
         told = role("--check")
         assert (told.rc, told.changed) == (0, 0), told.output
         assert "would be restarted, which would wait up to 300 s for those who are at work: ada" in said(told)
         assert len(kept) == 2
 
 
-def test_the_role_waits_until_tasks_have_ended(role: Any, scheduler: Scheduler) -> None:
+def _wait_for(file: str) -> None:
+    while not Path(file).exists():
+        time.sleep(0.1)
+
+
+def test_the_role_waits_until_tasks_have_ended(role: Any, scheduler: Scheduler, tmp_path: Path) -> None:
+    """They end as soon as the role has said that it waits for them."""
     from distributed import fire_and_forget
 
-    with scheduler.client() as person:
-        fire_and_forget(person.submit(time.sleep, 12))
+    log, end = tmp_path / "ansible.log", tmp_path / "end"
+
+    def let_it_end() -> None:
+        ends = time.monotonic() + SECONDS
+        while time.monotonic() < ends and not (log.exists() and "which waits up to" in log.read_text()):
+            time.sleep(0.2)
+        end.touch()
+
+    with scheduler.client() as person, by_value():
+        fire_and_forget(person.submit(_wait_for, str(end)))
         scheduler.wait_for(bool)
-        done = role(dask_scheduler_state="absent")
+        watching = threading.Thread(target=let_it_end)
+        watching.start()
+        done = role(dask_scheduler_state="absent", env={"ANSIBLE_LOG_PATH": str(log)})
+        watching.join()
         assert done.rc == 0, done.output
         assert "is to be removed, which waits up to 300 s" in said(done)
     assert scheduler.work() == []
-
-
-def test_the_role_refuses_where_the_scheduler_does_not_say(role: Any, scheduler: Scheduler) -> None:
-    """As one of an earlier version of the role, which told systemd nothing, and one that hangs."""
-    (port,) = ports.free_ports(1)
-    for status in ("ActiveState=active\nStatusText=", f"StatusText=definition=0 dashboard=http://127.0.0.1:{port}"):
-        refused = role(status=status)
-        assert refused.rc
-        assert "does not say who is at work" in said(refused)
-        assert "run again with dask_scheduler_restart_anyway: true" in said(refused)
-
-
-WRITE = """
-import json, sys
-from zarrstream.cluster import writing
-from zarrstream.request import WriteRequest
-from zarrstream.write import write_dataset
-writing.LEAST_BLOCK, writing.TURNS = 1, 1000
-write_dataset(WriteRequest(**json.loads(sys.argv[1])))
-"""
 
 
 @contextmanager
@@ -239,12 +246,16 @@ def test_a_write_that_is_killed_leaves_no_job(scheduler: Scheduler, tmp_path: Pa
     """Else its open files stay with the workers for ever, and every worker that comes later is given the job as well."""
     source, store = tmp_path / "air.nc", tmp_path / "air.zarr"
     xr.Dataset({"air": (("time", "x"), np.zeros((2000, 100)))}).to_netcdf(source, engine="netcdf4")
-    wanted = {"source": [str(source)], "store": str(store), "chunks": {"time": 1}, "scheduler": scheduler.daemons.address}
-    wanted["scheduler_tls"] = scheduler.certificates.files
-    core = str(FILES.parents[2] / "plugins" / "module_utils")
+    wanted = WriteRequest(
+        source=(str(source),),
+        store=str(store),
+        chunks={"time": 1},
+        scheduler=scheduler.daemons.address,
+        scheduler_tls=scheduler.certificates.files,
+    )
     # Another write or check has nothing to do with it.
     with scheduler.client() as person, scheduler.client(name="zarrstream"), by_value():
-        process = subprocess.Popen([sys.executable, "-c", WRITE, json.dumps(wanted)], env={**os.environ, "PYTHONPATH": core})
+        process = forking.start_on_cluster(wanted)
         try:
             scheduler.wait_for(lambda found: any(one["store"] and one["unfinished"] for one in found))
             ends = time.monotonic() + SECONDS
@@ -254,7 +265,7 @@ def test_a_write_that_is_killed_leaves_no_job(scheduler: Scheduler, tmp_path: Pa
             assert len(person.run_on_scheduler(jobs_of)) == sum(person.run(jobs_at_work).values()) == 1
         finally:
             process.kill()
-            process.wait()
+            process.join()
         scheduler.wait_for(lambda found: len(found) == 1)
         ends = time.monotonic() + SECONDS
         while person.run_on_scheduler(jobs_of) or sum(person.run(jobs_at_work).values()):

@@ -13,7 +13,8 @@ from typing import Any
 
 import cloudpickle
 import pytest
-from clusters import Certificates, Daemons, make_certificates
+from clusters import Certificates, make_certificates
+from integration.forking import ForkedDaemons
 
 HOOKS = Path(__file__).resolve().parents[2] / "roles" / "dask_service" / "files" / "service_hooks.py"
 SERVICE = ("--nanny", "--memory-limit", "1GiB", "--preload", str(HOOKS), "--preload-nanny", str(HOOKS))
@@ -26,10 +27,10 @@ def certificates(tmp_path: Path) -> Certificates:
 
 
 @pytest.fixture
-def daemons(certificates: Certificates, tmp_path: Path) -> Iterator[Daemons]:
+def daemons(certificates: Certificates, tmp_path: Path) -> Iterator[ForkedDaemons]:
     """A scheduler; workers cannot import this module."""
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    daemons = Daemons(certificates, tmp_path)
+    daemons = ForkedDaemons(certificates, tmp_path)
     try:
         daemons.start("scheduler")
         yield daemons
@@ -39,7 +40,7 @@ def daemons(certificates: Certificates, tmp_path: Path) -> Iterator[Daemons]:
 
 
 @pytest.fixture
-def service(daemons: Daemons) -> Daemons:
+def service(daemons: ForkedDaemons) -> ForkedDaemons:
     """With a service that has two workers and their nannies."""
     daemons.start("worker", *SERVICE, "--nworkers", "2")
     return daemons
@@ -63,7 +64,7 @@ def wait_for_two_without(client: Any, gone: set[int]) -> None:
         time.sleep(0.5)
 
 
-def test_a_worker_that_loses_the_scheduler_is_replaced(service: Daemons, certificates: Certificates) -> None:
+def test_a_worker_that_loses_the_scheduler_is_replaced(service: ForkedDaemons, certificates: Certificates) -> None:
     """The host has as many workers as before, though the other one of its service goes on."""
     from distributed import Client
 
@@ -88,7 +89,7 @@ def report_late(dask_worker: Any) -> None:
     dask_worker.batched_stream.send = send_late
 
 
-def test_a_worker_that_stops_waits_until_its_last_results_are_known(daemons: Daemons, certificates: Certificates) -> None:
+def test_a_worker_that_stops_waits_until_its_last_results_are_known(daemons: ForkedDaemons, certificates: Certificates) -> None:
     """Without that they were lost with the worker, and computed again: on a busy machine the scheduler hears of them late."""
     from distributed import Client
 

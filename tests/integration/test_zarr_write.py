@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import json
-import os
 import socket
-import subprocess
-import sys
-import textwrap
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pytest
 import xarray as xr
+from integration import forking
 from zarrstream.check.run import check_store
 from zarrstream.check.snapshot import CheckRequest
 from zarrstream.errors import AccessRefused, BadRequest, Conflict, NotFound, ProfileError, Unreachable, ZarrstreamError
@@ -29,7 +27,6 @@ from zarrstream.request import WriteRequest
 from zarrstream.store import Objects, open_objects, parse_store
 from zarrstream.write import preview, write_dataset
 
-CORE = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
 BOTH = pytest.mark.parametrize("zarr_format", [2, 3])
 Format = Literal[2, 3]
 pytestmark = pytest.mark.filterwarnings("ignore:Consolidated metadata is currently not part")
@@ -113,10 +110,15 @@ def decoded(source: Path) -> xr.Dataset:
         return dataset.load()
 
 
-@BOTH
-@pytest.mark.parametrize("verify", ["none", "manifest", "sample", "full"])
+@pytest.mark.parametrize(
+    ("zarr_format", "verify"),
+    [
+        *((3, "none"), (2, "manifest"), (3, "sample"), (2, "full")),
+        *(pytest.param(*pair, marks=pytest.mark.thorough) for pair in ((2, "none"), (3, "manifest"), (2, "sample"), (3, "full"))),
+    ],
+)
 def test_a_bucket_holds_what_the_source_holds(bucket: Bucket, source: Path, zarr_format: Format, verify: str) -> None:
-    wanted = bucket.request(source, zarr_format=zarr_format, verify=verify)
+    wanted = bucket.request(source, zarr_format=zarr_format, chunks={"time": 25}, verify=verify)
     told = preview(wanted)
     assert bucket.keys() == {}
     done = write_dataset(wanted)
@@ -241,49 +243,40 @@ def test_bad_requests_send_nothing(bucket: Bucket, source: Path, tmp_path: Path)
     assert bucket.keys() == {}
 
 
-WRITER = """
-    import asyncio, itertools
-    from zarrstream.store import Objects
-    from zarrstream.write import WriteRequest, write_dataset
-    wanted = {wanted!r}
+@contextlib.contextmanager
+def watched(look: Callable[[], None]) -> Iterator[None]:
+    """Let a reader look before a write, and after each request with which that changes something."""
+    one_at_a_time = threading.Lock()  # so that what is seen is in the order in which it was
+
+    def look_now() -> None:
+        with one_at_a_time:
+            look()
+
+    def after(plain: Any) -> Any:
+        def changing(*arguments: Any, **options: Any) -> None:
+            plain(*arguments, **options)
+            look_now()
+
+        return changing
+
     put_async = Objects.put_async
-    pauses = itertools.chain(({pause} * 1.1**number for number in range({growing})), itertools.repeat({pause} * 1.1 ** {growing}))
-    async def slow(self, key, data):
-        await asyncio.sleep(next(pauses))
+
+    async def putting(self: Objects, key: str, data: Any) -> None:
         await put_async(self, key, data)
-    Objects.put_async = slow
-    print("ready", flush=True)
-    print(write_dataset(wanted).action)
-"""
+        await asyncio.to_thread(look_now)
 
-
-def start_writer(wanted: WriteRequest, pause: float, growing: int = 0) -> subprocess.Popen[str]:
-    """Start a writer that sends each object after a pause, in seconds, and the first ``growing`` ones each a tenth later than the last."""
-    program = textwrap.dedent(WRITER.format(wanted=wanted, pause=pause, growing=growing))
-    environment = {**os.environ, "PYTHONPATH": str(CORE), "PYTHONWARNINGS": "ignore"}
-    return subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, text=True)
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 240) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def kill_writer(wanted: WriteRequest, when: Callable[[], bool]) -> None:
-    """Start a writer and kill it as soon as the condition holds: one that gets slower, so that no busy machine lets it end before."""
-    with start_writer(wanted, 0.1, growing=50) as writer:
-        try:
-            wait_for(when)
-        finally:
-            writer.kill()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("put", "copy", "delete"):
+            patch.setattr(Objects, name, after(getattr(Objects, name)))
+        patch.setattr(Objects, "put_async", putting)
+        look_now()
+        yield
 
 
 @BOTH
 def test_a_killed_writer_leaves_no_store_and_the_next_run_makes_it(bucket: Bucket, source: Path, zarr_format: Format) -> None:
     wanted = bucket.request(source, zarr_format=zarr_format, chunks={"time": 2})
-    kill_writer(wanted, lambda: sum("/air/" in key for key in entries(bucket)) > 10)
+    forking.killed_writer(wanted, air=11)
     left = entries(bucket)
     assert f"air.zarr.zarrstream/{WRITING}" in left
     assert not any(key.endswith(("zarr.json", ".zgroup", ".zarray", ".zmetadata")) for key in left)
@@ -306,8 +299,8 @@ def test_a_reader_sees_nothing_until_everything_is_there(
 ) -> None:
     with cloud.connect() as connection:
         connection.object_store.set_container_metadata(bucket.name, read_ACL=".r:*,.rlistings")
-    wanted = bucket.request(source, zarr_format=zarr_format, chunks={"time": 5})
-    expected, seen, stop = decoded(source), [], threading.Event()
+    wanted = bucket.request(source, zarr_format=zarr_format, chunks={"time": 25})
+    expected, seen = decoded(source), []
     place = parse_store(wanted.store)
     access: dict[str, Any] = {"profile": "zarr", "config_file": str(bucket.config_file)}
     if not signed:
@@ -315,31 +308,23 @@ def test_a_reader_sees_nothing_until_everything_is_there(
     objects = open_objects(place, **access)
 
     def look() -> None:
-        while not stop.is_set():
-            try:
-                with xr.open_zarr(objects.zarr_store()) as opened:
-                    seen.append(opened.load().identical(expected))
-            except FileNotFoundError:
-                seen.append(None)
+        try:
+            with xr.open_zarr(objects.zarr_store()) as opened:
+                seen.append(opened.load().identical(expected))
+        except FileNotFoundError:
+            seen.append(None)
 
-    reader = threading.Thread(target=look)
-    reader.start()
-    try:
-        with start_writer(wanted, 0.2) as writer:
-            assert writer.wait(120) == 0
-        time.sleep(0.5)
-    finally:
-        stop.set()
-        reader.join()
-    assert seen.count(None) > 3
+    with watched(look):
+        write_dataset(wanted)
+    assert seen.count(None) > 10
     assert seen.count(True) > 0
     assert seen == [None] * seen.count(None) + [True] * seen.count(True)
 
 
 @BOTH
 def test_the_next_run_sends_only_what_is_missing(bucket: Bucket, source: Path, zarr_format: Format) -> None:
-    wanted = bucket.request(source, zarr_format=zarr_format, chunks={"time": 2}, verify="full")
-    kill_writer(wanted, lambda: sum("/journal/" in key for key in entries(bucket)) > 1)
+    wanted = bucket.request(source, zarr_format=zarr_format, chunks={"time": 5}, verify="full")
+    forking.killed_writer(wanted, air=5, journal=2)
     left = {key: entry["LastModified"] for key, entry in entries(bucket).items() if key.startswith("air.zarr/")}
     told = preview(wanted)
     result = write_dataset(wanted)
@@ -354,8 +339,8 @@ def test_the_next_run_sends_only_what_is_missing(bucket: Bucket, source: Path, z
 
 
 def test_an_object_that_changed_meanwhile_is_sent_again(bucket: Bucket, source: Path) -> None:
-    wanted = bucket.request(source, chunks={"time": 2})
-    kill_writer(wanted, lambda: sum("/journal/" in key for key in entries(bucket)) > 1)
+    wanted = bucket.request(source, chunks={"time": 5})
+    forking.killed_writer(wanted, air=5, journal=2)
     kept = preview(wanted).objects_kept
     noted = [json.loads(data)["objects"] for key, data in bucket.keys().items() if "/journal/" in key]
     victim = next(iter(noted[0]))
@@ -376,28 +361,20 @@ def other(source: Path, tmp_path: Path) -> Path:
 
 @BOTH
 def test_a_replacement_shows_old_or_nothing_or_new(bucket: Bucket, source: Path, other: Path, zarr_format: Format) -> None:
-    write_dataset(bucket.request(source, zarr_format=zarr_format))
-    old, new, seen, stop = decoded(source), decoded(other), [], threading.Event()
+    write_dataset(bucket.request(source, zarr_format=zarr_format, chunks={"time": 50}))
+    old, new, seen = decoded(source), decoded(other), []
 
     def look() -> None:
-        while not stop.is_set():
-            try:
-                found = bucket.open()
-            except FileNotFoundError:
-                seen.append("nothing")
-            else:
-                seen.append("old" if found.identical(old) else "new" if found.identical(new) else "mixture")
+        try:
+            found = bucket.open()
+        except FileNotFoundError:
+            seen.append("nothing")
+        else:
+            seen.append("old" if found.identical(old) else "new" if found.identical(new) else "mixture")
 
-    wanted = bucket.request(other, zarr_format=zarr_format, mode="replace", verify="full")
-    reader = threading.Thread(target=look)
-    reader.start()
-    try:
-        with start_writer(wanted, 0.2) as writer:
-            assert writer.wait(120) == 0
-        wait_for(lambda: seen[-1:] == ["new"])
-    finally:
-        stop.set()
-        reader.join()
+    wanted = bucket.request(other, zarr_format=zarr_format, chunks={"time": 50}, mode="replace", verify="full")
+    with watched(look):
+        write_dataset(wanted)
     assert [state for state, before in zip(seen, [None, *seen], strict=False) if state != before] in (
         ["old", "nothing", "new"],
         ["old", "new"],
@@ -411,10 +388,9 @@ def test_a_replacement_shows_old_or_nothing_or_new(bucket: Bucket, source: Path,
 
 @BOTH
 def test_a_replacement_that_was_killed_is_finished(bucket: Bucket, source: Path, other: Path, zarr_format: Format) -> None:
-    write_dataset(bucket.request(source, zarr_format=zarr_format, chunks={"time": 2}))
-    before = len(entries(bucket))
-    wanted = bucket.request(other, zarr_format=zarr_format, chunks={"time": 2}, mode="replace")
-    kill_writer(wanted, lambda: len(found := entries(bucket)) > before + 12 and any("/journal/" in key for key in found))
+    write_dataset(bucket.request(source, zarr_format=zarr_format, chunks={"time": 5}))
+    wanted = bucket.request(other, zarr_format=zarr_format, chunks={"time": 5}, mode="replace")
+    forking.killed_writer(wanted, air=8, journal=2)
     xr.testing.assert_identical(bucket.open(), decoded(source))
     result = write_dataset(wanted)
     assert (result.action, result.resumed, result.objects_kept > 0) == ("replace", True, True)
@@ -432,29 +408,19 @@ def test_an_append_that_was_killed_shows_the_old_store_and_is_finished(
         for name, rows in (("one", slice(0, 51)), ("two", slice(51, 100))):
             piece = dataset.isel(time=rows).load()
             piece.to_netcdf(tmp_path / f"{name}.nc", engine="netcdf4", encoding={"wind": {"_FillValue": None}})
-    write_dataset(bucket.request(tmp_path / "one.nc", zarr_format=zarr_format, chunks={"time": 2}))
-    before = len(entries(bucket))
+    write_dataset(bucket.request(tmp_path / "one.nc", zarr_format=zarr_format, chunks={"time": 10}))
     wanted = bucket.request(
-        tmp_path / "two.nc", zarr_format=zarr_format, chunks={"time": 2}, mode="append", append_dim="time", verify="full"
+        tmp_path / "two.nc", zarr_format=zarr_format, chunks={"time": 10}, mode="append", append_dim="time", verify="full"
     )
-    seen, stop, old, new = [], threading.Event(), decoded(tmp_path / "one.nc"), decoded(source)
+    seen, old, new = [], decoded(tmp_path / "one.nc"), decoded(source)
 
     def look() -> None:
-        while not stop.is_set():
-            found = bucket.open()
-            seen.append("old" if found.identical(old) else "new" if found.identical(new) else "mixture")
+        found = bucket.open()
+        seen.append("old" if found.identical(old) else "new" if found.identical(new) else "mixture")
 
-    kill_writer(wanted, lambda: len(found := entries(bucket)) > before + 15 and any("/journal/" in key for key in found))
-    reader = threading.Thread(target=look)
-    reader.start()
-    try:
-        wait_for(lambda: bool(seen))
-        with start_writer(wanted, 0.0) as writer:
-            assert writer.wait(120) == 0
-        wait_for(lambda: seen[-1] == "new")
-    finally:
-        stop.set()
-        reader.join()
+    forking.killed_writer(wanted, air=3, journal=2)
+    with watched(look):
+        write_dataset(wanted)
     assert seen == ["old"] * seen.count("old") + ["new"] * seen.count("new")
     assert "old" in seen
     again = write_dataset(wanted)
@@ -527,63 +493,30 @@ def test_a_network_that_goes_away_leaves_no_store(cloud: Any, bucket: Bucket, so
     xr.testing.assert_identical(bucket.open(), decoded(source))
 
 
-PLAY = """
-- hosts: localhost
-  gather_facts: false
-  vars:
-    ansible_python_interpreter: "{{ ansible_playbook_python }}"
-  tasks:
-    - name: Write
-      zarr_write:
-        source: "{{ source }}"
-        store: "{{ store }}"
-        profile: zarr
-        config_file: "{{ config_file }}"
-        chunks: "{{ chunks }}"
-      register: result
-    - name: Keep what it said
-      ansible.builtin.copy:
-        content: "{{ result | to_json }}"
-        dest: "{{ answer }}"
-        mode: "0600"
-      check_mode: false
-      changed_when: false
-"""
+def test_the_life_of_a_store_in_a_playbook(run_playbook: Any, bucket: Bucket, source: Path, keys: tuple[str, str]) -> None:
+    def task(time: int = 25, dimension: str = "time", **how: Any) -> dict[str, Any]:
+        request = bucket.request(source)
+        where = {"source": str(source), "store": request.store, "profile": "zarr", "config_file": request.config_file}
+        return {"zarr_write": {**where, "chunks": {dimension: time}}, **how}
 
-
-def test_the_life_of_a_store_in_a_playbook(
-    run_playbook: Callable[..., Any], bucket: Bucket, source: Path, keys: tuple[str, str], tmp_path: Path
-) -> None:
-    answer = tmp_path / "answer.json"
-    variables = {
-        "source": source,
-        "store": f"s3://{bucket.name}/air.zarr",
-        "config_file": bucket.config_file,
-        "chunks": {"time": 25},
-        "answer": answer,
+    check = {"check_mode": True}
+    life = {
+        "bad": task(dimension="tme"),
+        "told": task(**check),
+        "done": task(),
+        "again": task(),
+        "checked": task(**check),
+        "other": task(50),
     }
-
-    def run(*arguments: str, **changes: Any) -> tuple[Any, dict[str, Any]]:
-        play = run_playbook(PLAY, *arguments, extra_vars={**variables, **changes}, check=False)
-        assert keys[1] not in play.output
-        assert "Traceback" not in play.output
-        return play, json.loads(answer.read_text()) if play.rc == 0 else {}
-
-    play, _ = run(chunks={"tme": 3})
-    assert play.rc != 0
-    assert "chunks names the dimension 'tme'" in play.output
-    play, told = run("--check", "--diff", "-vvv")
-    assert (play.changed, bucket.keys()) == (1, {})
+    play, results = run_playbook.tasks(life, "--diff", "-vvv")
+    assert keys[1] not in play.output
+    assert "Traceback" not in play.output
+    assert "chunks names the dimension 'tme'" in results["bad"]["msg"]
     assert "+air: int16 [100, 5, 8] in chunks [25, 5, 8], 4 objects" in play.output
-    play, done = run("--diff")
-    assert play.changed == 1
+    good = [results[name] for name in ("told", "done", "again", "checked")]
+    assert [result["changed"] for result in good] == [True, True, False, False]
+    assert (results["done"]["action"], results["done"]["resumed"]) == ("create", False), "the prediction has left nothing"
+    assert {tuple(sorted(result)) for result in good} == {tuple(sorted(results["done"]))}
+    assert all(result["plan"] == results["done"]["plan"] for result in good)
     xr.testing.assert_identical(bucket.open(), decoded(source))
-    play, again = run("--diff")
-    assert (play.changed, again["changed"]) == (0, False)
-    play, checked = run("--check")
-    assert play.changed == 0
-    assert told.keys() == done.keys() == again.keys() == checked.keys()
-    assert told["plan"] == done["plan"] == again["plan"] == checked["plan"]
-    play, _ = run(chunks={"time": 50})
-    assert play.rc != 0
-    assert "was written with other chunks" in play.output
+    assert "was written with other chunks" in results["other"]["msg"]
