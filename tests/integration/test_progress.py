@@ -25,23 +25,12 @@ PLAY = """
     ansible_python_interpreter: "{{ ansible_playbook_python }}"
   tasks:
     - name: Write
-      NAME:
+      zarr_write:
         source: "{{ source }}"
         store: "{{ store }}"
         chunks: {time: 1}
-        progress_path: "{{ progress_path | default(omit) }}"
       environment:
-        PYTHONPATH: "{{ slow | default('') }}"
-      async: "{{ limit | default(0) }}"
-      poll: 1
-      register: written
-
-    - name: Keep the result
-      ansible.builtin.copy:
-        content: "{{ written | to_json }}"
-        dest: "{{ store }}.json"
-        mode: "0600"
-      check_mode: false
+        PYTHONPATH: "{{ slow }}"
 """
 # Loaded by the Python that runs the module: the fifth object takes a while to arrive.
 SLOW = """
@@ -68,7 +57,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(folder: Path, name: str, **variables: Any) -> tuple[list[str], dict[str, str]]:
-    (folder / f"{name}.yml").write_text(PLAY.replace("NAME", "zarr_write"))
+    (folder / f"{name}.yml").write_text(PLAY)
     given = json.dumps({"source": str(folder / "a.nc"), "store": str(folder / f"{name}.zarr"), **variables})
     argv = [
         str(Path(sys.executable).with_name("ansible-playbook")),
@@ -125,34 +114,28 @@ def test_a_slow_write_is_shown(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["zarr_write", "zarrstream.platform.zarr_write"])
 def test_the_result_is_the_module_s_own(run_playbook: Any, folder: Path, name: str, tmp_path: Path) -> None:
-    store = tmp_path / "a.zarr"
-    play, variables = PLAY.replace("NAME", name), {"source": folder / "a.nc", "store": store}
+    def task(source: str = "a.nc", store: str = "a.zarr", **options: Any) -> dict[str, Any]:
+        return {name: {"source": str(folder / source), "store": str(tmp_path / store), "chunks": {"time": 1}, **options}}
 
-    def run(*arguments: str, **more: Any) -> dict[str, Any]:
-        run_playbook(play, *arguments, extra_vars={**variables, **more}, env={"ANSIBLE_INJECT_INVOCATION": "true"})
-        return json.loads((tmp_path / "a.zarr.json").read_text())
-
-    foreseen, first, again = run("--check"), run(), run()
+    progress = {"progress_path": str(tmp_path / "progress.json")}
+    steps = {
+        "foreseen": {**task(), "check_mode": True},
+        "first": task(),
+        "again": task(),
+        "idle": task(**progress),
+        "failed": task("none.nc"),
+    }
+    late = {"late": {**task(store="b.zarr", progress_path=str(tmp_path / "late.json")), "async": 100, "poll": 1}}
+    env = {"ANSIBLE_INJECT_INVOCATION": "true", "ANSIBLE_ASYNC_DIR": str(tmp_path / "async")}
+    play, results = run_playbook.tasks(steps | late, env=env)
+    foreseen, first, again = (results[step] for step in ("foreseen", "first", "again"))
     assert [foreseen["changed"], first["changed"], again["changed"]] == [True, True, False]
     assert set(foreseen) == set(first) == set(again)
     assert foreseen["plan"] == first["plan"] == again["plan"]
     assert all(result["invocation"]["module_args"]["progress_path"] is None for result in (foreseen, first, again))
     assert "/tmp/zarrstream-" not in json.dumps(first), "the file of our own is no argument of the task"
-    run(progress_path=str(tmp_path / "progress.json"))
     assert not (tmp_path / "progress.json").exists(), "nothing was to be done"
-
-
-def test_an_asynchronous_write(run_playbook: Any, folder: Path, tmp_path: Path) -> None:
-    variables = {"source": folder / "a.nc", "store": tmp_path / "a.zarr", "limit": 100, "progress_path": tmp_path / "progress.json"}
-    run_playbook(PLAY.replace("NAME", "zarr_write"), extra_vars=variables, env={"ANSIBLE_ASYNC_DIR": str(tmp_path / "async")})
-    result = json.loads((tmp_path / "a.zarr.json").read_text())
-    assert (result["changed"], result["action"], result["finished"]) == (True, "create", 1)
-    assert json.loads((tmp_path / "progress.json").read_text())["state"] == "done"
-
-
-def test_an_error_is_still_one_line(run_playbook: Any, folder: Path, tmp_path: Path) -> None:
-    variables = {"source": tmp_path / "none.nc", "store": tmp_path / "a.zarr"}
-    failed = run_playbook(PLAY.replace("NAME", "zarr_write"), extra_vars=variables, check=False)
-    assert failed.rc != 0
-    assert f"source '{tmp_path}/none.nc'" in " ".join(failed.output.split())
-    assert "Traceback" not in failed.output
+    assert (results["late"]["changed"], results["late"]["action"], results["late"]["finished"]) == (True, "create", 1)
+    assert json.loads((tmp_path / "late.json").read_text())["state"] == "done"
+    assert f"source '{folder}/none.nc'" in results["failed"]["msg"]
+    assert "Traceback" not in play.output

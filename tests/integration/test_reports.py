@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+import yaml
 
 PLAY = """
 - hosts: localhost
@@ -15,6 +16,7 @@ PLAY = """
   roles:
     - zarr_dataset
 """
+KEEP = {"ansible.builtin.command": "cp -r {{ folder }} {{ kept }}", "changed_when": False}
 
 
 def test_the_role_leaves_a_report_for_each_data_set(run_playbook: Any, tmp_path: Path) -> None:
@@ -29,13 +31,14 @@ def test_the_role_leaves_a_report_for_each_data_set(run_playbook: Any, tmp_path:
         "zarr_dataset_python": "{{ ansible_playbook_python }}",
         "zarr_dataset_report": str(tmp_path / "reports"),
     }
-    assert run_playbook(PLAY, extra_vars=variables).changed == 2
+    twice = [*yaml.safe_load(PLAY), {"hosts": "localhost", "gather_facts": False, "tasks": [KEEP]}, *yaml.safe_load(PLAY)]
+    kept = {"folder": str(tmp_path / "reports"), "kept": str(tmp_path / "kept")}
+    assert run_playbook(yaml.safe_dump(twice), extra_vars=variables | kept).changed == 2, "the second time nothing is to be done"
     pages = {name: tmp_path / "reports" / name / "air.zarr.html" for name in stores}
     before = {path: path.read_bytes() for path in (tmp_path / "reports").rglob("*.*")}
+    assert before == {path: (tmp_path / "kept" / path.relative_to(tmp_path / "reports")).read_bytes() for path in before}
     assert len(before) == 4
     assert all(page.read_text().startswith("<!DOCTYPE html>") for page in pages.values())
-    assert run_playbook(PLAY, extra_vars=variables).changed == 0
-    assert {path: path.read_bytes() for path in before} == before
 
     (stores["second"] / "air/c/2/0").write_bytes(b"not what was written")
     failed = run_playbook(PLAY, extra_vars=variables, check=False)

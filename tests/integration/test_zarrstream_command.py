@@ -10,25 +10,19 @@ from typing import Any
 
 import pytest
 
-PLAY = """
-- hosts: localhost
-  gather_facts: false
-  tasks:
-    - name: Install the command
-      NAME:
-        path: "{{ environment_path }}"
-"""
-
 
 @pytest.mark.parametrize("name", ["zarrstream_command", "zarrstream.platform.zarrstream_command"])
 def test_the_command_runs_with_nothing_but_what_was_sent(run_playbook: Any, tmp_path: Path, name: str) -> None:
-    path = tmp_path / "env"
-    play, variables = PLAY.replace("NAME", name), {"environment_path": path}
-    assert run_playbook(play, "--check", extra_vars=variables).changed == 1
-    assert "no Python environment is there" in run_playbook(play, extra_vars=variables, check=False).output
+    path, none = tmp_path / "env", tmp_path / "none"
     venv.create(path, symlinks=True)
-    runs = [run_playbook(play, *arguments, extra_vars=variables).changed for arguments in (("--check",), (), ("--check",), ())]
-    assert runs == [1, 1, 0, 0]
+    there, nothing = {name: {"path": str(path)}}, {name: {"path": str(none)}}
+    check = {"check_mode": True}
+    steps = {"early": nothing | check, "refused": nothing, "told": there | check, "first": there, "checked": there | check, "again": there}
+    _, results = run_playbook.tasks(steps)
+    changed = {step: result["changed"] for step, result in results.items()}
+    assert changed == {"early": True, "refused": False, "told": True, "first": True, "checked": False, "again": False}
+    assert "no Python environment is there" in results["refused"]["msg"]
+    assert not none.exists()
     # The libraries are those of the tests; the package is in the environment alone.
     (next(path.glob("lib/python3.*/site-packages")) / "libraries.pth").write_text(sysconfig.get_paths()["purelib"])
     program = "import pkgutil, zarrstream; [__import__(m.name) for m in pkgutil.walk_packages(zarrstream.__path__, 'zarrstream.')]"
