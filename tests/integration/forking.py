@@ -24,6 +24,7 @@ from clusters import Daemons
 from zarrstream.request import WriteRequest
 
 CORE = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
+OURS = [str(CORE), str(Path(__file__).parents[1])]
 
 
 @lru_cache
@@ -31,7 +32,7 @@ def _context() -> Any:
     """Where processes come from. The server is there before a library names other modules that it is to import."""
     context = multiprocessing.get_context("forkserver")
     with pytest.MonkeyPatch.context() as patch:  # the server gets it as it starts
-        patch.setenv("PYTHONPATH", os.pathsep.join([str(CORE), str(Path(__file__).parents[1])]))
+        patch.setenv("PYTHONPATH", os.pathsep.join(OURS))
         patch.setenv("DASK_DISTRIBUTED__WORKER__MULTIPROCESSING_METHOD", "forkserver")  # of a daemon that has a nanny
         context.set_forkserver_preload(["integration.preloaded"])
         first = context.Process(target=int)
@@ -145,7 +146,11 @@ def _dask(arguments: list[str], environment: dict[str, str], folder: Path, name:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    sys.path[:0] = environment.get("PYTHONPATH", "").split(os.pathsep)
+    # It has of the kit's package what its own PYTHONPATH has.
+    for module in [name for name in sys.modules if name.partition(".")[0] == "zarrstream"]:
+        del sys.modules[module]
+    own = environment.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[:] = [*filter(None, own), *(place for place in sys.path if place not in OURS)]
     sys.argv = ["dask", *arguments]
     from dask.__main__ import main
 

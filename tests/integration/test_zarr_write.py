@@ -275,7 +275,7 @@ def watched(look: Callable[[], None]) -> Iterator[None]:
 
 @BOTH
 def test_a_killed_writer_leaves_no_store_and_the_next_run_makes_it(bucket: Bucket, source: Path, zarr_format: Format) -> None:
-    wanted = bucket.request(source, zarr_format=zarr_format, chunks={"time": 2})
+    wanted = bucket.request(source, zarr_format=zarr_format, chunks={"time": 5})
     forking.killed_writer(wanted, air=11)
     left = entries(bucket)
     assert f"air.zarr.zarrstream/{WRITING}" in left
