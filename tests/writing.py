@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
-import subprocess
+import random
+import shutil
+import signal
 import sys
-import textwrap
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, lru_cache, partial
+from itertools import count, pairwise
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
 import pytest
 import xarray as xr
 import zarr
-from zarrstream import transfer
+from running import THOROUGH
+from zarrstream import heartbeat, journal, transfer
 from zarrstream.check.run import check_store
 from zarrstream.check.snapshot import CheckRequest
 from zarrstream.errors import ZarrstreamError
 from zarrstream.readback import same_bits
 from zarrstream.request import WriteRequest
 from zarrstream.store import Objects
+from zarrstream.write import write_dataset
 
 CORE = Path(transfer.__file__).parents[1]
+# Where writers are killed in `make test`; UNIT_SEED repeats a choice, UNIT_POINTS says how many there are beside the fixed ones.
+SEED = int(os.environ.get("UNIT_SEED") or random.randrange(10**6))
+POINTS = int(os.environ.get("UNIT_POINTS") or 3)
+# What a write imports when it begins, some of it in threads or late: none of it starts a thread that a fork would lose.
+LIBRARIES = ("dask.array", "h5py", "netCDF4", "numcodecs.zarr3", "obstore.store", "xarray", "zarr")
+MODULES = ("append", "combine", "dataset", "lossy", "readback", "replace", "template", "work")
 
 
 def request(source: Any, store: Path, **options: Any) -> WriteRequest:
@@ -40,11 +58,18 @@ def raw(path: Path, engine: str) -> xr.Dataset:
         return dataset.load()
 
 
+@lru_cache(16)
+def _both(path: Path, engine: str, _when: int, _size: int) -> tuple[xr.Dataset, xr.Dataset]:
+    return decoded(path, engine), raw(path, engine)
+
+
 def assert_same(store: Path, source: Path, engine: str = "netcdf4") -> None:
-    """Equal for a plain reader, and to the last bit in encoded form."""
-    with xr.open_zarr(store) as opened:
-        xr.testing.assert_identical(opened.load(), decoded(source, engine))
-    found, expected = raw(store, "zarr"), raw(source, engine)
+    """Equal for a plain reader, and to the last bit in encoded form. Many stores of one test have the same source."""
+    both = _both if source.is_file() else _both.__wrapped__  # what changes deep in a folder shows in none of its times
+    plain, expected = both(source, engine, source.stat().st_mtime_ns, source.stat().st_size)
+    with xr.open_zarr(store, chunks=None) as opened:  # Dask, which costs as much again, only reads what this reads
+        xr.testing.assert_identical(opened.load(), plain)
+    found = raw(store, "zarr")
     assert set(found.variables) == set(expected.variables)
     for name, variable in expected.variables.items():
         values = variable.values
@@ -70,14 +95,13 @@ def opens(store: Path) -> bool:
 
 def fail_at(monkeypatch: pytest.MonkeyPatch, number: int, failure: Callable[[Objects, str, bytes], None]) -> None:
     """Let the PUT with this number go wrong; the journal and the heartbeat do not count, which come when time has gone by."""
-    count, lock, put, put_async = [0], threading.Lock(), Objects.put, Objects.put_async
+    sent, lock, put, put_async = count(1), threading.Lock(), Objects.put, Objects.put_async
 
     def due(key: str) -> bool:
         if "/journal/" in key or "/alive/" in key:
             return False
         with lock:
-            count[0] += 1
-            return count[0] == number
+            return next(sent) == number
 
     def patched_put(self: Objects, key: str, data: bytes, **options: Any) -> None:
         failure(self, key, data) if due(key) else put(self, key, data, **options)
@@ -109,63 +133,142 @@ def flip(objects: Objects, key: str, data: bytes) -> None:
     path.write_bytes(bytes(data[:-1]) + bytes([data[-1] ^ 1]))
 
 
-def run_python(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a script that imports the core, in a process of its own."""
-    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(script), *arguments]
-    return subprocess.run(command, env={**os.environ, "PYTHONPATH": str(CORE)}, check=True, stdout=subprocess.PIPE, text=True)
-
-
 def passed(store: Path, source: Path) -> None:
     report = check_store(CheckRequest(store=str(store), source=(str(source),), sample=None))
     assert report.ok
     assert {check.status for check in report.checks} <= {"passed", "skipped"}, report.summary["line"]
 
 
-# Kills a writer before, and after, each of its requests in turn, on copies of a store.
-KILLER = """
-    import os, shutil, signal, sys
-    from zarrstream import write, work, {mode}, template, dataset, combine, readback, transfer, lossy
-    from zarrstream.store import Objects
-    import zarr, xarray, dask.array, netCDF4, obstore
-    old, folder, first, step = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+@cache
+def _forks() -> ForkServerContext:
+    """Processes that begin with all imported: a second each would be theirs otherwise. Their server never has threads."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, *LIBRARIES, *(f"zarrstream.{name}" for name in MODULES)])
+    with pytest.MonkeyPatch.context() as patch:  # the server of some Pythons looks nowhere else
+        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+        forkserver.ensure_running()
+    return context
 
-    def die_at(number, after):
-        count, put, put_async, copy, delete = [0], Objects.put, Objects.put_async, Objects.copy, Objects.delete
-        def due():
-            count[0] += 1
-            return count[0] == number
-        def die():
+
+def write_apart(*wanted: WriteRequest) -> list[str]:
+    """What each of several writers did that began at the same moment: its action, the name and message of its error, or how it died.
+
+    In processes, since the library that reads NetCDF does not bear several threads that open files, and may crash.
+    """
+    context = _forks()
+    barrier, writers = context.Barrier(len(wanted)), []
+    for each in wanted:
+        answer, told = context.Pipe(duplex=False)
+        process = context.Process(target=_write_with_others, args=(each, barrier, told))
+        process.start()
+        told.close()
+        writers.append((process, answer))
+    return [_outcome(*writer) for writer in writers]
+
+
+def _write_with_others(wanted: WriteRequest, barrier: Barrier, told: Connection) -> None:
+    barrier.wait(60)
+    try:
+        told.send(write_dataset(wanted).action)
+    except Exception as error:  # noqa: BLE001 - the test says which it expects
+        told.send(f"{type(error).__name__}: {error}")
+
+
+def _outcome(process: BaseProcess, answer: Connection) -> str:
+    try:
+        outcome = str(answer.recv())
+    except EOFError:
+        outcome = "died"
+    process.join()
+    return f"{outcome} ({process.exitcode})" if process.exitcode else outcome
+
+
+@dataclass(frozen=True)
+class Killed:
+    """A store whose writer was killed: ``point`` 2n-1 is before its request n, 2n after it."""
+
+    point: int
+    store: Path
+    told: str
+
+
+def killed_writes(folder: Path, old: Path | None = None, **options: Any) -> list[Killed]:
+    """Kill writers of one request, each over a copy of ``old`` or where nothing is; returns what they left, by their points.
+
+    All points in `make test-all`. Otherwise the first, the last, those around each request that changes what readers find, and some more.
+    """
+    folder.mkdir()
+    points, told = _points(folder, old, options)
+    killed = [Killed(point, folder / f"{point}.zarr", f"{told}, this is {point}") for point in points]
+    for each in killed:
+        _copy(old, each.store)
+        process = _forks().Process(target=_killed_write, args=(each.point, each.store, options))
+        process.start()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL, each.told
+    return killed
+
+
+def _points(folder: Path, old: Path | None, options: dict[str, Any]) -> tuple[list[int], str]:
+    """Where to kill, and how to say so."""
+    store = folder / "whole.zarr"
+    _copy(old, store)
+    found = [_root(store)]
+    with pytest.MonkeyPatch.context() as patch:
+        around_requests(patch.setattr, lambda _: None, lambda _: found.append(_root(store)))
+        write_dataset(WriteRequest(store=str(store), **options))
+    last = 2 * (len(found) - 1)
+    changes = [number for number, (before, after) in enumerate(pairwise(found), 1) if before != after]
+    chosen = {1, last, *(point for number in changes for point in (2 * number - 1, 2 * number))}
+    others = sorted({*range(1, last)} - chosen)
+    chosen |= set(others if THOROUGH else random.Random(f"{SEED} {folder.name}").sample(others, min(POINTS, len(others))))
+    return sorted(chosen), f"UNIT_SEED={SEED}: killed at {sorted(chosen)} of {last}"
+
+
+def _copy(old: Path | None, store: Path) -> None:
+    for suffix in ("", ".zarrstream") if old else ():
+        shutil.copytree(f"{old}{suffix}", f"{store}{suffix}")
+
+
+def _root(store: Path) -> dict[str, bytes]:
+    """What readers look at first."""
+    paths = [store / name for name in ("zarr.json", ".zgroup", ".zattrs", ".zmetadata")]
+    return {path.name: path.read_bytes() for path in paths if path.exists()}
+
+
+def _killed_write(point: int, store: Path, options: dict[str, Any]) -> None:
+    def die_at(its_point: int) -> None:
+        if its_point == point:
             os.kill(os.getpid(), signal.SIGKILL)
-        def around(act):
-            now = due()
-            if now and not after: die()
-            act()
-            if now: die()
-        Objects.put = lambda self, key, data, **options: around(lambda: put(self, key, data, **options))
-        Objects.copy = lambda self, key, to: around(lambda: copy(self, key, to))
-        def deleting(self, keys):
-            for key in keys: around(lambda: delete(self, [key]))
-        Objects.delete = deleting
-        async def putting(self, key, data):
-            now = due()
-            if now and not after: die()
-            await put_async(self, key, data)
-            if now: die()
-        Objects.put_async = putting
 
-    number = first
-    while True:
-        after, store = number % 2 == 0, f"{{folder}}/{{number}}.zarr"
-        for suffix in ("", ".zarrstream"): shutil.copytree(old + suffix, store + suffix)
-        child = os.fork()
-        if child == 0:
-            die_at((number + 1) // 2, after)
-            write.write_dataset(write.WriteRequest(store=store, **{options}))
-            os._exit(0)
-        _, status = os.waitpid(child, 0)
-        if os.WIFEXITED(status):
-            assert os.WEXITSTATUS(status) == 0, status
-            break
-        number += step
-    print(number)
-"""
+    around_requests(setattr, lambda number: die_at(2 * number - 1), lambda number: die_at(2 * number))
+    write_dataset(WriteRequest(store=str(store), **options))
+
+
+def around_requests(patch: Callable[[Any, str, Any], None], before: Callable[[int], None], after: Callable[[int], None]) -> None:
+    """Give ``before`` and ``after`` each request that changes something, by its number. None comes only because time goes by."""
+    put, put_async, copy, delete = Objects.put, Objects.put_async, Objects.copy, Objects.delete
+    numbers = count(1)
+
+    def surrounded(act: Callable[[], None]) -> None:
+        number = next(numbers)
+        before(number)
+        act()
+        after(number)
+
+    async def putting(self: Objects, key: str, data: bytes) -> None:
+        number = next(numbers)
+        before(number)
+        await put_async(self, key, data)
+        after(number)
+
+    def deleting(self: Objects, keys: Any) -> None:
+        for key in keys:
+            surrounded(partial(delete, self, [key]))
+
+    patch(Objects, "put", lambda self, key, data, **options: surrounded(lambda: put(self, key, data, **options)))
+    patch(Objects, "put_async", putting)
+    patch(Objects, "copy", lambda self, key, to: surrounded(lambda: copy(self, key, to)))
+    patch(Objects, "delete", deleting)
+    patch(journal, "FLUSH_INTERVAL", 3600.0)
+    patch(heartbeat, "INTERVAL", 3600.0)

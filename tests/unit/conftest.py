@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 from hypothesis import settings
+from running import THOROUGH
+from zarrstream import marker
 
-# How long an example takes says how busy the machine is: the tests run side by side.
-settings.register_profile("side-by-side", deadline=None)
+# How long an example takes says how busy the machine is: the tests run side by side. A failure says how to repeat it.
+settings.register_profile("side-by-side", deadline=None, print_blob=True, max_examples=200 if THOROUGH else 25)
 settings.load_profile("side-by-side")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nobody_else_writes() -> Iterator[None]:
+    """No second of waiting for other writers at each takeover. Of the session, since tests undo what they have patched themselves."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(marker, "SETTLE", 0.01)
+        yield
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import xarray as xr
-from writing import KILLER, assert_same, decoded, fail_at, files, passed, refuse, request, run_python, sidecar
+from writing import assert_same, decoded, fail_at, files, killed_writes, passed, refuse, request, sidecar, write_apart
 from zarrstream.errors import BadRequest, Conflict, PlanError, SourceError, WriteError, ZarrstreamError
 from zarrstream.manifest import MANIFEST
 from zarrstream.store import Objects
@@ -33,8 +33,13 @@ def part(data: xr.Dataset, folder: Path, start: int, stop: int, /, **changes: An
     return path
 
 
-@BOTH
-@pytest.mark.parametrize("chunk", [1, 4, 5, 7])
+@pytest.mark.parametrize(
+    ("chunk", "zarr_format"),
+    [
+        *[(4, 2), (5, 3), (7, 3)],
+        *[pytest.param(*each, marks=pytest.mark.thorough) for each in ((1, 2), (1, 3), (4, 3), (5, 2), (7, 2))],
+    ],
+)
 def test_steps_come_to_the_end(air: xr.Dataset, tmp_path: Path, zarr_format: Format, chunk: int) -> None:
     """Also over several appends, with chunks that are cut at each of them."""
     store, whole = tmp_path / "air.zarr", part(air, tmp_path, 0, 30).rename(tmp_path / "whole.nc")
@@ -229,27 +234,25 @@ def test_readers_of_the_old_store_find_it_until_the_new_one_is_whole(
 
 @BOTH
 def test_an_append_killed_at_any_request_shows_old_or_new(tmp_path: Path, zarr_format: Format) -> None:
-    old, folder = tmp_path / "old.zarr", tmp_path / "killed"
-    folder.mkdir()
+    old, new = tmp_path / "one.nc", tmp_path / "all.nc"
     data = xr.Dataset({"a": ("x", np.arange(7) * 3)}, {"x": np.arange(7)}, {"title": "t"})
     for name, rows in (("one", slice(3)), ("two", slice(3, 7)), ("all", slice(7))):
         data.isel(x=rows).to_netcdf(tmp_path / f"{name}.nc", engine="netcdf4")
-    write_dataset(request(tmp_path / "one.nc", old, zarr_format=zarr_format, chunks={"x": 2}))
-    options = {"source": (str(tmp_path / "two.nc"),), "zarr_format": zarr_format, "mode": "append", "append_dim": "x"}
-    last = int(run_python(KILLER.format(mode="append", options=options), str(old), str(folder), "1", "1").stdout)
-    assert last > 20
+    write_dataset(request(old, tmp_path / "old.zarr", zarr_format=zarr_format, chunks={"x": 2}))
+    options: Any = {"zarr_format": zarr_format, "mode": "append", "append_dim": "x"}
+    killed = killed_writes(tmp_path / f"append-{zarr_format}", tmp_path / "old.zarr", source=(str(tmp_path / "two.nc"),), **options)
+    assert killed[-1].point > 20
     seen = []
-    for number in range(1, last):
-        store = folder / f"{number}.zarr"
-        state = "old" if decoded(store, "zarr").identical(decoded(tmp_path / "one.nc", "netcdf4")) else "new"
-        assert_same(store, tmp_path / ("one.nc" if state == "old" else "all.nc"))
+    for each in killed:
+        state = "old" if decoded(each.store, "zarr").identical(decoded(old, "netcdf4")) else "new"
+        assert_same(each.store, old if state == "old" else new)
         seen.append(state)
-        result = write_dataset(request(tmp_path / "two.nc", store, zarr_format=zarr_format, mode="append", append_dim="x"))
-        assert result.changed is (state == "old")
-        assert_same(store, tmp_path / "all.nc")
-        passed(store, tmp_path / "all.nc")
-    assert seen == ["old"] * seen.count("old") + ["new"] * seen.count("new")
-    assert seen.count("new") > 0
+        result = write_dataset(request(tmp_path / "two.nc", each.store, **options))
+        assert result.changed is (state == "old"), each.told
+        assert_same(each.store, new)
+        passed(each.store, new)
+    assert seen == sorted(seen, key=["old", "new"].index), killed[0].told
+    assert set(seen) == {"old", "new"}, killed[0].told
 
 
 def test_another_append_after_one_that_was_broken_off(air: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,40 +289,15 @@ def test_an_append_that_was_broken_off_keeps_what_it_sent(air: xr.Dataset, tmp_p
     assert_same(store, part(air, tmp_path, 0, 30))
 
 
-RACERS = """
-    import os, sys, time
-    from zarrstream import write, work, append, template, dataset, combine, readback, transfer
-    from zarrstream.errors import Conflict
-    import zarr, xarray, dask.array, netCDF4, obstore
-    *sources, store = sys.argv[1:]
-    start = time.time() + 0.5
-
-    def race(number):
-        request = write.WriteRequest(source=(sources[number],), store=store, mode="append", append_dim="time")
-        time.sleep(max(0.0, start - time.time()))
-        try:
-            write.write_dataset(request)
-        except Conflict:
-            return 100
-        return number
-
-    for number in range(5):
-        if os.fork() == 0:
-            os._exit(race(number))
-    print(sorted(os.waitstatus_to_exitcode(os.wait()[1]) for _ in range(5)))
-"""
-
-
 def test_of_several_appends_each_is_whole(air: xr.Dataset, tmp_path: Path) -> None:
     """Each of another number of steps; they may come one after the other, but never mix."""
     store, ends = tmp_path / "air.zarr", (22, 24, 26, 28, 30)
     write_dataset(request(part(air, tmp_path, 0, 18), store, chunks={"time": 4}))
-    sources = [str(part(air, tmp_path, 18, end)) for end in ends]
-    outcomes = [int(text) for text in run_python(RACERS, *sources, str(store)).stdout.strip(" []\n").split(",")]
-    won = [outcome for outcome in outcomes if outcome != 100]
-    assert won
-    assert set(won) <= set(range(5))
-    whole = part(air, tmp_path, 0, ends[max(won)])
+    outcomes = write_apart(*(request(part(air, tmp_path, 18, end), store, mode="append", append_dim="time") for end in ends))
+    assert {outcome.partition(":")[0] for outcome in outcomes} <= {"append", "nothing", "Conflict"}, outcomes
+    assert "append" in outcomes
+    last = max(end for end, outcome in zip(ends, outcomes, strict=True) if outcome == "append")
+    whole = part(air, tmp_path, 0, last)
     assert_same(store, whole)
     passed(store, whole)
     assert files(sidecar(store)).keys() == {MANIFEST}

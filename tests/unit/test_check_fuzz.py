@@ -14,6 +14,7 @@ import pytest
 import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from running import THOROUGH
 from zarrstream.check.page import make_page
 from zarrstream.check.report import CHECKS
 from zarrstream.check.run import check_store
@@ -22,7 +23,7 @@ from zarrstream.errors import ZarrstreamError
 from zarrstream.manifest import Manifest, Stored
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-SETTINGS = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SETTINGS = settings(max_examples=200 if THOROUGH else 10, suppress_health_check=[HealthCheck.too_slow])
 
 SCALARS: st.SearchStrategy[Any] = st.one_of(
     st.none(),

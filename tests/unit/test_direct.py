@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from running import THOROUGH
 from zarrstream.dataset import open_file, open_items
 from zarrstream.direct import Chunked, find_chunked
 from zarrstream.errors import SourceError
@@ -67,7 +68,7 @@ def layouts(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=200 if THOROUGH else 20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(layout=layouts(), seed=st.integers(0, 2**32 - 1))
 def test_every_layout_reads_as_the_library_reads_it(tmp_path: Path, layout: dict[str, Any], seed: int) -> None:
     path, dims = tmp_path / "a.nc", [f"d{axis}" for axis in range(len(layout["shape"]))]

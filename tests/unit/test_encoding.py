@@ -12,6 +12,7 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from running import THOROUGH
 from zarrstream.encoding import COMPRESSORS, FILTERS, Encoding, Packer, codec_arguments, parse_encoding, rehearse
 from zarrstream.errors import BadRequest, SourceError
 
@@ -176,7 +177,7 @@ def test_packing_that_cannot_be_is_refused_at_once(values: list[Any], packing: d
         packer(values, **packing)
 
 
-@settings(max_examples=100)
+@settings(max_examples=100 if THOROUGH else 25)
 @given(
     values=hnp.arrays("f8", st.integers(1, 50), elements=st.floats(-300, 300) | st.just(np.nan)),
     scale=st.sampled_from([0.01, 0.1, 1, 3]),
@@ -189,7 +190,7 @@ def test_packed_values_decode_to_within_half_a_step(values: np.ndarray, scale: f
     np.testing.assert_allclose(decoded, values, rtol=0, atol=scale / 2 * 1.0001)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50 if THOROUGH else 15)
 @given(values=hnp.arrays("i2", st.integers(1, 50)))
 def test_pieces_pack_as_the_whole_does(values: np.ndarray) -> None:
     made, variable = packer(values, {"scale_factor": 0.5, "_FillValue": np.int16(7)}, dtype="float32")

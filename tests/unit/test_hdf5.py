@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 import zarr
+from writing import write_apart
 from zarrstream.errors import SourceError
 from zarrstream.request import WriteRequest
 from zarrstream.write import preview, write_dataset
@@ -39,21 +37,10 @@ def test_what_netcdf_leaves_out_or_crashes_on_is_refused(tmp_path: Path, fill: C
         file["b"] = np.arange(3)
         fill(file)
     # A process of its own: a crash is a failure of this test only.
-    program = f"""
-        from zarrstream.request import WriteRequest
-        from zarrstream.write import write_dataset
-        try:
-            write_dataset(WriteRequest(source=({str(tmp_path / "a.h5")!r},), store={str(tmp_path / "a.zarr")!r}))
-        except Exception as error:
-            print(type(error).__name__, error)
-    """
-    core = Path(write_dataset.__code__.co_filename).parents[1]
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True, env={"PYTHONPATH": str(core)}
-    )
-    assert done.stdout.startswith("SourceError")
-    assert words in done.stdout
-    assert "'r'" in done.stdout
+    (outcome,) = write_apart(WriteRequest(source=(str(tmp_path / "a.h5"),), store=str(tmp_path / "a.zarr")))
+    assert outcome.startswith("SourceError")
+    assert words in outcome
+    assert "'r'" in outcome
     assert not (tmp_path / "a.zarr").exists()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from running import THOROUGH
 from zarrstream import plan
 from zarrstream.chunking import REREAD, ArraySource, auto_chunks, block_shape, chunk_count, divisor, rereads, tiles
 from zarrstream.errors import BadRequest, PlanError
@@ -295,7 +296,7 @@ def objects_of(made: WritePlan) -> Iterator[tuple[int, ...]]:
         yield from itertools.product(*axes)
 
 
-@settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=500 if THOROUGH else 60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(wanted=requests())
 def test_every_object_is_written_once_by_one_task_within_memory(wanted: Any, small_targets: None) -> None:
     source, chunks, shards, memory = wanted
@@ -319,7 +320,7 @@ def test_every_object_is_written_once_by_one_task_within_memory(wanted: Any, sma
     assert all(block.memory <= made.memory for block in made.blocks())
 
 
-@settings(max_examples=200)
+@settings(max_examples=200 if THOROUGH else 40)
 @given(shape=st.lists(st.integers(1, 10**5), min_size=1, max_size=4).map(tuple), data=st.data(), itemsize=st.sampled_from([1, 4, 8]))
 def test_automatic_chunks_are_multiples_of_the_source_and_bounded(shape: tuple[int, ...], data: st.DataObject, itemsize: int) -> None:
     own = data.draw(st.none() | st.tuples(*(st.integers(1, size) for size in shape)))
@@ -331,7 +332,7 @@ def test_automatic_chunks_are_multiples_of_the_source_and_bounded(shape: tuple[i
         assert all(chunk % unit == 0 or chunk == length for chunk, unit, length in zip(chunks, own, shape, strict=True))
 
 
-@settings(max_examples=200)
+@settings(max_examples=200 if THOROUGH else 40)
 @given(shape=st.lists(st.integers(1, 10**4), min_size=1, max_size=3).map(tuple), data=st.data())
 def test_automatic_shards_have_16_to_96_mib(shape: tuple[int, ...], data: st.DataObject) -> None:
     chunks = {dim: data.draw(st.integers(1, min(size, 500))) for dim, size in zip("xyz", shape, strict=False)}

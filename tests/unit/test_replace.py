@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 import xarray as xr
-from writing import KILLER, assert_same, decoded, fail_at, files, opens, passed, refuse, request, run_python, sidecar
+from writing import assert_same, decoded, fail_at, files, killed_writes, opens, passed, refuse, request, sidecar, write_apart
 from zarrstream.errors import Conflict, ZarrstreamError
 from zarrstream.manifest import MANIFEST, WRITING
 from zarrstream.store import Objects
@@ -21,7 +22,12 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Failed to open Zarr store with consolidated metadata"),
 ]
 Format = Literal[2, 3]
-FORMATS = pytest.mark.parametrize(("before", "after"), [(2, 2), (2, 3), (3, 2), (3, 3)])
+# Each change of format in `make test`, and each way to verify; all of both in `make test-all`.
+USUAL = [("full", 2, 2), ("none", 2, 3), ("manifest", 3, 2), ("full", 3, 3)]
+CHANGES = [
+    pytest.param(*each, marks=[] if each in USUAL else pytest.mark.thorough)
+    for each in itertools.product(("none", "manifest", "full"), (2, 3), (2, 3))
+]
 
 
 @pytest.fixture
@@ -32,8 +38,7 @@ def other(air: xr.Dataset, tmp_path: Path) -> Path:
     return tmp_path / "other.nc"
 
 
-@FORMATS
-@pytest.mark.parametrize("verify", ["none", "manifest", "full"])
+@pytest.mark.parametrize(("verify", "before", "after"), CHANGES)
 def test_the_new_store_takes_the_place_of_the_old(
     source: Path, other: Path, tmp_path: Path, before: Format, after: Format, verify: str
 ) -> None:
@@ -111,29 +116,26 @@ def test_a_failure_leaves_the_old_store(source: Path, other: Path, tmp_path: Pat
 
 @pytest.mark.parametrize("zarr_format", [2, 3])
 def test_a_replacement_killed_at_any_request_shows_old_or_nothing_or_new(little: Path, tmp_path: Path, zarr_format: Format) -> None:
-    old, folder, new = tmp_path / "old.zarr", tmp_path / "killed", tmp_path / "new.nc"
-    folder.mkdir()
+    old, new = tmp_path / "old.zarr", tmp_path / "new.nc"
     xr.Dataset({"a": ("x", [7, 8, 9])}, {"x": [1, 2, 4]}, {"title": "new"}).to_netcdf(new, engine="netcdf4")
     write_dataset(request(little, old, zarr_format=zarr_format, chunks={"x": 2}))
-    options = {"source": (str(new),), "zarr_format": zarr_format, "chunks": {"x": 2}, "mode": "replace"}
-    last = int(run_python(KILLER.format(mode="replace", options=options), str(old), str(folder), "1", "1").stdout)
-    assert last > 30
+    options: Any = {"zarr_format": zarr_format, "chunks": {"x": 2}, "mode": "replace"}
+    killed = killed_writes(tmp_path / f"replace-{zarr_format}", old, source=(str(new),), **options)
+    assert killed[-1].point > 30
     seen = []
-    for number in range(1, last):
-        store = folder / f"{number}.zarr"
+    for each in killed:
         state = "nothing"
-        if opens(store):
-            state = "old" if decoded(store, "zarr").identical(decoded(little, "netcdf4")) else "new"
-            assert_same(store, little if state == "old" else new)
+        if opens(each.store):
+            state = "old" if decoded(each.store, "zarr").identical(decoded(little, "netcdf4")) else "new"
+            assert_same(each.store, little if state == "old" else new)
         seen.append(state)
-        if number % 3 == 0 or seen[-2:-1] != [state]:
-            wanted = request(new, store, zarr_format=zarr_format, chunks={"x": 2}, mode="replace")
-            result = write_dataset(wanted)
-            assert result.changed is (state != "new")
-            passed(store, new)
-            assert files(sidecar(store)).keys() == {MANIFEST}, number
-            assert_same(store, new)
-    assert [state for state, before in zip(seen, [None, *seen], strict=False) if state != before] == ["old", "nothing", "new"]
+        result = write_dataset(request(new, each.store, **options))
+        assert result.changed is (state != "new"), each.told
+        passed(each.store, new)
+        assert files(sidecar(each.store)).keys() == {MANIFEST}, each.told
+        assert_same(each.store, new)
+    assert seen == sorted(seen, key=["old", "nothing", "new"].index), killed[0].told
+    assert set(seen) == {"old", "nothing", "new"}, killed[0].told
 
 
 def test_a_place_between_old_and_new_is_kept_for_who_was_replacing(little: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,29 +174,6 @@ def test_who_has_opened_the_old_store_reads_it_until_it_goes(
     assert_same(store, other)
 
 
-RACERS = """
-    import os, sys, time
-    from zarrstream import write, work, replace, template, dataset, combine, readback, transfer
-    from zarrstream.errors import Conflict
-    import zarr, xarray, dask.array, netCDF4, obstore
-    source, store = sys.argv[1:]
-    start = time.time() + 0.5
-
-    def race(number):
-        request = write.WriteRequest(source=(source,), store=store, chunks={"time": number + 1}, mode="replace")
-        time.sleep(max(0.0, start - time.time()))
-        try:
-            return {"replace": number, "continue": number}[write.write_dataset(request).action]
-        except Conflict:
-            return 100
-
-    for number in range(5):
-        if os.fork() == 0:
-            os._exit(race(number))
-    print(sorted(os.waitstatus_to_exitcode(os.wait()[1]) for _ in range(5)))
-"""
-
-
 @pytest.mark.parametrize("broken", [False, True])
 def test_of_several_replacements_each_is_whole(
     source: Path, other: Path, tmp_path: Path, broken: bool, monkeypatch: pytest.MonkeyPatch
@@ -209,9 +188,10 @@ def test_of_several_replacements_each_is_whole(
         monkeypatch.undo()
         marker = json.loads((sidecar(store) / WRITING).read_text())
         (sidecar(store) / WRITING).write_text(json.dumps({**marker, "pid": 2**22 + 1}))  # as if that process had gone, too
-    outcomes = eval(run_python(RACERS, str(other), str(store)).stdout)
-    assert outcomes[0] < 5
-    assert set(outcomes[1:]) <= {0, 1, 2, 3, 4, 100}
+    outcomes = write_apart(*(request(other, store, chunks={"time": number + 1}, mode="replace") for number in range(5)))
+    done = {outcome.partition(":")[0] for outcome in outcomes}
+    assert done <= {"replace", "continue", "Conflict"}, outcomes
+    assert done != {"Conflict"}
     assert_same(store, other)
     passed(store, other)
     assert files(sidecar(store)).keys() == {MANIFEST}

@@ -42,8 +42,13 @@ BOTH = pytest.mark.parametrize("zarr_format", [2, 3])
 
 
 @BOTH
-@pytest.mark.parametrize("consolidated", [True, False])
-@pytest.mark.parametrize("verify", ["none", "manifest", "sample", "full"])
+@pytest.mark.parametrize(
+    ("verify", "consolidated"),
+    [
+        *[("none", True), ("manifest", True), ("sample", True), ("full", True), ("full", False)],
+        *[pytest.param(verify, False, marks=pytest.mark.thorough) for verify in ("none", "manifest", "sample")],
+    ],
+)
 def test_a_store_is_the_source(source: Path, tmp_path: Path, zarr_format: Format, consolidated: bool, verify: str) -> None:
     store = tmp_path / "out" / "air.zarr"
     wanted = request(source, store, zarr_format=zarr_format, consolidated=consolidated, verify=verify, chunks={"time": 8})
@@ -74,8 +79,13 @@ def test_classic_files(air: xr.Dataset, tmp_path: Path, zarr_format: Format, kin
     assert zarr.open_group(tmp_path / "a.zarr", mode="r")["air"].dtype == np.dtype("<i2")
 
 
-@pytest.mark.parametrize(("before", "after"), [(2, 2), (2, 3), (3, 2), (3, 3)])
-@pytest.mark.parametrize("ours", [True, False])
+@pytest.mark.parametrize(
+    ("ours", "before", "after"),
+    [
+        *[(True, 2, 3), (True, 3, 2), (False, 2, 2), (False, 3, 3)],
+        *[pytest.param(*each, marks=pytest.mark.thorough) for each in ((True, 2, 2), (True, 3, 3), (False, 2, 3), (False, 3, 2))],
+    ],
+)
 def test_zarr_is_a_source(source: Path, air: xr.Dataset, tmp_path: Path, before: Format, after: Format, ours: bool) -> None:
     first, second = tmp_path / "one.zarr", tmp_path / "two.zarr"
     if ours:
