@@ -89,14 +89,19 @@ def report_late(dask_worker: Any) -> None:
     dask_worker.batched_stream.send = send_late
 
 
-def test_a_worker_that_stops_waits_until_its_last_results_are_known(daemons: ForkedDaemons, certificates: Certificates) -> None:
+def test_a_worker_that_stops_waits_until_its_last_results_are_known(
+    daemons: ForkedDaemons, certificates: Certificates, tmp_path: Path
+) -> None:
     """Without that they were lost with the worker, and computed again: on a busy machine the scheduler hears of them late."""
     from distributed import Client
+
+    enough = tmp_path / "enough"
 
     def compute() -> int:
         from distributed import get_worker
 
-        time.sleep(1)
+        while not enough.exists():
+            time.sleep(0.05)
         get_worker().log_event("computed", "once")
         return 42
 
@@ -112,6 +117,7 @@ def test_a_worker_that_stops_waits_until_its_last_results_are_known(daemons: For
             assert not future.done(), future
             time.sleep(0.05)
         daemons.processes["leaves"].terminate()
+        enough.touch()
         assert daemons.processes["leaves"].wait(SECONDS) == 0, daemons.log("leaves")
         assert future.result(SECONDS) == 42
         assert len(client.get_events("computed")) == 1, daemons.log("scheduler")

@@ -494,10 +494,10 @@ def test_a_task_that_is_cancelled_keeps_no_place() -> None:
 
 
 def test_nothing_goes_on_after_a_write_that_failed(server: Server, bucket: Objects, source: Path, tmp_path: Path) -> None:
-    access = {"profile": "zarr", "config_file": str(tmp_path / "config"), "timeout": 0.8, "chunks": {"time": 1}}
+    access = {"profile": "zarr", "config_file": str(tmp_path / "config"), "timeout": 3, "chunks": {"time": 1}}
     server.misbehave(*[says(503, "SlowDown")] * 10_000, where="/c/")
     # Whether the server counts as gone depends on what else it has answered meanwhile.
-    with pytest.raises(ZarrstreamError, match=r"503 SlowDown \(\d+ attempts in \d s\).*Nothing was published"):
+    with pytest.raises(ZarrstreamError, match=r"503 SlowDown \(\d+ attempts in \d+ s\).*Nothing was published"):
         write_dataset(WriteRequest((str(source),), bucket.place.url, **access))  # type: ignore[arg-type]
     sent = len(server.own.seen)
     time.sleep(0.5)
