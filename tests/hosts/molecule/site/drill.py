@@ -1,10 +1,11 @@
 """Stop, kill and restart the services of this cluster while it computes, and count how often each task was computed.
 
-Runs as root on the host "worker2" with the settings of its service; the other worker is on the host "worker1".
+Runs as root on the host of a worker with the settings of its service; the other worker is on another host.
 """
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ import time
 from distributed import Client, get_worker, wait
 
 SECONDS = 90
+HOST = socket.gethostname()
 
 
 def compute(number, seconds, topic):
@@ -28,7 +30,7 @@ def systemctl(*arguments):
 
 def here(client):
     """Return the address of the worker on this host, or nothing while it is away."""
-    return next((address for address, info in client.scheduler_info(n_workers=-1)["workers"].items() if info["name"] == "worker2"), None)
+    return next((address for address, info in client.scheduler_info(n_workers=-1)["workers"].items() if info["name"] == HOST), None)
 
 
 def come_back(client, was=None):

@@ -3,10 +3,10 @@
 import subprocess
 from pathlib import Path
 
-OTHERS = {Path("/root/.aws/config"), Path("/opt/zarrstream/notes.ini")}
+OTHERS = {Path("/home/debian/.aws/config"), Path("/opt/zarrstream/notes.ini")}
 CONTENT = "# my own\n[profile other]\nregion = eu-north-1\n"
 PLACES = """
-    /root/.aws /root/.config/dask /srv/people/ada/.config/dask /opt /etc/dask /etc/zarrstream-notebook /var/lib/dask
+    /home/debian/.aws /home/debian/.config/dask /srv/people/ada/.config/dask /opt /etc/dask /etc/zarrstream-notebook /var/lib/dask
     /usr/local/share/zarrstream-notebook /var/lib/jupyter/.aws /var/lib/jupyter/.config/dask
 """
 

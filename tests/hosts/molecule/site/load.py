@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 from distributed import Client, get_worker, wait
@@ -42,7 +43,7 @@ def main():
         time.sleep(1)  # for the last notes
     computed = sorted(number for number, *_ in notes)
     assert computed == list(range(len(futures))), f"{len(futures)} tasks, computed {len(computed)} times"
-    assert sorted(host for host, _ in processes(notes)) == ["worker1"] * 2 + ["worker2"] * 2, processes(notes)
+    assert sorted(Counter(host for host, _ in processes(notes)).values()) == [2, 2], processes(notes)
     sys.stdout.write(f"{len(futures)} tasks, each once\n")
 
 
