@@ -16,7 +16,8 @@ PLAY = """
   roles:
     - zarr_dataset
 """
-KEEP = {"ansible.builtin.command": "cp -r {{ folder }} {{ kept }}", "changed_when": False}
+KEEP, DAMAGE = "cp -r {{ reports }} {{ kept }}", "cp /dev/null {{ damaged }}"
+FILES = [f"{name}/air.zarr.{kind}" for name in ("first", "second") for kind in ("json", "html")]
 
 
 def test_the_role_leaves_a_report_for_each_data_set(run_playbook: Any, tmp_path: Path) -> None:
@@ -31,18 +32,17 @@ def test_the_role_leaves_a_report_for_each_data_set(run_playbook: Any, tmp_path:
         "zarr_dataset_python": "{{ ansible_playbook_python }}",
         "zarr_dataset_report": str(tmp_path / "reports"),
     }
-    twice = [*yaml.safe_load(PLAY), {"hosts": "localhost", "gather_facts": False, "tasks": [KEEP]}, *yaml.safe_load(PLAY)]
-    kept = {"folder": str(tmp_path / "reports"), "kept": str(tmp_path / "kept")}
-    assert run_playbook(yaml.safe_dump(twice), extra_vars=variables | kept).changed == 2, "the second time nothing is to be done"
-    pages = {name: tmp_path / "reports" / name / "air.zarr.html" for name in stores}
-    before = {path: path.read_bytes() for path in (tmp_path / "reports").rglob("*.*")}
-    assert before == {path: (tmp_path / "kept" / path.relative_to(tmp_path / "reports")).read_bytes() for path in before}
-    assert len(before) == 4
-    assert all(page.read_text().startswith("<!DOCTYPE html>") for page in pages.values())
+    damaged = stores["second"] / "air/c/2/0"
+    between = [{"ansible.builtin.command": command, "changed_when": False} for command in (KEEP, DAMAGE)]
+    plays = [*yaml.safe_load(PLAY), {"hosts": "localhost", "gather_facts": False, "tasks": between}, *yaml.safe_load(PLAY)]
+    folders = {"reports": str(tmp_path / "reports"), "kept": str(tmp_path / "kept"), "damaged": str(damaged)}
+    done = run_playbook(yaml.safe_dump(plays), extra_vars=variables | folders, check=False)
+    assert (done.stats["localhost"]["failed"], damaged.read_bytes()) == (1, b""), done.output
 
-    (stores["second"] / "air/c/2/0").write_bytes(b"not what was written")
-    failed = run_playbook(PLAY, extra_vars=variables, check=False)
-    assert failed.rc != 0
-    assert json.loads(pages["second"].with_suffix(".json").read_text())["ok"] is False
-    assert 'class="bad"' in pages["second"].read_text()
-    assert pages["first"].read_bytes() == before[pages["first"]]
+    before = {file: (tmp_path / "kept" / file).read_text() for file in FILES}
+    after = {file: (tmp_path / "reports" / file).read_text() for file in FILES}
+    assert all(before[file].startswith("<!DOCTYPE html>") for file in FILES if file.endswith(".html"))
+    assert [json.loads(before[f"{name}/air.zarr.json"])["ok"] for name in stores] == [True, True]
+    assert [json.loads(after[f"{name}/air.zarr.json"])["ok"] for name in stores] == [True, False]
+    assert 'class="bad"' in after["second/air.zarr.html"]
+    assert all(after[file] == before[file] for file in FILES if file.startswith("first/")), "nothing has changed there"

@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -263,9 +264,10 @@ def watched(look: Callable[[], None]) -> Iterator[None]:
 
     async def putting(self: Objects, key: str, data: Any) -> None:
         await put_async(self, key, data)
-        await asyncio.to_thread(look_now)
+        # Not with asyncio.to_thread: zarr decodes in the threads of that, which readers that wait for their turn would all take.
+        await asyncio.get_running_loop().run_in_executor(readers, look_now)
 
-    with pytest.MonkeyPatch.context() as patch:
+    with ThreadPoolExecutor(1) as readers, pytest.MonkeyPatch.context() as patch:
         for name in ("put", "copy", "delete"):
             patch.setattr(Objects, name, after(getattr(Objects, name)))
         patch.setattr(Objects, "put_async", putting)
