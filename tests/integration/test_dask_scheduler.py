@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -192,11 +193,6 @@ def test_the_role_refuses_after_a_while_and_names_who_is_at_work(role: Any, run_
         assert len(kept) == 2
 
 
-def _wait_for(file: str) -> None:
-    while not Path(file).exists():
-        time.sleep(0.1)
-
-
 def test_the_role_waits_until_tasks_have_ended(role: Any, scheduler: Scheduler, tmp_path: Path) -> None:
     """They end as soon as the role has said that it waits for them."""
     from distributed import fire_and_forget
@@ -209,8 +205,8 @@ def test_the_role_waits_until_tasks_have_ended(role: Any, scheduler: Scheduler, 
             time.sleep(0.2)
         end.touch()
 
-    with scheduler.client() as person, by_value():
-        fire_and_forget(person.submit(_wait_for, str(end)))
+    with scheduler.client() as person:
+        fire_and_forget(person.submit(subprocess.call, ["sh", "-c", f"until [ -e '{end}' ]; do sleep 0.1; done"]))
         scheduler.wait_for(bool)
         watching = threading.Thread(target=let_it_end)
         watching.start()
