@@ -317,9 +317,9 @@ def test_a_request_that_hangs_ends_in_time(
         "list": lambda: list(bucket.list("air.zarr")),
     }
     began = time.monotonic()
-    with pytest.raises(Unreachable, match=r"no answer in time \(\d attempts? in \d s\)"):
+    with pytest.raises(Unreachable, match=r"no answer in time \(\d attempts? in \d+ s\)"):
         calls[verb]()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 15  # the server says nothing for longer
 
 
 def test_sending_may_take_longer_than_an_answer(server: Server, tmp_path: Path) -> None:
@@ -344,7 +344,7 @@ def test_a_server_that_is_gone_is_named_at_once_for_all(tmp_path: Path, monkeypa
         began = time.monotonic()
         with ThreadPoolExecutor(30) as pool:
             found = [future.exception() for future in [pool.submit(bucket.get, f"k{number}") for number in range(30)]]
-        assert time.monotonic() - began < 6
+        assert time.monotonic() - began < 30  # of the 60 that each request has
     assert {type(error) for error in found} == {Unreachable}
     assert all(f"at {endpoint}: connection refused (" in str(error) for error in found)
 
