@@ -81,6 +81,25 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+_MADE: dict[Any, dict[str, bytes]] = {}
+
+
+def made_once(path: Path, make: Callable[[Path], object], *key: Any) -> Path:
+    """Let ``make`` write a file or a store, and what is beside it under that name; later calls of this process get a copy.
+
+    Hundreds of tests begin with the same few, and making them costs more than most of what is tested.
+    """
+    if (path.name, *key) not in _MADE:
+        make(path)
+        _MADE[path.name, *key] = {name: data for name, data in files(path.parent).items() if name.startswith(path.name)}
+        return path
+    for name, data in _MADE[path.name, *key].items():
+        target = path.parent / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+    return path
+
+
 def sidecar(store: Path) -> Path:
     return Path(f"{store}.zarrstream")
 

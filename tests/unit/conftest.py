@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 from hypothesis import settings
 from running import THOROUGH
+from writing import made_once
 from zarrstream import marker
 
 # How long an example takes says how busy the machine is: the tests run side by side. A failure says how to repeat it.
@@ -27,6 +28,10 @@ def _nobody_else_writes() -> Iterator[None]:
 
 @pytest.fixture
 def air() -> xr.Dataset:
+    return air_dataset()
+
+
+def air_dataset() -> xr.Dataset:
     """Data with what gets lost most easily: packing, NaN payloads, -0.0, text, zero length, no dimension, flags."""
     random = np.random.default_rng(1)
     payload = np.array([0x7FC00001, 0xFFC00002, 0x80000000, 0x7F800000], np.uint32).view("f4")
@@ -63,17 +68,19 @@ def air() -> xr.Dataset:
 
 
 @pytest.fixture
-def source(air: xr.Dataset, tmp_path: Path) -> Path:
-    path = tmp_path / "air.nc"
+def source(tmp_path: Path) -> Path:
+    return made_once(tmp_path / "air.nc", _write_air)
+
+
+def _write_air(path: Path) -> None:
+    air = air_dataset()
     encoding = {name: {"_FillValue": None} for name in air.variables if "_FillValue" not in air[name].attrs}
     encoding["air"] = {"zlib": True, "chunksizes": (7, 5, 8)}
     air.to_netcdf(path, engine="netcdf4", encoding=encoding)
-    return path
 
 
 @pytest.fixture
 def little(tmp_path: Path) -> Path:
     """A source of few objects, for tests that try every one of them."""
-    path = tmp_path / "little.nc"
-    xr.Dataset({"a": ("x", [1, 2, 3])}, {"x": [1, 2, 3]}, {"title": "little"}).to_netcdf(path, engine="netcdf4")
-    return path
+    dataset = xr.Dataset({"a": ("x", [1, 2, 3])}, {"x": [1, 2, 3]}, {"title": "little"})
+    return made_once(tmp_path / "little.nc", lambda path: dataset.to_netcdf(path, engine="netcdf4"))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
+from writing import made_once
 from zarrstream.check.report import CHECKS, CheckResult
 from zarrstream.check.run import check_store
 from zarrstream.check.snapshot import CheckRequest
@@ -23,6 +24,10 @@ VALUES = np.arange(4 * 5 * 6, dtype="f4").reshape(4, 5, 6) + 1
 
 
 def make_store(path: Path, kind: str = "v3", consolidated: bool = True) -> Path:
+    return made_once(path, lambda path: fill_store(path, kind, consolidated), "findings", kind, consolidated)
+
+
+def fill_store(path: Path, kind: str, consolidated: bool) -> None:
     """A store with a 3-d array, a coordinate, a 0-d and an empty array, and one in a nested group; beside it a manifest."""
     zarr_format: Any = 2 if kind.startswith("v2") else 3
     options: dict[str, Any] = {"config": {"write_empty_chunks": True}}
@@ -48,7 +53,6 @@ def make_store(path: Path, kind: str = "v3", consolidated: bool = True) -> Path:
     if consolidated:
         zarr.consolidate_metadata(path, zarr_format=zarr_format)
     write_manifest(path)
-    return path
 
 
 def write_manifest(path: Path) -> None:

@@ -15,6 +15,7 @@ import h5py
 import pytest
 import xarray as xr
 import zarr
+from running import THOROUGH
 from writing import assert_same, decoded, fail_at, files, flip, killed_writes, lie, opens, refuse, request, shorten, sidecar, write_apart
 from zarrstream import copying, marker, publish, work
 from zarrstream.errors import Conflict, SourceError, WriteError, ZarrstreamError
@@ -74,7 +75,11 @@ def test_no_failed_put_is_ever_published(
 ) -> None:
     options: dict[str, Any] = {"zarr_format": zarr_format, "chunks": {"x": 2}, "verify": "full"}
     puts = preview(request(little, tmp_path / "x.zarr", **options)).objects + 2  # the marker and the manifest
+    # In `make test` each PUT of each format goes wrong in one of two ways, and the last two, which publish, in both.
+    odd = failure in (refuse, lie)
     for number in range(1, puts + 1):
+        if not THOROUGH and number % 2 != odd and number < puts - 1:
+            continue
         store = tmp_path / f"{number}.zarr"
         fail_at(monkeypatch, number, failure)
         with pytest.raises(ZarrstreamError, match=None if number == 1 else "Nothing was published"):

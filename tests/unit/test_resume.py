@@ -26,7 +26,7 @@ def broken_off(source: Path, store: Path, monkeypatch: pytest.MonkeyPatch, at: i
     monkeypatch.setattr("zarrstream.plan.BLOCK_TARGET", 1)
     fail_at(monkeypatch, at, refuse)
     with pytest.raises(ZarrstreamError, match="refused"):
-        write_dataset(request(source, store, chunks={"time": 1}, **options))
+        write_dataset(request(source, store, chunks={"time": 2}, **options))
     monkeypatch.undo()
     return len(files(store))
 
@@ -37,7 +37,7 @@ def test_the_next_run_sends_only_what_is_missing(source: Path, tmp_path: Path, z
     left = broken_off(source, store, monkeypatch, zarr_format=zarr_format)
     assert left > 40
     monkeypatch.setattr("zarrstream.source._file_digest", lambda _: pytest.fail("the source is read once more for its digest"))
-    wanted = request(source, store, chunks={"time": 1}, zarr_format=zarr_format, verify="full")
+    wanted = request(source, store, chunks={"time": 2}, zarr_format=zarr_format, verify="full")
     told = preview(wanted)
     read = write_dataset(wanted)
     assert (read.resumed, read.objects_kept, read.objects_written) == (True, left, read.objects - left)
@@ -55,9 +55,9 @@ def test_a_first_write_keeps_nothing(source: Path, tmp_path: Path) -> None:
 
 def test_what_is_kept_is_not_read(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = tmp_path / "air.zarr"
-    fresh = write_dataset(request(source, tmp_path / "fresh.zarr", chunks={"time": 1}))
+    fresh = write_dataset(request(source, tmp_path / "fresh.zarr", chunks={"time": 2}))
     broken_off(source, store, monkeypatch)
-    result = write_dataset(request(source, store, chunks={"time": 1}))
+    result = write_dataset(request(source, store, chunks={"time": 2}))
     assert 0 < result.bytes_read < fresh.bytes_read
 
 
@@ -72,7 +72,7 @@ def test_what_is_not_as_it_was_sent_is_sent_again(source: Path, tmp_path: Path, 
         victim.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     elif damage == "shortened":
         victim.write_bytes(data[:-1])
-    result = write_dataset(request(source, store, chunks={"time": 1}))
+    result = write_dataset(request(source, store, chunks={"time": 2}))
     assert result.objects_kept == left - 1
     assert victim.read_bytes() == data
     assert_same(store, source)
@@ -82,7 +82,7 @@ def test_another_source_keeps_nothing(source: Path, air: xr.Dataset, tmp_path: P
     store = tmp_path / "air.zarr"
     broken_off(source, store, monkeypatch)
     air.assign(crs=air.crs + 1).to_netcdf(source, engine="netcdf4", encoding={"wind": {"_FillValue": None}})
-    result = write_dataset(request(source, store, chunks={"time": 1}))
+    result = write_dataset(request(source, store, chunks={"time": 2}))
     assert (result.resumed, result.objects_kept) == (True, 0)
 
 
@@ -95,7 +95,7 @@ def test_another_request_keeps_nothing_and_neither_does_the_first_one_after_it(
     broken_off(source, store, monkeypatch, encoding=encoding)
     journals = {key.split("/")[1] for key in files(sidecar(store)) if key.startswith("journal/")}
     assert len(journals) == 1
-    assert write_dataset(request(source, store, chunks={"time": 1})).objects_kept == 0
+    assert write_dataset(request(source, store, chunks={"time": 2})).objects_kept == 0
     assert_same(store, source)
 
 
@@ -104,7 +104,7 @@ def test_a_journal_that_is_broken_keeps_nothing(source: Path, tmp_path: Path, mo
     broken_off(source, store, monkeypatch)
     for path in sidecar(store).rglob("journal/*/*.json"):
         path.write_bytes(path.read_bytes()[:-9])
-    assert write_dataset(request(source, store, chunks={"time": 1})).objects_kept == 0
+    assert write_dataset(request(source, store, chunks={"time": 2})).objects_kept == 0
     assert_same(store, source)
 
 
@@ -131,7 +131,7 @@ def test_notes_are_taken_while_the_write_goes_on(source: Path, tmp_path: Path, m
         noted.append(sum(len(json.loads(path.read_bytes())["objects"]) for path in sidecar(store).rglob("journal/*/*.json")))
 
     monkeypatch.setattr(Objects, "put_async", count)
-    write_dataset(request(source, store, chunks={"time": 1}))
+    write_dataset(request(source, store, chunks={"time": 2}))
     assert noted[-1] > len(noted) - 10
 
 
