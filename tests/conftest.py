@@ -57,7 +57,7 @@ class Costs:
         """Add one part of a test: its set-up, the test, its end."""
         test = self.tests[report.nodeid]
         test["wall"] += report.duration
-        test["cpu"] += report.cpu
+        test["cpu"] += getattr(report, "cpu", 0.0)  # a process that crashed could not say
         if report.outcome != "passed":
             test["outcome"] = report.outcome
         if own := dict(report.user_properties).get(COST):

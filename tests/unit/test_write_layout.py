@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from writing import made_once
 from zarrstream.check.run import check_store
 from zarrstream.check.snapshot import CheckRequest
 from zarrstream.request import WriteRequest
@@ -28,6 +29,10 @@ pytestmark = [
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
+    return made_once(tmp_path / "air.nc", write_source, "layout")
+
+
+def write_source(path: Path) -> None:
     """Values that a writer likes to leave out: zeros of both signs and NaN fill whole chunks."""
     air = np.zeros((50, 6, 9), "f4")
     air[10:20] = -0.0
@@ -44,8 +49,7 @@ def source(tmp_path: Path) -> Path:
     )
     encoding: dict[str, Any] = {name: {"_FillValue": None} for name in ("air", "none", "lon")}
     encoding["air"] |= {"zlib": True, "chunksizes": (4, 6, 9)}
-    dataset.to_netcdf(tmp_path / "air.nc", engine="netcdf4", encoding=encoding)
-    return tmp_path / "air.nc"
+    dataset.to_netcdf(path, engine="netcdf4", encoding=encoding)
 
 
 def written(source: Path, store: Path, **options: Any) -> WriteResult:
