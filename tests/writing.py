@@ -37,7 +37,7 @@ from zarrstream.write import write_dataset
 CORE = Path(transfer.__file__).parents[1]
 # Where writers are killed in `make test`; UNIT_SEED repeats a choice, UNIT_POINTS says how many there are beside the fixed ones.
 SEED = int(os.environ.get("UNIT_SEED") or random.randrange(10**6))
-POINTS = int(os.environ.get("UNIT_POINTS") or 3)
+POINTS = int(os.environ.get("UNIT_POINTS") or 1)
 # What a write imports when it begins, some of it in threads or late: none of it starts a thread that a fork would lose.
 LIBRARIES = ("dask.array", "h5py", "netCDF4", "numcodecs.zarr3", "obstore.store", "xarray", "zarr")
 MODULES = ("append", "combine", "dataset", "lossy", "readback", "replace", "template", "work")

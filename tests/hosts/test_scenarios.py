@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -52,12 +53,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def play(scenario: Path) -> Outcome:
-    """Run the whole sequence of a scenario."""
+    """Run the whole sequence of a scenario, from its beginning: Molecule would go on with what a run that was killed has left."""
+    ephemeral = MADE / "scenarios" / name_of(scenario)
+    shutil.rmtree(ephemeral, ignore_errors=True)
     return measured(
         f"scenario-{name_of(scenario)}",
         ["molecule", "--base-config", ROOT / ".config" / "molecule" / "config.yml", "test", "--scenario-name", scenario.name],
         scenario.parents[1],
-        MOLECULE_EPHEMERAL_DIRECTORY=str(MADE / "scenarios" / name_of(scenario)),
+        MOLECULE_EPHEMERAL_DIRECTORY=str(ephemeral),
         MOLECULE_FIRST_HOST=FIRST_HOST[shares_cloud(scenario)],
     )
 

@@ -143,7 +143,7 @@ def series(path: Path, steps: int) -> Path:
     return path
 
 
-@pytest.mark.parametrize("times", [5, pytest.param(20, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.thorough)])
 def test_a_data_set_of_many_times_the_memory(tmp_path: Path, times: int) -> None:
     memory, step = 4 * 2**20, 128 * 128 * 4
     packed = {"dtype": "int16", "scale_factor": 0.1, "add_offset": 280, "_FillValue": -32768}
