@@ -69,11 +69,13 @@ def cannot_run(stage: str) -> str:
 
 def run(name: str) -> Stage:
     """Run a stage, and show what it said when it ends."""
-    result = FOLDER / f"{name}.json"
+    result, log = FOLDER / f"{name}.json", FOLDER / f"{name}.log"
     result.unlink(missing_ok=True)
-    say(f"==> {name} begins")
-    done = subprocess.run(["make", name], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, check=False)
-    sys.stdout.buffer.write(f"==> {name} {'failed' if done.returncode else 'passed'}\n".encode() + done.stdout)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    say(f"==> {name} begins; what it says meanwhile is in {log.relative_to(ROOT)}")
+    with log.open("wb") as file:
+        done = subprocess.run(["make", name], cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, check=False)
+    sys.stdout.buffer.write(f"==> {name} {'failed' if done.returncode else 'passed'}\n".encode() + log.read_bytes())
     sys.stdout.flush()
     if not result.exists():
         return Stage(name, Cost(0.0, 0.0), done.returncode)
