@@ -143,7 +143,7 @@ def series(path: Path, steps: int) -> Path:
     return path
 
 
-@pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("times", [8, pytest.param(20, marks=pytest.mark.thorough)])
 def test_a_data_set_of_many_times_the_memory(tmp_path: Path, times: int) -> None:
     memory, step = 4 * 2**20, 128 * 128 * 4
     packed = {"dtype": "int16", "scale_factor": 0.1, "add_offset": 280, "_FillValue": -32768}
@@ -164,4 +164,5 @@ def test_a_data_set_of_many_times_the_memory(tmp_path: Path, times: int) -> None
     assert done.returncode == 0, done.stderr[-2000:]
     for case, ((before, _), (peak, planned)) in zip(cases, json.loads(done.stdout), strict=True):
         assert planned >= times * memory // (2 if "encoding" in case else 1)
-        assert peak - before <= memory, f"{case}: {(peak - before) / 2**20:.0f} MiB more than {before / 2**20:.0f} MiB"
+        # The little one may not have used all that it might, and the allocator keeps some: what is held would be far more than twice.
+        assert peak - before <= 2 * memory, f"{case}: {(peak - before) / 2**20:.0f} MiB more than {before / 2**20:.0f} MiB"
