@@ -1,7 +1,7 @@
 """What others than the kit have in the cloud and on the controller, and what they find there of the site.
 
 `before` leaves a bucket and a profile, `published` looks at the buckets without credentials and keeps a copy of the keys, `kept` looks at
-what a teardown has left that was told once, and `gone` after it was told twice.
+what a teardown has left that keeps data, and `gone` after one that takes them too.
 """
 
 import os
