@@ -29,9 +29,9 @@ from zarrstream import heartbeat, journal, transfer
 from zarrstream.check.run import check_store
 from zarrstream.check.snapshot import CheckRequest
 from zarrstream.errors import ZarrstreamError
+from zarrstream.folder import FolderObjects
 from zarrstream.readback import same_bits
 from zarrstream.request import WriteRequest
-from zarrstream.store import Objects
 from zarrstream.write import write_dataset
 
 CORE = Path(transfer.__file__).parents[1]
@@ -112,9 +112,9 @@ def opens(store: Path) -> bool:
     return True
 
 
-def fail_at(monkeypatch: pytest.MonkeyPatch, number: int, failure: Callable[[Objects, str, bytes], None]) -> None:
+def fail_at(monkeypatch: pytest.MonkeyPatch, number: int, failure: Callable[[FolderObjects, str, bytes], None]) -> None:
     """Let the PUT with this number go wrong; the journal and the heartbeat do not count, which come when time has gone by."""
-    sent, lock, put, put_async = count(1), threading.Lock(), Objects.put, Objects.put_async
+    sent, lock, put, put_async = count(1), threading.Lock(), FolderObjects.put, FolderObjects.put_async
 
     def due(key: str) -> bool:
         if "/journal/" in key or "/alive/" in key:
@@ -122,31 +122,31 @@ def fail_at(monkeypatch: pytest.MonkeyPatch, number: int, failure: Callable[[Obj
         with lock:
             return next(sent) == number
 
-    def patched_put(self: Objects, key: str, data: bytes, **options: Any) -> None:
+    def patched_put(self: FolderObjects, key: str, data: bytes, **options: Any) -> None:
         failure(self, key, data) if due(key) else put(self, key, data, **options)
 
-    async def patched_async(self: Objects, key: str, data: bytes) -> None:
+    async def patched_async(self: FolderObjects, key: str, data: bytes) -> None:
         failure(self, key, data) if due(key) else await put_async(self, key, data)
 
-    monkeypatch.setattr(Objects, "put", patched_put)
-    monkeypatch.setattr(Objects, "put_async", patched_async)
+    monkeypatch.setattr(FolderObjects, "put", patched_put)
+    monkeypatch.setattr(FolderObjects, "put_async", patched_async)
 
 
-def refuse(objects: Objects, key: str, data: bytes) -> None:
+def refuse(objects: FolderObjects, key: str, data: bytes) -> None:
     raise ZarrstreamError(f"cannot write {key}: refused")
 
 
-def lie(objects: Objects, key: str, data: bytes) -> None:
+def lie(objects: FolderObjects, key: str, data: bytes) -> None:
     pass
 
 
-def shorten(objects: Objects, key: str, data: bytes) -> None:
+def shorten(objects: FolderObjects, key: str, data: bytes) -> None:
     path = objects.place.parent / key  # type: ignore[operator]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data[:-1])
 
 
-def flip(objects: Objects, key: str, data: bytes) -> None:
+def flip(objects: FolderObjects, key: str, data: bytes) -> None:
     path = objects.place.parent / key  # type: ignore[operator]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(bytes(data[:-1]) + bytes([data[-1] ^ 1]))
@@ -266,7 +266,7 @@ def _killed_write(point: int, store: Path, options: dict[str, Any]) -> None:
 
 def around_requests(patch: Callable[[Any, str, Any], None], before: Callable[[int], None], after: Callable[[int], None]) -> None:
     """Give ``before`` and ``after`` each request that changes something, by its number. None comes only because time goes by."""
-    put, put_async, copy, delete = Objects.put, Objects.put_async, Objects.copy, Objects.delete
+    put, put_async, copy, delete = FolderObjects.put, FolderObjects.put_async, FolderObjects.copy, FolderObjects.delete
     numbers = count(1)
 
     def surrounded(act: Callable[[], None]) -> None:
@@ -275,19 +275,19 @@ def around_requests(patch: Callable[[Any, str, Any], None], before: Callable[[in
         act()
         after(number)
 
-    async def putting(self: Objects, key: str, data: bytes) -> None:
+    async def putting(self: FolderObjects, key: str, data: bytes) -> None:
         number = next(numbers)
         before(number)
         await put_async(self, key, data)
         after(number)
 
-    def deleting(self: Objects, keys: Any) -> None:
+    def deleting(self: FolderObjects, keys: Any, done: Any = None) -> None:
         for key in keys:
             surrounded(partial(delete, self, [key]))
 
-    patch(Objects, "put", lambda self, key, data, **options: surrounded(lambda: put(self, key, data, **options)))
-    patch(Objects, "put_async", putting)
-    patch(Objects, "copy", lambda self, key, to: surrounded(lambda: copy(self, key, to)))
-    patch(Objects, "delete", deleting)
+    patch(FolderObjects, "put", lambda self, key, data, **options: surrounded(lambda: put(self, key, data, **options)))
+    patch(FolderObjects, "put_async", putting)
+    patch(FolderObjects, "copy", lambda self, key, to: surrounded(lambda: copy(self, key, to)))
+    patch(FolderObjects, "delete", deleting)
     patch(journal, "FLUSH_INTERVAL", 3600.0)
     patch(heartbeat, "INTERVAL", 3600.0)

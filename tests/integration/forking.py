@@ -80,27 +80,27 @@ def killed_writer(wanted: WriteRequest, **until: int) -> None:
 
 def _write_until(wanted: WriteRequest, until: Mapping[str, int]) -> None:
     from zarrstream import journal
-    from zarrstream.store import Objects
+    from zarrstream.store import BucketObjects
     from zarrstream.write import write_dataset
 
     journal.FLUSH_INTERVAL = 0.0
     arrived: Counter[str] = Counter()
-    put, put_async = Objects.put, Objects.put_async
+    put, put_async = BucketObjects.put, BucketObjects.put_async
 
     def count(key: str) -> None:
         arrived.update(part for part in until if f"/{part}/" in key)
         if all(arrived[part] >= number for part, number in until.items()):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def counted(self: Objects, key: str, data: Any, **options: Any) -> None:
+    def counted(self: BucketObjects, key: str, data: Any, **options: Any) -> None:
         put(self, key, data, **options)
         count(key)
 
-    async def counted_async(self: Objects, key: str, data: Any) -> None:
+    async def counted_async(self: BucketObjects, key: str, data: Any) -> None:
         await put_async(self, key, data)
         count(key)
 
-    Objects.put, Objects.put_async = counted, counted_async  # type: ignore[method-assign]
+    BucketObjects.put, BucketObjects.put_async = counted, counted_async  # type: ignore[method-assign]
     write_dataset(wanted)
 
 

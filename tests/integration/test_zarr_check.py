@@ -17,7 +17,7 @@ from zarrstream.check.run import check_store
 from zarrstream.check.snapshot import CheckRequest
 from zarrstream.errors import AccessRefused, NotFound, Unreachable
 from zarrstream.request import WriteRequest
-from zarrstream.store import Objects
+from zarrstream.store import BucketObjects
 from zarrstream.write import write_dataset
 
 BUCKETS = {"zarr-check": "", "zarr-check-public": ".r:*,.rlistings", "zarr-check-half-public": ".r:*"}
@@ -149,13 +149,13 @@ def test_a_changed_value_is_found_without_any_manifest(place: Place) -> None:
 
 def test_listing_checks_read_no_object_but_the_metadata(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    get = Objects.get
+    get = BucketObjects.get
 
-    def noted(self: Objects, key: str) -> bytes | None:
+    def noted(self: BucketObjects, key: str) -> bytes | None:
         read.append(key)
         return get(self, key)
 
-    monkeypatch.setattr(Objects, "get", noted)
+    monkeypatch.setattr(BucketObjects, "get", noted)
     found = place.check("open", "metadata", "consolidated", "complete", "strays", "sizes", "manifest", "codecs", "fill_value")
     assert {result.status for result in found.values()} == {"passed"}
     assert not [key for key in read if not key.endswith(".json")]

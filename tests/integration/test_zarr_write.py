@@ -25,7 +25,7 @@ from zarrstream.errors import AccessRefused, BadRequest, Conflict, NotFound, Pro
 from zarrstream.manifest import MANIFEST, WRITING, parse_manifest
 from zarrstream.readback import same_bits
 from zarrstream.request import WriteRequest
-from zarrstream.store import Objects, open_objects, parse_store
+from zarrstream.store import BucketObjects, open_objects, parse_store
 from zarrstream.write import preview, write_dataset
 
 BOTH = pytest.mark.parametrize("zarr_format", [2, 3])
@@ -56,7 +56,7 @@ class Bucket:
             }
         )
 
-    def objects(self, key: str = "air.zarr") -> Objects:
+    def objects(self, key: str = "air.zarr") -> BucketObjects:
         return open_objects(parse_store(f"s3://{self.name}/{key}"), profile="zarr", config_file=str(self.config_file))
 
     def keys(self) -> dict[str, bytes]:
@@ -262,17 +262,17 @@ def watched(look: Callable[[], None]) -> Iterator[None]:
 
         return changing
 
-    put_async = Objects.put_async
+    put_async = BucketObjects.put_async
 
-    async def putting(self: Objects, key: str, data: Any) -> None:
+    async def putting(self: BucketObjects, key: str, data: Any) -> None:
         await put_async(self, key, data)
         # Not with asyncio.to_thread: zarr decodes in the threads of that, which readers that wait for their turn would all take.
         await asyncio.get_running_loop().run_in_executor(readers, look_now)
 
     with ThreadPoolExecutor(1) as readers, pytest.MonkeyPatch.context() as patch:
         for name in ("put", "copy", "delete"):
-            patch.setattr(Objects, name, after(getattr(Objects, name)))
-        patch.setattr(Objects, "put_async", putting)
+            patch.setattr(BucketObjects, name, after(getattr(BucketObjects, name)))
+        patch.setattr(BucketObjects, "put_async", putting)
         look_now()
         yield
 
@@ -477,16 +477,16 @@ class Relay:
 def test_a_network_that_goes_away_leaves_no_store(cloud: Any, bucket: Bucket, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     relay = Relay(int(cloud.s3_endpoint.rpartition(":")[2]))
     endpoint = f"https://127.0.0.1:{relay.port}"
-    put_async, sent = Objects.put_async, []
+    put_async, sent = BucketObjects.put_async, []
 
-    async def counted(self: Objects, key: str, data: bytes) -> None:
+    async def counted(self: BucketObjects, key: str, data: bytes) -> None:
         sent.append(key)
         if len(sent) == 20:
             relay.cut()
         await put_async(self, key, data)
 
     wanted = bucket.request(source, chunks={"time": 2})
-    monkeypatch.setattr(Objects, "put_async", counted)
+    monkeypatch.setattr(BucketObjects, "put_async", counted)
     began = time.monotonic()
     with pytest.raises(Unreachable, match="Nothing was published") as error:
         write_dataset(dataclasses.replace(wanted, endpoint_url=endpoint, timeout=5))

@@ -11,8 +11,8 @@ import pytest
 import xarray as xr
 from writing import assert_same, decoded, fail_at, files, killed_writes, passed, refuse, request, sidecar, write_apart
 from zarrstream.errors import BadRequest, Conflict, PlanError, SourceError, WriteError, ZarrstreamError
+from zarrstream.folder import FolderObjects
 from zarrstream.manifest import MANIFEST
-from zarrstream.store import Objects
 from zarrstream.write import preview, write_dataset
 
 pytestmark = [
@@ -209,23 +209,23 @@ def test_readers_of_the_old_store_find_it_until_the_new_one_is_whole(
     store, first = tmp_path / "air.zarr", part(air, tmp_path, 0, 18)
     write_dataset(request(first, store, chunks={"time": 4}))
     old, new = decoded(first, "netcdf4"), decoded(part(air, tmp_path, 0, 30), "netcdf4")
-    seen, put, put_async = [], Objects.put, Objects.put_async
+    seen, put, put_async = [], FolderObjects.put, FolderObjects.put_async
 
     def look() -> None:
         found = decoded(store, "zarr")
         seen.append("old" if found.identical(old) else "new" if found.identical(new) else "mixture")
 
-    def put_and_look(self: Objects, key: str, data: bytes, **options: Any) -> None:
+    def put_and_look(self: FolderObjects, key: str, data: bytes, **options: Any) -> None:
         put(self, key, data, **options)
         look()
 
-    async def send_and_look(self: Objects, key: str, data: bytes) -> None:
+    async def send_and_look(self: FolderObjects, key: str, data: bytes) -> None:
         await put_async(self, key, data)
         sent.append(key)
 
     sent: list[str] = []
-    monkeypatch.setattr(Objects, "put", put_and_look)
-    monkeypatch.setattr(Objects, "put_async", send_and_look)
+    monkeypatch.setattr(FolderObjects, "put", put_and_look)
+    monkeypatch.setattr(FolderObjects, "put_async", send_and_look)
     write_dataset(request(part(air, tmp_path, 18, 30), store, mode="append", append_dim="time"))
     assert seen.count("old") > 10
     assert seen == ["old"] * seen.count("old") + ["new"]

@@ -14,8 +14,8 @@ import zarr
 from zarrstream.check.run import check_store
 from zarrstream.check.snapshot import CheckRequest
 from zarrstream.errors import BadRequest, SourceError, ZarrstreamError
+from zarrstream.folder import FolderObjects
 from zarrstream.request import WriteRequest
-from zarrstream.store import Objects
 from zarrstream.write import WriteResult, write_dataset
 
 pytestmark = [
@@ -104,10 +104,10 @@ def test_a_part_comes_with_what_it_means_in_its_group(source: Path, tmp_path: Pa
 def test_no_group_opens_before_all_that_lies_in_it_is_there(
     source: Path, tmp_path: Path, zarr_format: Format, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, put = tmp_path / "a.zarr", Objects.put
+    store, put = tmp_path / "a.zarr", FolderObjects.put
     whole: dict[str, set[str]] = {}
 
-    def watching(self: Objects, key: str, data: bytes, **options: Any) -> None:
+    def watching(self: FolderObjects, key: str, data: bytes, **options: Any) -> None:
         put(self, key, data, **options)
         for group in GROUPS:
             try:
@@ -116,7 +116,7 @@ def test_no_group_opens_before_all_that_lies_in_it_is_there(
                 continue
             whole.setdefault(group, set(dict(opened.members(max_depth=None))))
 
-    monkeypatch.setattr(Objects, "put", watching)
+    monkeypatch.setattr(FolderObjects, "put", watching)
     write(source, store, zarr_format=zarr_format)
     for group in GROUPS:
         opened = zarr.open_group(store / group.strip("/"), mode="r", use_consolidated=False)
@@ -142,16 +142,16 @@ def test_several_files_have_no_groups(source: Path, tmp_path: Path) -> None:
 
 
 def test_a_broken_write_of_groups_is_finished(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    put, count = Objects.put, [0]
+    put, count = FolderObjects.put, [0]
 
-    def failing(self: Objects, key: str, data: bytes, **options: Any) -> None:
+    def failing(self: FolderObjects, key: str, data: bytes, **options: Any) -> None:
         count[0] += 1
         if count[0] == 6:
             raise ZarrstreamError("no more")
         put(self, key, data, **options)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Objects, "put", failing)
+        patched.setattr(FolderObjects, "put", failing)
         with pytest.raises(ZarrstreamError, match="no more"):
             write(source, tmp_path / "a.zarr")
     write(source, tmp_path / "a.zarr")

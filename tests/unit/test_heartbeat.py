@@ -11,10 +11,13 @@ from typing import Any
 
 import pytest
 from writing import assert_same, fail_at, files, lie, request, sidecar
-from zarrstream import heartbeat, marker
+from zarrstream import marker
 from zarrstream.errors import Conflict, WriteError
+from zarrstream.folder import FolderObjects
 from zarrstream.manifest import MANIFEST, WRITING
 from zarrstream.write import preview, write_dataset
+
+THEIRS = "0" * 32
 
 
 @pytest.fixture(autouse=True)
@@ -24,11 +27,11 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def leave(store: Path, *, beat: float | None, **who: Any) -> None:
     """What a writer left there that is neither here nor gone for certain; its last beat is so many seconds old."""
-    document = json.loads(marker.Marker("theirs", "f", "2026-01-01T00:00:00+00:00").to_json())
+    document = json.loads(marker.Marker(THEIRS, "f", "2026-01-01T00:00:00+00:00").to_json())
     sidecar(store).mkdir()
     (sidecar(store) / WRITING).write_text(json.dumps({**document, **who}))
     if beat is not None:
-        path = sidecar(store) / "alive" / "theirs"
+        path = sidecar(store) / "alive" / THEIRS
         path.parent.mkdir()
         path.touch()
         os.utime(path, (time.time() - beat, time.time() - beat))
@@ -44,7 +47,7 @@ def test_a_writer_elsewhere_has_a_minute(little: Path, tmp_path: Path, who: dict
     with pytest.raises(Conflict, match=r"another writer is at work .* its place is free in (1\d|20) s"):
         preview(request(little, store))
     assert files(sidecar(store)) == before
-    os.utime(sidecar(store) / "alive" / "theirs", (time.time() - 61, time.time() - 61))
+    os.utime(sidecar(store) / "alive" / THEIRS, (time.time() - 61, time.time() - 61))
     assert preview(request(little, store)).action == "continue"
     assert write_dataset(request(little, store)).action == "continue"
     assert_same(store, little)
@@ -60,7 +63,7 @@ def test_a_writer_elsewhere_that_took_its_heartbeat_away_is_gone(little: Path, t
 def test_nobody_is_judged_by_a_heartbeat_that_did_not_arrive(little: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = tmp_path / "x.zarr"
     leave(store, beat=0, host="far-away")
-    monkeypatch.setattr(heartbeat.Objects, "put", lie)
+    monkeypatch.setattr(FolderObjects, "put", lie)
     with pytest.raises(WriteError, match=r"alive/.* although .* acknowledged it"):
         write_dataset(request(little, store))
 

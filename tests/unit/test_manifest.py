@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from zarrstream.errors import ZarrstreamError
 from zarrstream.manifest import Manifest, Stored, parse_manifest
+from zarrstream.records import outside
 
 MD5 = st.text("0123456789abcdef", min_size=32, max_size=32)
 VALUES = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text()
@@ -28,8 +29,11 @@ def make(**changes: object) -> Manifest:
     return Manifest(**{**fields, **changes})
 
 
+KEYS = st.lists(st.text(min_size=1).filter(lambda name: outside([name]) is None), min_size=1).map("/".join)
+
+
 @given(
-    objects=st.dictionaries(st.text(min_size=1), st.builds(Stored, st.integers(0, 2**40), MD5), max_size=8),
+    objects=st.dictionaries(KEYS, st.builds(Stored, st.integers(0, 2**40), MD5), max_size=8),
     request=DOCUMENTS,
     plan=DOCUMENTS,
     source=st.lists(DOCUMENTS, max_size=3),

@@ -19,8 +19,8 @@ from running import THOROUGH
 from writing import assert_same, decoded, fail_at, files, flip, killed_writes, lie, opens, refuse, request, shorten, sidecar, write_apart
 from zarrstream import copying, marker, publish, work
 from zarrstream.errors import Conflict, SourceError, WriteError, ZarrstreamError
+from zarrstream.folder import FolderObjects
 from zarrstream.manifest import MANIFEST, WRITING, md5_of
-from zarrstream.store import Objects
 from zarrstream.write import preview, write_dataset
 
 pytestmark = [
@@ -91,14 +91,14 @@ def test_no_failed_put_is_ever_published(
 
 
 def test_a_lost_acknowledgement_is_no_conflict(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    put = Objects.put
+    put = FolderObjects.put
 
-    def arrive_twice(self: Objects, key: str, data: bytes, *, create: bool = False) -> None:
+    def arrive_twice(self: FolderObjects, key: str, data: bytes, *, create: bool = False) -> None:
         put(self, key, data, create=create)
         if create:
             put(self, key, data, create=True)
 
-    monkeypatch.setattr(Objects, "put", arrive_twice)
+    monkeypatch.setattr(FolderObjects, "put", arrive_twice)
     write_dataset(request(source, tmp_path / "air.zarr"))
     assert_same(tmp_path / "air.zarr", source)
 
@@ -168,7 +168,7 @@ def test_leftovers_of_another_plan_go(source: Path, tmp_path: Path, monkeypatch:
         write_dataset(request(source, store, chunks={"time": 1}))
     monkeypatch.undo()
     assert "air/c/29/0/0" in files(store)
-    (store / "air" / "c" / "0#1").write_bytes(b"half")
+    (sidecar(store) / "parts" / ("0" * 32)).write_bytes(b"half")
     result = write_dataset(request(source, store, chunks={"time": 15}))
     assert result.action == "continue"
     assert len(files(store)) == result.objects
@@ -179,7 +179,7 @@ def test_leftovers_of_another_plan_go(source: Path, tmp_path: Path, monkeypatch:
 def test_a_marker_that_stayed_behind_goes(source: Path, tmp_path: Path) -> None:
     store = tmp_path / "air.zarr"
     write_dataset(request(source, store))
-    (sidecar(store) / WRITING).write_text("{}")
+    (sidecar(store) / WRITING).write_text('{"zarrstream_writing": 1}')
     assert preview(request(source, store)).action == "nothing"
     assert (sidecar(store) / WRITING).exists()
     assert not write_dataset(request(source, store)).changed
@@ -224,10 +224,10 @@ def test_a_writer_killed_at_any_put_leaves_nothing_or_all(little: Path, tmp_path
 
 
 def test_a_reader_sees_nothing_until_everything_is_there(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store, put_async, seen, stop = tmp_path / "air.zarr", Objects.put_async, [], threading.Event()
+    store, put_async, seen, stop = tmp_path / "air.zarr", FolderObjects.put_async, [], threading.Event()
     expected = decoded(source, "netcdf4")
 
-    async def put_when_seen(self: Objects, key: str, data: bytes) -> None:
+    async def put_when_seen(self: FolderObjects, key: str, data: bytes) -> None:
         looks = len(seen)
         while len(seen) == looks and reader.is_alive():
             await asyncio.sleep(0.001)
@@ -241,7 +241,7 @@ def test_a_reader_sees_nothing_until_everything_is_there(source: Path, tmp_path:
             else:
                 seen.append(None)
 
-    monkeypatch.setattr(Objects, "put_async", put_when_seen)
+    monkeypatch.setattr(FolderObjects, "put_async", put_when_seen)
     reader = threading.Thread(target=look, daemon=True)
     reader.start()
     write_dataset(request(source, store, chunks={"time": 1}))
@@ -254,32 +254,32 @@ def test_a_reader_sees_nothing_until_everything_is_there(source: Path, tmp_path:
 
 def test_the_listing_finds_other_md5s(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bucket's ETags are MD5s: two bytes swapped on the way are found without reading an object."""
-    store, listed = tmp_path / "air.zarr", Objects.list
+    store, listed = tmp_path / "air.zarr", FolderObjects.list
 
-    def with_etags(self: Objects, prefix: str) -> Any:
+    def with_etags(self: FolderObjects, prefix: str) -> Any:
         for info in listed(self, prefix):
             md5 = md5_of((tmp_path / info.key).read_bytes()).md5
             yield dataclasses.replace(info, etag="0" * 32 if info.key.endswith("air/c/0/0/0") else md5)
 
-    monkeypatch.setattr(Objects, "list", with_etags)
+    monkeypatch.setattr(FolderObjects, "list", with_etags)
     with pytest.raises(WriteError, match=r"air/c/0/0/0 has the MD5 0+, \w+ was sent.*Nothing was published"):
         write_dataset(request(source, store))
     assert not opens(store)
 
 
 def test_a_writer_that_was_replaced_stops(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store, put_async = tmp_path / "air.zarr", Objects.put_async
+    store, put_async = tmp_path / "air.zarr", FolderObjects.put_async
     monkeypatch.setattr(marker, "CHECK_INTERVAL", 0)
     sent = []
 
-    async def put_while_another_takes_over(self: Objects, key: str, data: bytes) -> None:
+    async def put_while_another_takes_over(self: FolderObjects, key: str, data: bytes) -> None:
         sent.append(key)
         theirs = sidecar(store) / f"theirs-{len(sent)}"
         theirs.write_text('{"write_id": "another", "pid": 7, "host": "elsewhere"}')
         theirs.replace(sidecar(store) / WRITING)
         await put_async(self, key, data)
 
-    monkeypatch.setattr(Objects, "put_async", put_while_another_takes_over)
+    monkeypatch.setattr(FolderObjects, "put_async", put_while_another_takes_over)
     monkeypatch.setattr("zarrstream.plan.BLOCK_TARGET", 1)
     with pytest.raises(Conflict, match="process 7 on elsewhere"):
         write_dataset(request(source, store, chunks={"time": 1}, memory=3000))

@@ -11,8 +11,9 @@ import xarray as xr
 from writing import assert_same, fail_at, files, refuse, request, sidecar
 from zarrstream import journal
 from zarrstream.errors import Unreachable, ZarrstreamError
+from zarrstream.folder import FolderObjects
 from zarrstream.manifest import MANIFEST, WRITING
-from zarrstream.store import Objects, open_objects, parse_store
+from zarrstream.store import open_objects, parse_store
 from zarrstream.write import preview, write_dataset
 
 pytestmark = [
@@ -110,27 +111,27 @@ def test_a_journal_that_is_broken_keeps_nothing(source: Path, tmp_path: Path, mo
 
 def test_a_server_that_is_gone_is_not_asked_to_take_notes(tmp_path: Path) -> None:
     objects = open_objects(parse_store(str(tmp_path / "a.zarr")), make_folders=True)
-    notes = journal.Journal(objects, "b" * 40, "w")
+    notes = journal.Journal(objects, "b" * 40, "1" * 32)
     notes.note("x/c/0", journal.Stored(1, "m"))
     notes.close(Unreachable("gone"))
     assert list(objects.list("a.zarr.zarrstream")) == []
     notes.close(ZarrstreamError("another reason"))
-    assert journal.Journal(objects, "b" * 40, "v").load(clear=False) == {"x/c/0": journal.Stored(1, "m")}
-    assert journal.Journal(objects, "c" * 40, "v").load(clear=True) == {}
+    assert journal.Journal(objects, "b" * 40, "2" * 32).load(clear=False) == {"x/c/0": journal.Stored(1, "m")}
+    assert journal.Journal(objects, "c" * 40, "2" * 32).load(clear=True) == {}
     assert list(objects.list("a.zarr.zarrstream")) == []
 
 
 def test_notes_are_taken_while_the_write_goes_on(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kill leaves no time for any: those until about a second before have to be there."""
-    store, put_async, noted = tmp_path / "air.zarr", Objects.put_async, []
+    store, put_async, noted = tmp_path / "air.zarr", FolderObjects.put_async, []
     monkeypatch.setattr(journal, "FLUSH_INTERVAL", 0.0)
     monkeypatch.setattr("zarrstream.plan.BLOCK_TARGET", 1)
 
-    async def count(self: Objects, key: str, data: bytes) -> None:
+    async def count(self: FolderObjects, key: str, data: bytes) -> None:
         await put_async(self, key, data)
         noted.append(sum(len(json.loads(path.read_bytes())["objects"]) for path in sidecar(store).rglob("journal/*/*.json")))
 
-    monkeypatch.setattr(Objects, "put_async", count)
+    monkeypatch.setattr(FolderObjects, "put_async", count)
     write_dataset(request(source, store, chunks={"time": 2}))
     assert noted[-1] > len(noted) - 10
 
@@ -140,6 +141,8 @@ def test_a_marker_of_a_writer_that_is_not_done_stays(source: Path, tmp_path: Pat
     store = tmp_path / "air.zarr"
     done = write_dataset(request(source, store))
     for fingerprint, stays in ((done.fingerprint[::-1], True), (done.fingerprint, False)):
-        (sidecar(store) / WRITING).write_text(json.dumps({"write_id": "a", "fingerprint": fingerprint, "mode": "replace"}))
+        (sidecar(store) / WRITING).write_text(
+            json.dumps({"zarrstream_writing": 1, "write_id": "a", "fingerprint": fingerprint, "mode": "replace"})
+        )
         assert not write_dataset(request(source, store)).changed
         assert (sidecar(store) / WRITING).exists() is stays

@@ -76,12 +76,15 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
 
 def test_sweeping_removes_half_written_files_and_nothing_else(tmp_path: Path) -> None:
-    folder = tmp_path / "air.zarr" / "a" / "c"
-    folder.mkdir(parents=True)
-    for name in ("0", "0#1", "0#27", "b#x"):
-        (folder / name).write_bytes(b"")
-    open_objects(parse_store(str(tmp_path / "air.zarr"))).sweep()
-    assert sorted(path.name for path in folder.iterdir()) == ["0", "b#x"]
+    theirs = [tmp_path / "air.zarr" / "a" / "0#1", tmp_path / "air.zarr.zarrstream" / "parts" / "notes", tmp_path / ("0" * 32)]
+    ours = tmp_path / "air.zarr.zarrstream" / "parts" / ("0" * 32)
+    for path in (*theirs, ours):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    objects = open_objects(parse_store(str(tmp_path / "air.zarr")))
+    objects.sweep()
+    assert [path.exists() for path in (*theirs, ours)] == [True, True, True, False]
+    assert [info.key for info in objects.list("air.zarr")] == ["air.zarr/a/0#1"]
 
 
 def test_a_bucket_needs_a_profile_that_is_there(tmp_path: Path) -> None:

@@ -23,11 +23,11 @@ import zarr
 from writing import CORE, assert_same, decoded, fail_at, files, raw, refuse, request, sidecar
 from zarrstream import copying
 from zarrstream.errors import BadRequest, Conflict, PlanError, SourceError, ZarrstreamError
+from zarrstream.folder import FolderObjects
 from zarrstream.manifest import MANIFEST, Stored, md5_of, parse_manifest
 from zarrstream.readback import same_bits
 from zarrstream.request import WriteRequest, request_from
 from zarrstream.situation import WriteResult
-from zarrstream.store import Objects
 from zarrstream.template import Encoder
 from zarrstream.write import preview, write_dataset
 
@@ -183,7 +183,7 @@ def test_the_second_run_changes_nothing(source: Path, tmp_path: Path, monkeypatc
     first = write_dataset(request(source, store))
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     for method in ("put", "put_async", "delete"):
-        monkeypatch.setattr(Objects, method, lambda *_, **__: pytest.fail("the second run changes something"))
+        monkeypatch.setattr(FolderObjects, method, lambda *_, **__: pytest.fail("the second run changes something"))
     monkeypatch.setattr("zarrstream.source._file_digest", lambda _: pytest.fail("the second run reads the source"))
     second = write_dataset(request(source, store))
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
@@ -419,7 +419,7 @@ def test_memory_stays_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_what_is_being_sent_holds_no_values_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     xr.Dataset({"a": (("t", "x"), np.ones((400, 1000)))}).to_netcdf(tmp_path / "a.nc", engine="netcdf4")
     monkeypatch.setattr("zarrstream.plan.BLOCK_TARGET", 40_000)
-    values, send = Encoder.values, Objects.put_async
+    values, send = Encoder.values, FolderObjects.put_async
     alive: list[weakref.ref[np.ndarray]] = []
     held: list[int] = []
 
@@ -428,13 +428,13 @@ def test_what_is_being_sent_holds_no_values_any_more(tmp_path: Path, monkeypatch
         alive.append(weakref.ref(array))
         return array
 
-    async def slow(self: Objects, key: str, data: Any) -> None:
+    async def slow(self: FolderObjects, key: str, data: Any) -> None:
         await asyncio.sleep(0.1)
         held.append(sum(1 for array in alive if array() is not None))
         await send(self, key, data)
 
     monkeypatch.setattr(Encoder, "values", counted)
-    monkeypatch.setattr(Objects, "put_async", slow)
+    monkeypatch.setattr(FolderObjects, "put_async", slow)
     write_dataset(request(tmp_path / "a.nc", tmp_path / "a.zarr", chunks={"t": 5, "x": 1000}, verify="manifest"))
     assert held[-1] == 0
 

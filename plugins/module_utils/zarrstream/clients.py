@@ -57,26 +57,3 @@ class Clients:
                 connect = timedelta(seconds=min(CONNECT_TIMEOUT, self._patience))
                 self._made[kind, fitting] = make({**options, "timeout": whole, "connect_timeout": connect})
             return self._made[kind, fitting]
-
-
-class Folder:
-    """The same for a folder, where nothing has a time-out."""
-
-    def __init__(self, raw: Any, rooted: Any) -> None:
-        self._raw, self._rooted = raw, rooted
-
-    def reader(self, _size: int = 0) -> Any:
-        """The folder."""
-        return self._raw
-
-    def reads(self, _size: int) -> bool:
-        """Whatever the size."""
-        return True
-
-    def rooted(self) -> Any:
-        """The store in the folder."""
-        return self._rooted
-
-    def sender(self, _size: int) -> Any:
-        """The folder."""
-        return self._raw

@@ -20,6 +20,7 @@ from typing import Any
 
 from .errors import AccessRefused, Unreachable, ZarrstreamError
 from .manifest import Stored, md5_of
+from .records import Records
 from .store import ObjectInfo, Objects
 
 FLUSH_INTERVAL = 1.0  # seconds: what a kill costs at most, in work that is done again
@@ -48,14 +49,15 @@ class Journal:
     def load(self, *, clear: bool) -> dict[str, Stored]:
         """What earlier runs with this binding noted, by key below the store; ``clear`` removes the journals of others."""
         noted: dict[str, Stored] = {}
-        strange = []
+        others = []
         for info in self._objects.list(self._folder):
             if not info.key.startswith(f"{self._folder}/{self._binding[:24]}/"):
-                strange.append(info.key)
+                others.append(info.key)
             elif data := self._objects.get(info.key):
                 noted |= _parse(data, self._binding)
         if clear:
-            self._objects.delete(strange)
+            sidecar = f"{self._objects.place.sidecar}/"
+            self._objects.delete([key for key in others if Records().leftover(key.removeprefix(sidecar))])
         return noted
 
     def note(self, key: str, stored: Stored) -> None:
@@ -88,6 +90,15 @@ class Journal:
                 self.flush(now=True)
 
 
+def journaled_keys(objects: Objects) -> set[str]:
+    """The keys below the store that journals of any write there name."""
+    keys: set[str] = set()
+    for info in objects.list(f"{objects.place.sidecar}/{_FOLDER}"):
+        data = None if info.kind else objects.get(info.key)
+        keys.update(_parse(data) if data else ())
+    return keys
+
+
 def still_there(objects: Objects, noted: Mapping[str, Stored], folder: str) -> dict[str, Stored]:
     """Those of the noted objects that are in ``folder`` (of the bucket) as they were noted, by a listing."""
     found = {}
@@ -105,11 +116,11 @@ def _md5(objects: Objects, info: ObjectInfo) -> str | None:
     return None if data is None else md5_of(data).md5
 
 
-def _parse(data: bytes, binding: str) -> dict[str, Stored]:
-    """The notes in a document; none in one that is broken or of another write."""
+def _parse(data: bytes, binding: str | None = None) -> dict[str, Stored]:
+    """The notes in a document; none in one that is broken, or of a write with another ``binding``."""
     try:
         document = json.loads(data)
-        if document["zarrstream_journal"] != 1 or document["binding"] != binding:
+        if document["zarrstream_journal"] != 1 or binding not in (None, document["binding"]):
             return {}
         return {str(key): Stored(int(size), str(md5)) for key, (size, md5) in document["objects"].items()}
     except (ValueError, KeyError, TypeError, AttributeError):

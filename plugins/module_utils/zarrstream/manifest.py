@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import ZarrstreamError
+from .records import outside
 
 VERSION = 1
 MANIFEST = "manifest.json"
@@ -76,6 +77,10 @@ def parse_manifest(data: bytes, place: str) -> Manifest:
         version = document["zarrstream_manifest"]
         if version != VERSION:
             raise ZarrstreamError(f"{place} is a manifest of version {version}; this release reads version {VERSION}. Update Zarrstream.")
+        strange = outside(document["objects"])
+        if strange is not None:
+            text = f"{place} names {strange!r}, which does not lie below its store: somebody changed it, and nothing of it is believed."
+            raise ZarrstreamError(f"{text} Put back the manifest that was there, or remove it and the store by hand.", key=strange)
         return Manifest(
             fingerprint=document["fingerprint"],
             zarr_format=document["zarr_format"],

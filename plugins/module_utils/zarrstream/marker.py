@@ -34,7 +34,8 @@ class Marker:
 
     ``write_id`` is random, ``fingerprint`` that of the store to be, ``started`` ISO 8601 in UTC. ``binding`` is the journal's.
     ``source`` has the digests that were taken already; ``rewritten`` the MD5s of every version of a chunk that an append
-    has put over one of the published store, by key.
+    has put over one of the published store, by key. ``plans`` say which objects this write may send (``records.KeyPlan``), and
+    those that were interrupted here before it: what they left is known by them.
     """
 
     write_id: str
@@ -44,6 +45,7 @@ class Marker:
     binding: str = ""
     source: list[dict[str, Any]] = field(default_factory=list)
     rewritten: dict[str, list[str]] = field(default_factory=dict)
+    plans: list[dict[str, Any]] = field(default_factory=list)
 
     def to_json(self) -> bytes:
         """The document beside the store."""

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Making copied objects visible, in the one order in which no reader ever finds less than all of it.
 
-1. Marker (``marker``): from here on, what lies there without a root is known to be a write of ours that was broken off.
+1. Marker (``marker``): it names all that will be sent, and from here on that is known to be of a write of ours.
 2. Chunks. Without metadata they are no array to anybody.
 3. The arrays' metadata, when every chunk was found in a listing: an array that opens is complete.
 4. The manifest. It comes before the root, so that a store that opens always has one, and a second run finds it.
@@ -16,18 +16,19 @@ Before a broken-off write is done again its metadata and manifest go first: chun
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from .errors import Conflict, ZarrstreamError
 from .existing import State, read_previous, root_documents
 from .manifest import MANIFEST, PREVIOUS, WRITING, Manifest, Stored, md5_of
 from .marker import Marker, check_alone, create, is_alive, leave, read_marker, take
-from .store import Objects
+from .records import STAGED, Records, parse_plans
+from .store import SIDECAR, ObjectInfo, Objects
 from .template import Template
 from .transfer import damaged, is_metadata
 
 
-def begin(objects: Objects, marker: Marker, state: State) -> None:
+def begin(objects: Objects, marker: Marker, state: State, records: Records) -> None:
     """Put the marker, and see that nothing was published since the place was looked at; then keep or clear what is there."""
     place = objects.place
     take(objects, marker, again=state.marker is not None)
@@ -39,42 +40,58 @@ def begin(objects: Objects, marker: Marker, state: State) -> None:
         assert state.manifest is not None  # noqa: S101 - what has none is refused
         objects.put(f"{place.sidecar}/{PREVIOUS}", state.manifest.to_json())
     elif state.marker is not None:
-        objects.delete([info.key for info in objects.list(place.key) if is_metadata(info.key)])
+        if state.record is not None and state.marker.get("mode") == "remove":
+            objects.put(f"{place.sidecar}/{PREVIOUS}", state.record)  # what is left of the store is known by it alone
+        objects.delete([key for key in owned(objects, records) if is_metadata(key)])
         objects.delete([f"{place.sidecar}/{MANIFEST}"])
     if state.marker is not None:
         objects.sweep()
 
 
+def owned(objects: Objects, records: Records) -> list[str]:
+    """The objects that lie below the store and that a record names."""
+    place = objects.place
+    return [info.key for info in objects.list(place.key) if not info.kind and records.owns(info.key.removeprefix(f"{place.key}/"))]
+
+
 def check_listing(
-    objects: Objects, records: Mapping[str, Stored], *, again: bool, staged: Collection[str] = (), others: Collection[str] = ()
+    objects: Objects, sent: Mapping[str, Stored], records: Records, *, staged: Collection[str] = (), others: Collection[str] = ()
 ) -> int:
     """Compare what the server lists with what was sent: size, and MD5 where the ETag is one. Returns the objects compared.
 
-    ``staged`` are the keys that lie beside the store yet. Objects that nobody planned and that are none of ``others``
-    go, where they are left from a broken-off write (``again``), else they are a Conflict.
+    ``staged`` are the keys that lie beside the store yet. Objects that were not sent and are none of ``others`` go, where
+    ``records`` of an interrupted write name them, else they are a Conflict.
     """
     place = objects.place
-    waiting = {locate(objects, key, staged): stored for key, stored in records.items()}
+    waiting = {locate(objects, key, staged): stored for key, stored in sent.items()}
     compared = len(waiting)
-    strays: list[str] = []
+    left: list[str] = []
     folders = [place.key, staging(objects)] if staged else [place.key]
-    for info in (info for folder in folders for info in objects.list(folder)):
-        sent = waiting.pop(info.key, None)
-        if sent is None:
-            if info.key.removeprefix(f"{place.key}/") not in others:
-                strays.append(info.key)
-        elif info.size != sent.size:
-            raise damaged(objects, info.key, f"has {info.size} bytes, {sent.size} were sent")
-        elif info.etag and "-" not in info.etag and info.etag != sent.md5:
-            raise damaged(objects, info.key, f"has the MD5 {info.etag}, {sent.md5} was sent")
-    for key, sent in waiting.items():  # a listing may lag behind: the object itself decides
+    for folder in folders:
+        for info in objects.list(folder):
+            stored = waiting.pop(info.key, None)
+            if stored is not None:
+                _compare(objects, info, stored)
+                continue
+            key = info.key.removeprefix(f"{folder}/")
+            if records.owns(key) and not info.kind and key not in others:
+                left.append(info.key)
+            elif folder == place.key and (info.kind or key not in others):
+                text = f"{info.key} appeared while '{place.url}' was being written: somebody else writes there."
+                raise Conflict(f"{text} What is there stays. Move it elsewhere, and run again.", key=info.key)
+    for key, stored in waiting.items():  # a listing may lag behind: the object itself decides
         data = objects.get(key)
-        if data is None or md5_of(data) != sent:
+        if data is None or md5_of(data) != stored:
             raise damaged(objects, key, "is missing" if data is None else "has other bytes than were sent")
-    if strays and not again:
-        raise Conflict(f"{strays[0]} appeared while '{place.url}' was being written: somebody else writes there.", key=strays[0])
-    objects.delete(strays)
+    objects.delete(left)
     return compared
+
+
+def _compare(objects: Objects, info: ObjectInfo, stored: Stored) -> None:
+    if info.size != stored.size or info.kind:
+        raise damaged(objects, info.key, f"has {info.size} bytes, {stored.size} were sent")
+    if info.etag and "-" not in info.etag and info.etag != stored.md5:
+        raise damaged(objects, info.key, f"has the MD5 {info.etag}, {stored.md5} was sent")
 
 
 def publish(objects: Objects, template: Template, manifest: Manifest, marker: Marker, *, read_back: bool, over: bool = False) -> None:
@@ -105,14 +122,15 @@ def publish(objects: Objects, template: Template, manifest: Manifest, marker: Ma
 
 
 def finish(objects: Objects, marker: Marker) -> None:
-    """Step 6: remove what was kept beside the store for the case that it breaks off, and the marker last, if it is ours yet."""
+    """Step 6: remove what was kept beside the store for the case of an interruption, and the marker last, if it is ours yet."""
     place = objects.place
     try:
-        if (read_marker(objects) or {}).get("write_id") != marker.write_id:
+        lock = read_marker(objects) or {}
+        if lock.get("write_id") != marker.write_id:
             return
-        kept = (f"{place.sidecar}/{MANIFEST}", f"{place.sidecar}/{WRITING}")
-        objects.delete([info.key for info in objects.list(place.sidecar) if info.key not in kept])
-        objects.tidy()
+        plans = Records(plans=tuple(parse_plans(lock, f"{place.url}{SIDECAR}/{WRITING}")))
+        objects.delete([info.key for info in objects.list(place.sidecar) if plans.leftover(info.key.removeprefix(f"{place.sidecar}/"))])
+        objects.tidy(plans.holds)
         objects.delete([f"{place.sidecar}/{WRITING}"])
     except ZarrstreamError as error:
         text = f"'{objects.place.url}' is published and whole, but its marker stayed: {error} The next run of the same request removes it."
@@ -136,16 +154,14 @@ def finish_published(objects: Objects, state: State, marker: Marker) -> None:
         leave(marker)
 
 
-def clear(objects: Objects, manifest: Manifest, before: Collection[str]) -> None:
-    """Remove from the store what is not of it: what a replacement has left of the store ``before``, listed yet or not."""
-    place = objects.place
-    there = {info.key.removeprefix(f"{place.key}/") for info in objects.list(place.key)}
-    objects.delete([f"{place.key}/{key}" for key in sorted(there.union(before).difference(manifest.objects))])
+def clear(objects: Objects, manifest: Manifest, before: Iterable[str]) -> None:
+    """Remove what a replacement has left of the store ``before``."""
+    objects.delete([f"{objects.place.key}/{key}" for key in sorted(set(before).difference(manifest.objects))])
 
 
 def staging(objects: Objects) -> str:
     """Where objects wait whose keys still belong to the store that they replace."""
-    return f"{objects.place.sidecar}/staged"
+    return f"{objects.place.sidecar}/{STAGED}"
 
 
 def locate(objects: Objects, key: str, staged: Collection[str]) -> str:

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from .errors import Conflict, ZarrstreamError
+from .errors import ZarrstreamError
 from .existing import read_previous, root_documents
 from .manifest import md5_of
 from .marker import Marker, check_alone
@@ -42,8 +42,6 @@ class Replacement(Work):
         state, objects = self.situation.state, self.situation.objects
         manifest = state.manifest if state.found.root else read_previous(objects)
         self.before = frozenset(manifest.objects) if manifest else frozenset()
-        if not state.broken_off:
-            self._refuse_strangers()
         old = {key for key in self.before if not is_metadata(key)}
         plain = self.template
         candidates = []
@@ -73,13 +71,6 @@ class Replacement(Work):
     def failure(self, error: ZarrstreamError) -> ZarrstreamError:
         """The error with what it left behind."""
         return unpublished(error, self.records.values(), over=self.situation.state.found.root and not self.withdrawn)
-
-    def _refuse_strangers(self) -> None:
-        place = self.situation.place
-        for info in self.situation.objects.list(place.key):
-            if info.key.removeprefix(f"{place.key}/") not in self.before:
-                text = f"store '{place.url}' holds {info.key}, which Zarrstream did not write and a replacement would remove."
-                raise Conflict(f"{text} Move it elsewhere, or name another store.", store=place.url, key=info.key)
 
 
 def respelled(template: Template, spelling: Any) -> Template:

@@ -7,11 +7,11 @@ obstore carries every request, with time-outs and conditional creation; ``transp
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from .answer import read_answer
-from .clients import NO_RETRIES, Clients, Folder
+from .clients import NO_RETRIES, Clients
 from .endpoint import anonymous_endpoint
-from .errors import AccessRefused, BadRequest, NotFound, Unreachable, ZarrstreamError
+from .errors import BadRequest, NotFound, Unreachable, ZarrstreamError
 from .profile import ca_file, read_profile
 from .s3_errors import S3Failure, s3_error
 from .transport import GaveUp, Lane, Transport
@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-DELETED_TOGETHER = 100  # objects a request: S3 takes 1000, but Swift deletes them one after the other before it answers
-_STAGED = re.compile(r"#\d+$")
+SIDECAR = ".zarrstream"  # added to the name of a store
+
+DELETED_AT_FIRST, DELETED_AT_MOST = 100, 1000  # objects a request
+DELETED_WITHIN = 2.0  # seconds of a request, after which the next one asks for less: it must not come near its time-out
 _BUCKET = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{1,254}$")
 
 
@@ -49,16 +51,20 @@ class StoreUrl:
     @property
     def sidecar(self) -> str:
         """Prefix of what the kit keeps beside the store: the manifest, and the marker of a write under way."""
-        return f"{self.key}.zarrstream"
+        return f"{self.key}{SIDECAR}"
 
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """An object of a listing: its key below the bucket or folder, its size in bytes, its ETag without quotes."""
+    """An object of a listing: its key below the bucket or folder, its size in bytes, its ETag without quotes.
+
+    ``kind`` is None but for what lies in a folder and is no regular file, such as a symbolic link.
+    """
 
     key: str
     size: int
     etag: str | None
+    kind: str | None = None
 
 
 def parse_store(text: str, field: str = "store") -> StoreUrl:
@@ -100,17 +106,19 @@ def open_objects(
     anonymous: bool = False,
     ca_bundle: str | None = None,
     make_folders: bool = False,
+    follow: Collection[Path] = (),
     transport: Transport | None = None,
 ) -> Objects:
     """The objects around ``place``: its bucket, or the folder that holds it. Sends no request.
 
-    ``make_folders`` makes a missing local folder; reading never does. ``transport`` is that of the whole write or check.
+    ``make_folders`` makes a missing local folder; reading never does. Into the folders of ``follow`` links may lead where
+    something is read. ``transport`` is that of the whole write or check.
     """
-    from obstore.store import S3Store
-
     transport = transport or Transport()
     if place.bucket is None:
-        return _local_objects(place, make_folders)
+        return _local_objects(place, make_folders, follow)
+    from obstore.store import S3Store
+
     if place.url.startswith(("http://", "https://")):
         from .web import open_web
 
@@ -145,46 +153,100 @@ def open_objects(
         return S3Store(place.bucket, **{**options, "prefix": prefix, "client_options": {**client, **times}})
 
     clients = Clients(make, lambda times: make(times, place.key), transport.timeout)
-    return Objects(clients, place, endpoint=endpoint, who=who, lane=transport.lane(endpoint), clocks=clocks, clock=clock or (lambda: None))
+    return BucketObjects(
+        clients, place, endpoint=endpoint, who=who, lane=transport.lane(endpoint), clocks=clocks, clock=clock or (lambda: None)
+    )
 
 
-def _local_objects(place: StoreUrl, make_folders: bool) -> Objects:
-    from obstore.store import LocalStore, MemoryStore
+def _local_objects(place: StoreUrl, make_folders: bool, follow: Collection[Path]) -> Objects:
+    from .folder import FolderObjects, make_parent
 
-    def at(folder: Path) -> Any:
-        if make_folders:
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                text = f"{place.url}: the folder {folder} cannot be made: {error.strerror}. Name another place, or mend this one."
-                raise AccessRefused(text, store=place.url) from None
-        return LocalStore(prefix=folder) if folder.is_dir() else MemoryStore()
-
-    parent = place.parent
-    assert parent is not None  # noqa: S101 - a place without bucket has a parent folder
-    return Objects(Folder(at(parent), at(parent / place.key)), place, endpoint=str(parent))
+    if make_folders:
+        make_parent(place)
+    assert place.parent is not None  # noqa: S101 - a place without bucket has a parent folder
+    return FolderObjects(place, place.parent, follow=follow)
 
 
-class Objects:
-    """The objects of one bucket or folder. Every failure is a ZarrstreamError that names endpoint, bucket and key."""
+class Objects(ABC):
+    """The objects of one bucket or folder. Every failure is a ZarrstreamError that names the place and the key."""
 
     def __init__(
-        self,
-        clients: Clients | Folder,
-        place: StoreUrl,
-        endpoint: str,
-        who: str = "this user",
-        lane: Lane | None = None,
-        clocks: Callable[[], str] | None = None,
-        clock: Callable[[], datetime | None] = lambda: datetime.now(UTC),
+        self, place: StoreUrl, endpoint: str, who: str = "this user", clock: Callable[[], datetime | None] = lambda: datetime.now(UTC)
     ) -> None:
-        self._clients = clients
-        self._lane = lane  # of a bucket or a web server
-        self._clocks = clocks  # asks the server for its time, for messages
         self.clock = clock  # the time there: in a folder this host's, as that of its files is; None where a server does not tell
         self.place = place
         self.endpoint = endpoint
         self.who = who
+
+    @abstractmethod
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Every object below the folder ``prefix`` (a whole key segment, without trailing slash)."""
+
+    @abstractmethod
+    def get(self, key: str) -> bytes | None:
+        """The bytes of an object, or None where there is none; a missing bucket is an error, not an absence."""
+
+    @abstractmethod
+    def head(self, key: str) -> dict[str, Any] | None:
+        """Size, ``e_tag`` and ``last_modified`` of an object, as obstore names them; None where there is none."""
+
+    @abstractmethod
+    def put(self, key: str, data: bytes | memoryview, *, create: bool = False) -> None:
+        """Write an object; ``create`` raises Conflict where it exists already."""
+
+    @abstractmethod
+    async def put_async(self, key: str, data: bytes | memoryview) -> None:
+        """As ``put``, for many at a time."""
+
+    @abstractmethod
+    def copy(self, key: str, to: str) -> None:
+        """Copy an object within the bucket or folder, over what is there."""
+
+    @abstractmethod
+    def delete(self, keys: Iterable[str], done: Callable[[int], None] | None = None) -> None:
+        """Delete objects, those already gone included; ``done`` is called with the number of those that went since."""
+
+    @abstractmethod
+    def zarr_store(self) -> Store:
+        """The Zarr store at ``place`` for zarr-python, to read."""
+
+    @abstractmethod
+    def translate(self, error: Exception, verb: str, key: str) -> ZarrstreamError:
+        """What a library raised, as one of ours."""
+
+    # A folder has more than its objects. A bucket has nothing of the following.
+
+    def exclusive(self) -> AbstractContextManager[None]:
+        """Alone among the writers of this host while it lasts."""
+        return nullcontext()
+
+    def sweep(self) -> None:  # noqa: B027 - nothing, in a bucket
+        """Remove what a killed write left half-written."""
+
+    def tidy(self, ours: Callable[[str], bool]) -> None:  # noqa: B027
+        """Remove the empty folders of the sidecar, and those of the store that ``ours`` knows, by path below the store."""
+
+    def remove_folders(self) -> None:  # noqa: B027
+        """Remove store and sidecar where they are empty."""
+
+
+class BucketObjects(Objects):
+    """The objects of one bucket, or below a web server. Requests go through ``lane``, which repeats those that fail in passing."""
+
+    def __init__(
+        self,
+        clients: Clients,
+        place: StoreUrl,
+        endpoint: str,
+        lane: Lane,
+        who: str = "this user",
+        clocks: Callable[[], str] | None = None,
+        clock: Callable[[], datetime | None] = lambda: None,
+    ) -> None:
+        super().__init__(place, endpoint, who, clock)
+        self._clients = clients
+        self._lane = lane
+        self._clocks = clocks  # asks the server for its time, for messages
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Every object below the folder ``prefix`` (a whole key segment, without trailing slash), about 1000 a request."""
@@ -205,7 +267,7 @@ class Objects:
         while page := self._send(next_page, "list", prefix):
             for meta in page:
                 etag = meta["e_tag"]
-                yield ObjectInfo(meta["path"], meta["size"], etag.strip('"') if etag and self.place.bucket else None)
+                yield ObjectInfo(meta["path"], meta["size"], etag.strip('"') if etag else None)
             last = page[-1]["path"]
 
     def get(self, key: str) -> bytes | None:
@@ -250,25 +312,30 @@ class Objects:
             await obstore.put_async(client, key, data, use_multipart=False)
 
         try:
-            await (send() if self._lane is None else self._lane.call_async(send))
+            await self._lane.call_async(send)
         except Exception as error:
             raise self.translate(error, "write", key) from error
 
-    def delete(self, keys: Iterable[str]) -> None:
-        """Delete objects, those already gone included."""
+    def delete(self, keys: Iterable[str], done: Callable[[int], None] | None = None) -> None:
+        """Delete objects, those already gone included: up to 1000 a request, as many as the server takes in a moment."""
         import obstore
 
-        def delete(some: list[str]) -> None:
+        def delete(some: Sequence[str]) -> None:
             with suppress(FileNotFoundError):
                 obstore.delete(self._clients.reader(), some)
 
-        waiting, together = iter(keys), 1 if self._lane is None else DELETED_TOGETHER
-        while some := list(islice(waiting, together)):
+        waiting, together = iter(keys), DELETED_AT_FIRST
+        while some := tuple(islice(waiting, together)):
+            began = time.monotonic()
             self._send(partial(delete, some), "delete", some[0])
+            if done:
+                done(len(some))
+            # S3 and RGW take a thousand at once; Swift deletes them one after the other before it answers.
+            together = min(DELETED_AT_MOST, together * 2) if time.monotonic() - began < DELETED_WITHIN else max(1, together // 2)
 
     def _send(self, send: Callable[[], T], verb: str, key: str) -> T:
         try:
-            return send() if self._lane is None else self._lane.call(send)
+            return self._lane.call(send)
         except Exception as error:
             raise self.translate(error, verb, key) from error
 
@@ -280,48 +347,10 @@ class Objects:
                 raise
             return None
 
-    @contextmanager
-    def exclusive(self) -> Iterator[None]:
-        """Alone among the writers of this host while it lasts, in a folder; a bucket has nothing of the kind."""
-        handle = None
-        if self.place.parent is not None:
-            folder = self.place.parent / self.place.sidecar
-            with suppress(OSError):  # a place that cannot be written to says so at the first object; some network disks have no locks
-                folder.mkdir(parents=True, exist_ok=True)
-                handle = os.open(folder, os.O_RDONLY)
-                fcntl.flock(handle, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            if handle is not None:
-                os.close(handle)
-
-    def sweep(self) -> None:
-        """Remove what a killed write left of half-written files; a bucket never shows any."""
-        if self.place.parent is None:
-            return
-        for folder in (self.place.parent / self.place.key, self.place.parent / self.place.sidecar):
-            for path in folder.rglob("*#*"):  # obstore writes "name#1" and renames it; such names are in no listing
-                if _STAGED.search(path.name) and path.is_file():
-                    path.unlink(missing_ok=True)
-
-    def tidy(self) -> None:
-        """Remove folders that have become empty; a bucket has none."""
-        if self.place.parent is None:
-            return
-        for folder in (self.place.parent / self.place.key, self.place.parent / self.place.sidecar):
-            for path in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
-                with suppress(OSError):  # it holds something
-                    path.rmdir()
-
     def zarr_store(self) -> Store:
         """The Zarr store at ``place`` for zarr-python, to read."""
-        from zarr.storage import ObjectStore
-
         from .zarr_reader import zarr_reader
 
-        if self._lane is None:
-            return ObjectStore(self._clients.rooted(), read_only=True)
         return zarr_reader(self._clients.rooted(), self._lane, self.translate)
 
     def translate(self, error: Exception, verb: str, key: str) -> ZarrstreamError:

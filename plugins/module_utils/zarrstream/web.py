@@ -14,7 +14,7 @@ from .check.parallel import each
 from .clients import NO_RETRIES, Clients
 from .errors import BadRequest, SourceError
 from .manifest import md5_of
-from .store import ObjectInfo, Objects, StoreUrl
+from .store import BucketObjects, ObjectInfo, Objects, StoreUrl
 from .transport import Transport
 
 OBJECTS_LIMIT = 200_000  # each is a request before the first byte is read, and one after the last
@@ -45,7 +45,7 @@ def open_web(place: StoreUrl, ca_bundle: str | None, transport: Transport) -> Ob
         return HTTPStore.from_url(f"{origin}{path}", **options)
 
     clients = Clients(make, lambda times: make(times, url.path.rstrip("/")), transport.timeout)
-    return Objects(clients, place, endpoint=origin, who="no credentials", lane=transport.lane(origin))
+    return BucketObjects(clients, place, endpoint=origin, who="no credentials", lane=transport.lane(origin))
 
 
 def web_listing(objects: Objects) -> Iterator[ObjectInfo]:

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from .encoding import parse_encoding
 from .errors import WriteError, ZarrstreamError
+from .existing import records_of, refuse_foreign, refuse_nested
 from .journal import Journal, make_binding, still_there
 from .manifest import Manifest, Stored, md5_of
 from .marker import Marker, leave
@@ -19,6 +20,7 @@ from .memory import parse_memory, usable_memory
 from .plan import Block, WritePlan, make_plan
 from .progress import ProgressReporter
 from .publish import begin, check_listing, finish, locate, publish, staging, unpublished
+from .records import Records, plan_keys
 from .request import WriteRequest, chunk_lengths, shard_lengths
 from .situation import Situation, WriteResult
 from .source import stat_items, take_digests
@@ -59,6 +61,7 @@ class Work:
             self.prepare()
             if situation.refusal:
                 raise situation.refusal
+            self.recorded = self._refuse_what_is_not_ours()
             if self.cluster:
                 self.cluster.prepare(self)
             self.binding = make_binding(situation.fingerprint, [stat.to_dict() for stat in situation.stats], self.template.documents)
@@ -181,11 +184,12 @@ class Work:
             binding=self.binding,
             source=[stat.to_dict() for stat in situation.stats],
             rewritten=known.get("rewritten") or {},
+            plans=self._plans(known),
         )
         reporter.begin("preparing", self.plan_dict["objects"])
         failure: ZarrstreamError | None = None
         try:
-            begin(self.objects, marker, state)
+            begin(self.objects, marker, state, self.recorded)
             reporter.begin("copying", self.plan_dict["objects"])
             written = self._copy(marker, reporter)
             self._check_source()
@@ -208,6 +212,20 @@ class Work:
             reporter.stored(len(data))
         written += len(self.template.documents)
         return self.result(len(self.records), written, verification, reporter.bytes_read)
+
+    def _refuse_what_is_not_ours(self) -> Records:
+        """What is recorded of the destination; raises Conflict for what is not and lies there."""
+        state, objects = self.situation.state, self.situation.objects
+        records = records_of(objects, state)
+        if not state.found.root:
+            refuse_nested(objects)
+        refuse_foreign(objects, records)
+        return records
+
+    def _plans(self, known: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """What this write may send, and those whose leftovers it found."""
+        own = plan_keys(self.template.documents).to_dict()
+        return [own, *(plan for plan in known.get("plans") or () if plan != own)]
 
     def failure(self, error: ZarrstreamError) -> ZarrstreamError:
         """The error with what it left behind."""
@@ -320,7 +338,7 @@ class Work:
         verification: dict[str, Any] = {"level": level, "objects": 0, "bytes": 0}
         chunks = {key: stored for key, stored in self.records.items() if not is_metadata(key)}
         if level != "none" or again:
-            verification["objects"] = check_listing(self.objects, chunks, again=again, staged=self.staged, others=self.before)
+            verification["objects"] = check_listing(self.objects, chunks, self.recorded, staged=self.staged, others=self.before)
         if level in ("sample", "full"):
             blocks = self.blocks() if level == "full" else self.sample()
             if self.cluster:

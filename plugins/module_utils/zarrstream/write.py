@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from .encoding import parse_encoding
 from .errors import Conflict, ZarrstreamError
-from .existing import State, look, refusal, strangers
+from .existing import State, check_name, look, refusal, refuse_foreign_sidecar, strangers
 from .fingerprint import fingerprint, normal_request
 from .libraries import missing_libraries_named
 from .marker import Marker, check_free
@@ -73,7 +73,8 @@ def write_dataset(request: WriteRequest, progress: Callable[[Progress], None] | 
         state = situation.state
         if situation.action == "nothing":
             if state.marker is not None and not state.broken_off:  # killed after it had published
-                finish_published(situation.objects, state, Marker(uuid.uuid4().hex, situation.fingerprint, ""))
+                plans = state.marker.get("plans") or []
+                finish_published(situation.objects, state, Marker(uuid.uuid4().hex, situation.fingerprint, "", plans=plans))
             return _unchanged(request, situation)
         with _open(request, situation) as work:
             if not work.anything:
@@ -106,10 +107,12 @@ def _look_around(request: WriteRequest) -> Situation:
     check_request(request)
     encodings = parse_encoding(request.encoding)
     place = parse_store(request.store)
+    check_name(place)
     items = find_source(request.source, request.open_place)
     check_apart(items, place)
     objects = request.open_place(place)
     state = look(objects)
+    refuse_foreign_sidecar(objects, state)
     normal = normal_request(
         zarr_format=request.zarr_format,
         consolidated=request.consolidated,
