@@ -5,7 +5,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: zarr_write
-short_description: Write NetCDF, HDF5 or Zarr as a Zarr store that is published only when it is whole
+short_description: Write NetCDF, HDF5 or Zarr as a Zarr store that is published only when it is whole, or remove it
 version_added: "0.1.0"
 description:
   - Writes a NetCDF file, several of them, or a Zarr store as Zarr of format 3 or 2, to a bucket or a folder.
@@ -15,6 +15,9 @@ description:
     sent. Until then readers find no store; a write that is broken off is finished by the next run.
   - Size and MD5 of every object, the request and what identifies the source are kept in a manifest beside the store, in
     C(<store>.zarrstream/manifest.json). A second run of the same request finds it, reads no data and changes nothing.
+  - With O(state=absent) it removes what that record names, and nothing else.
+  - What no record of its own names it never deletes or overwrites. A place with foreign objects, a store in a store, and links
+    below a local store are refused before anything is touched.
 author:
   - Zarrstream authors (@zarrstream)
 requirements:
@@ -37,6 +40,17 @@ attributes:
     support: full
     description: Shows the arrays of the store, with their chunks.
 options:
+  state:
+    description:
+      - V(present) writes the store.
+      - V(absent) removes it by its manifest, and what is left of an interrupted write by its lock and journal. The documents by
+        which it opens go first, so that readers find none, then the chunks, up to 1000 a request. A removal that was interrupted
+        is finished by the next run. Foreign objects stay, and RV(foreign) names them. A Zarr store without a manifest
+        of this module, or with a root document that somebody else has changed, is refused. Needs none of the other options but
+        those of access.
+    type: str
+    choices: [present, absent]
+    default: present
   source:
     description:
       - A NetCDF or HDF5 file on the host, a glob of them, a list of both, or one Zarr store, in a folder, as
@@ -47,10 +61,10 @@ options:
         NetCDF library would leave out (references, opaque bytes, 16-bit floats) are refused.
       - A store on a web server needs consolidated metadata, as nothing can be listed there. Whether it changed is found by
         asking for size, tag and time of each of its objects.
+      - Required with O(state=present).
       - Several files become one data set along their coordinates. Files that overlap, contradict each other or are
         packed differently are refused. Attributes are those of the first file.
     type: raw
-    required: true
   store:
     description:
       - Where to write, such as V(s3://bucket/air.zarr) or V(/data/air.zarr). The bucket exists already.
@@ -205,6 +219,12 @@ EXAMPLES = r"""
       cert: /etc/dask/tls/node.pem
       key: /etc/dask/tls/node.key
 
+- name: Remove a store, and nothing that others put there
+  zarrstream.platform.zarr_write:
+    store: s3://climate/old.zarr
+    state: absent
+    profile: zarr
+
 - name: Turn a store of format 2 into one of format 3, on this host
   zarrstream.platform.zarr_write:
     source: /data/old.zarr
@@ -216,7 +236,7 @@ RETURN = r"""
 action:
   description:
     - What was done, or would be in check mode. One of V(create), V(replace), V(append), V(nothing), or V(continue) for a
-      store that was not yet there when its write was broken off.
+      store that was not yet there when its write was interrupted; V(remove) or V(nothing) with O(state=absent).
   type: str
   returned: success
   sample: create
@@ -233,16 +253,16 @@ store:
 fingerprint:
   description: What identifies the contents of the source together with the request, a hexadecimal digest.
   type: str
-  returned: success
+  returned: success, with O(state=present)
 manifest:
   description: Where the manifest is.
   type: str
-  returned: success
+  returned: success, with O(state=present)
   sample: s3://climate/air.zarr.zarrstream/manifest.json
 plan:
   description: What the store consists of.
   type: dict
-  returned: success
+  returned: success, with O(state=present)
   contains:
     arrays:
       description:
@@ -269,27 +289,54 @@ plan:
 objects:
   description: The objects of the store.
   type: int
-  returned: success
+  returned: success, with O(state=present)
   sample: 18
+objects_removed:
+  description: Objects of the store that were removed, or in check mode would be.
+  type: int
+  returned: success, with O(state=absent)
+  sample: 18
+bytes_removed:
+  description: Their bytes.
+  type: int
+  returned: success, with O(state=absent)
+  sample: 4120311
+keys:
+  description: The keys of the first thousand of them.
+  type: list
+  elements: str
+  returned: success, with O(state=absent)
+  sample: [air.zarr/zarr.json, air.zarr/air/zarr.json, air.zarr/air/c/0/0/0]
+foreign:
+  description: The keys of the first thousand objects below the store that stay, because no record of this module names them.
+  type: list
+  elements: str
+  returned: success, with O(state=absent)
+  sample: []
+foreign_count:
+  description: How many such objects there are.
+  type: int
+  returned: success, with O(state=absent)
+  sample: 0
 objects_written:
   description: Objects that this run sent, or in check mode would send.
   type: int
-  returned: success
+  returned: success, with O(state=present)
   sample: 18
 objects_kept:
   description: Objects of the store that were there already, as they have to be.
   type: int
-  returned: success
+  returned: success, with O(state=present)
   sample: 0
 bytes_read:
   description: Bytes that were read from the source, not compressed. 0 if nothing was written.
   type: int
-  returned: success
+  returned: success, with O(state=present)
   sample: 15476000
 bytes_stored:
   description: Bytes of all objects of the store. 0 in check mode for a store that is not there yet.
   type: int
-  returned: success
+  returned: success, with O(state=present)
   sample: 4120311
 seconds:
   description: How long it took.
@@ -299,7 +346,7 @@ seconds:
 mib_per_second:
   description: RV(bytes_read) by RV(seconds), in MiB/s.
   type: float
-  returned: success
+  returned: success, with O(state=present)
   sample: 7.7
 retries:
   description: Requests to object stores that were sent again because the first answer was that of a server in trouble, or none.
@@ -310,7 +357,7 @@ workers:
   description: What the workers of O(scheduler) did, one entry for each process. Empty without it, and if nothing was written.
   type: list
   elements: dict
-  returned: success
+  returned: success, with O(state=present)
   contains:
     worker:
       description: The address of the worker.
@@ -343,7 +390,7 @@ workers:
 verification:
   description: How the store was proved before it was published.
   type: dict
-  returned: success
+  returned: success, with O(state=present)
   contains:
     level:
       description: The value of O(verify), or V(none) if nothing was written.
@@ -365,13 +412,16 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.zarrstream.errors import ZarrstreamError
 from ..module_utils.zarrstream.options import DASK_OPTIONS, S3_OPTIONS
+from ..module_utils.zarrstream.remove import RemoveResult, preview_removal, remove_store
+from ..module_utils.zarrstream.remove import request_from as remove_request_from
 from ..module_utils.zarrstream.request import VERIFY, request_from
 from ..module_utils.zarrstream.transport import TIMEOUT
-from ..module_utils.zarrstream.write import preview, write_dataset
+from ..module_utils.zarrstream.write import WriteResult, preview, write_dataset
 
 SPEC: dict[str, dict[str, Any]] = {
     **S3_OPTIONS,
-    "source": {"type": "raw", "required": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "source": {"type": "raw"},
     "store": {"type": "str", "required": True},
     "zarr_format": {"type": "int", "choices": [2, 3], "default": 3},
     "variables": {"type": "list", "elements": "str"},
@@ -389,11 +439,27 @@ SPEC: dict[str, dict[str, Any]] = {
 }
 
 
+def present(module: AnsibleModule) -> WriteResult:
+    """Write the store, or plan it."""
+    request = request_from(module.params)
+    return preview(request) if module.check_mode else write_dataset(request)
+
+
+def absent(module: AnsibleModule) -> RemoveResult:
+    """Remove the store, or list what would go."""
+    request = remove_request_from(module.params)
+    result = preview_removal(request) if module.check_mode else remove_store(request)
+    if result.foreign_count:
+        module.warn(
+            f"{result.foreign_count} objects in '{result.store}' stay, which Zarrstream did not write, such as {result.foreign[0]}."
+        )
+    return result
+
+
 def main() -> None:
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True, required_if=[("state", "present", ["source"])])
     try:
-        request = request_from(module.params)
-        result = preview(request) if module.check_mode else write_dataset(request)
+        result = absent(module) if module.params["state"] == "absent" else present(module)
     except ZarrstreamError as error:
         module.fail_json(msg=str(error), **error.details)
     module.exit_json(**result.to_dict(), diff=result.diff())

@@ -26,6 +26,8 @@ from .errors import BadRequest, PlanError, ZarrstreamError
 from .libraries import missing_libraries_named
 from .progress import Progress
 from .progress_text import bar, words
+from .remove import RemoveResult, preview_removal, remove_store
+from .remove import request_from as remove_request_from
 from .request import request_from
 from .write import WriteResult, preview, write_dataset
 
@@ -81,6 +83,24 @@ def _plan(parsed: argparse.Namespace) -> Answer:
     return FINE, result.to_dict(), [*result.diff()["after"].splitlines(), f"write would: {result.action}"]
 
 
+def _remove(parsed: argparse.Namespace) -> Answer:
+    request = remove_request_from(options_of(parsed))
+    if parsed.dry_run:
+        result = preview_removal(request)
+    else:
+        with Meter(sys.stderr, silent=parsed.quiet) as meter:
+            result = remove_store(request, meter.show)
+    stays = [f"stays: {key}, which Zarrstream did not write" for key in result.foreign]
+    return FINE, result.to_dict(), [*(result.keys if parsed.dry_run else ()), *stays, _removed(result, dry=parsed.dry_run)]
+
+
+def _removed(result: RemoveResult, *, dry: bool) -> str:
+    if not result.changed:
+        return f"{result.store}: nothing of Zarrstream's is there"
+    verb = "would be removed" if dry else "removed"
+    return f"{result.store}: {verb}, {result.objects_removed} objects, {human_bytes(result.bytes_removed)}"
+
+
 def _check(parsed: argparse.Namespace) -> Answer:
     request = check_request_from(options_of(parsed))
     report = check_store(request)
@@ -105,7 +125,13 @@ def _probe(parsed: argparse.Namespace) -> Answer:
     return FINE, result, lines
 
 
-COMMANDS: Mapping[str, Callable[[argparse.Namespace], Answer]] = {"write": _write, "plan": _plan, "check": _check, "probe": _probe}
+COMMANDS: Mapping[str, Callable[[argparse.Namespace], Answer]] = {
+    "write": _write,
+    "plan": _plan,
+    "remove": _remove,
+    "check": _check,
+    "probe": _probe,
+}
 
 
 class Meter:

@@ -35,6 +35,7 @@ def make_parser() -> Parser:
     for name, text, fill in (
         ("write", "write NetCDF, HDF5 or Zarr as a Zarr store that is published only when it is whole", _write_options),
         ("plan", "show what write would do, and change nothing", _write_options),
+        ("remove", "remove a store that was written by Zarrstream, by its manifest; what else lies there stays", _remove_options),
         ("check", "prove that a store is whole, readable and equal to its source", _check_options),
         ("probe", "test the access to an S3 object store, and name what is wrong", _probe_options),
     ):
@@ -46,7 +47,7 @@ def make_parser() -> Parser:
 
 def options_of(parsed: argparse.Namespace) -> dict[str, Any]:
     """The options of a module in what was parsed."""
-    return {name: value for name, value in vars(parsed).items() if name not in ("command", "json", "quiet")}
+    return {name: value for name, value in vars(parsed).items() if name not in ("command", "json", "quiet", "dry_run")}
 
 
 def _write_options(parser: Parser) -> None:
@@ -64,7 +65,14 @@ def _write_options(parser: Parser) -> None:
     _dask_options(parser)
     parser.add_argument("--verify", choices=VERIFY, default="manifest", help="how it is proved before it is published (default manifest)")
     _timeout_option(parser)
-    parser.add_argument("--progress-path", type=os.path.expanduser, metavar="FILE", help="a file that tells as JSON how far the write is")
+    _progress_option(parser)
+
+
+def _remove_options(parser: Parser) -> None:
+    parser.add_argument("store", metavar="STORE", help="the store: s3://bucket/name.zarr or a path")
+    parser.add_argument("--dry-run", action="store_true", help="list what would be removed, and change nothing")
+    _timeout_option(parser)
+    _progress_option(parser)
 
 
 def _check_options(parser: Parser) -> None:
@@ -85,6 +93,10 @@ def _dask_options(parser: Parser) -> None:
     parser.add_argument(
         "--scheduler-tls", type=_document, metavar="JSON", help="ca_file, cert and key to be let in there; @FILE reads them from a file"
     )
+
+
+def _progress_option(parser: Parser) -> None:
+    parser.add_argument("--progress-path", type=os.path.expanduser, metavar="FILE", help="a file that tells as JSON how far the work is")
 
 
 def _timeout_option(parser: Parser) -> None:

@@ -27,7 +27,7 @@ class Progress:
     ``retries`` counts requests that were sent again.
     """
 
-    state: str  # preparing, copying, verifying, publishing, done, failed
+    state: str  # preparing, copying, verifying, publishing, removing, done, failed
     objects_done: int
     objects_total: int
     bytes_stored: int
@@ -82,6 +82,11 @@ class ProgressReporter:
         with self._lock:
             self._done += 1
             self._stored += size
+
+    def removed(self, count: int) -> None:
+        """``count`` objects are gone."""
+        with self._lock:
+            self._done += count
 
     @property
     def bytes_read(self) -> int:

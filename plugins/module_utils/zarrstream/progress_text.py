@@ -16,7 +16,7 @@ def words(moment: Progress) -> str:
         parts.append(f"{moment.objects_done} of {moment.objects_total} objects")
     if moment.mib_per_second:
         parts.append(f"{moment.mib_per_second:.1f} MiB/s")
-    if moment.state == "copying" and moment.seconds_left is not None:
+    if moment.state in ("copying", "removing") and moment.seconds_left is not None:
         parts.append(f"{clock(moment.seconds_left)} left")
     if moment.retries:
         parts.append(f"{moment.retries} requests sent again")
