@@ -32,6 +32,7 @@ from zarrstream.errors import ZarrstreamError
 from zarrstream.folder import FolderObjects
 from zarrstream.readback import same_bits
 from zarrstream.request import WriteRequest
+from zarrstream.store import Objects
 from zarrstream.write import write_dataset
 
 CORE = Path(transfer.__file__).parents[1]
@@ -264,9 +265,14 @@ def _killed_write(point: int, store: Path, options: dict[str, Any]) -> None:
     write_dataset(WriteRequest(store=str(store), **options))
 
 
-def around_requests(patch: Callable[[Any, str, Any], None], before: Callable[[int], None], after: Callable[[int], None]) -> None:
+def around_requests(
+    patch: Callable[[Any, str, Any], None],
+    before: Callable[[int], None],
+    after: Callable[[int], None],
+    kind: type[Objects] = FolderObjects,
+) -> None:
     """Give ``before`` and ``after`` each request that changes something, by its number. None comes only because time goes by."""
-    put, put_async, copy, delete = FolderObjects.put, FolderObjects.put_async, FolderObjects.copy, FolderObjects.delete
+    put, put_async, copy, delete = kind.put, kind.put_async, kind.copy, kind.delete
     numbers = count(1)
 
     def surrounded(act: Callable[[], None]) -> None:
@@ -275,19 +281,19 @@ def around_requests(patch: Callable[[Any, str, Any], None], before: Callable[[in
         act()
         after(number)
 
-    async def putting(self: FolderObjects, key: str, data: bytes) -> None:
+    async def putting(self: Objects, key: str, data: bytes) -> None:
         number = next(numbers)
         before(number)
         await put_async(self, key, data)
         after(number)
 
-    def deleting(self: FolderObjects, keys: Any, done: Any = None) -> None:
+    def deleting(self: Objects, keys: Any, done: Any = None) -> None:
         for key in keys:
             surrounded(partial(delete, self, [key]))
 
-    patch(FolderObjects, "put", lambda self, key, data, **options: surrounded(lambda: put(self, key, data, **options)))
-    patch(FolderObjects, "put_async", putting)
-    patch(FolderObjects, "copy", lambda self, key, to: surrounded(lambda: copy(self, key, to)))
-    patch(FolderObjects, "delete", deleting)
+    patch(kind, "put", lambda self, key, data, **options: surrounded(lambda: put(self, key, data, **options)))
+    patch(kind, "put_async", putting)
+    patch(kind, "copy", lambda self, key, to: surrounded(lambda: copy(self, key, to)))
+    patch(kind, "delete", deleting)
     patch(journal, "FLUSH_INTERVAL", 3600.0)
     patch(heartbeat, "INTERVAL", 3600.0)

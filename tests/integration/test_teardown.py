@@ -25,7 +25,7 @@ PLAYBOOKS = Path(__file__).resolve().parents[2] / "playbooks"
 
 @dataclass(frozen=True)
 class Site:
-    """A site that site.yml has built: two buckets, one with a store of the kit's and an object of somebody else's."""
+    """A site that site.yml has built: two buckets, one with a store of the kit's."""
 
     cloud: Any
     path: Path
@@ -119,16 +119,31 @@ def test_what_the_site_made_goes_and_data_only_when_told_twice(site: Site) -> No
     assert site.local_store.exists()
     assert predicted.changed == first.changed == 3  # keys with their profile, bucket, environment
 
-    predicted = site.run("teardown.yml", "--check", zarr_teardown_data=True)
-    assert "bucket full, with all its" in predicted.stdout
+    predicted = site.run("teardown.yml", "--check", zarr_teardown_data=True, check=False)
+    assert predicted.rc, "nothing is left that could remove the data sets"
+    assert "Run site.yml again first, or declare delete_objects: true" in " ".join(predicted.output.split()), predicted.output[-3000:]
     assert (site.buckets(), site.local_store.exists()) == (["full"], True)
+
+    environment(site.stack)
+    site.run("credentials.yml")
+    with site.cloud.connect() as connection:
+        connection.create_object("full", "notes.txt", data=b"mine")
+    (site.local_store / "notes.txt").write_text("mine")
+    data = site.run("teardown.yml", zarr_teardown_data=True, check=False)
+    assert data.rc, "a bucket was to go and stays"
+    assert "bucket 'full' holds objects and was not removed" in " ".join(data.output.split())
+    with site.cloud.connect() as connection:
+        assert [each.name for each in connection.object_store.objects("full")] == ["notes.txt"]
+    assert [path.name for path in site.local_store.iterdir()] == ["notes.txt"]
+    assert (site.keys(), nothing_left(site)) == (keys - 1, True), "one refusal does not stop the rest"
 
     refused = site.run("teardown.yml", zarr_teardown_cloud=True, check=False)
     assert refused.rc
     assert "Set zarr_teardown_data too" in refused.stdout
-    both = {"zarr_teardown_data": True, "zarr_teardown_cloud": True}
-    last = site.run("teardown.yml", **both)
-    assert (site.buckets(), site.local_store.exists(), site.cloud.path.exists()) == ([], False, False)
-    assert not site.local_store.with_name("local.zarr.zarrstream").exists()
-    assert (predicted.changed, last.changed) == (2, 3), "what went before is not changed again"
-    assert site.run("teardown.yml", **both).changed == 0
+    both = {"zarr_teardown_data": True, "zarr_teardown_cloud": True, "zarr_datasets": []}
+    whole = [{"name": "full", "delete_objects": True}]
+    last = site.run("teardown.yml", **both, zarr_buckets=whole)
+    assert "bucket full, with all its 1 objects, whoever wrote them" in last.stdout
+    assert (site.buckets(), site.cloud.path.exists()) == ([], False)
+    assert last.changed == 2, "what went before is not changed again"
+    assert site.run("teardown.yml", **both, zarr_buckets=whole).changed == 0

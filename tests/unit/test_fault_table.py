@@ -15,7 +15,7 @@ NAMED = sorted(set(re.findall(r"`([\w/]+\.py)::(\w+)`", TABLE)))
 
 def test_every_row_is_there_with_a_proof() -> None:
     rows = re.findall(r"^\| (\d+) \|.*\|(.*)\|$", TABLE, re.MULTILINE)
-    assert [int(number) for number, _ in rows] == list(range(1, 39))
+    assert sorted(int(number) for number, _ in rows) == list(range(1, 48))
     assert all(".py::" in proof for _, proof in rows)
 
 
