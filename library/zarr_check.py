@@ -55,6 +55,12 @@ options:
         store is encoded otherwise on purpose, decoded values are compared within what that encoding may cost, and the
         result says so.
     type: raw
+  follow:
+    description:
+      - Folders on the host that links in O(source) may lead to, as O(zarrstream.platform.zarr_write#module:follow) has them.
+    type: list
+    elements: path
+    default: []
   checks:
     description:
       - Identifiers of the checks to make. Without it, all that apply.
@@ -311,6 +317,7 @@ SPEC: dict[str, dict[str, Any]] = {
     "store": {"type": "str", "required": True},
     "anonymous": {"type": "bool", "default": False},
     "source": {"type": "raw"},
+    "follow": {"type": "list", "elements": "path", "default": []},
     "checks": {"type": "list", "elements": "str", "choices": list(CHECKS)},
     "sample": {"type": "str", "default": "4"},
     "missing": {"type": "str", "choices": ["error", "fill", "manifest"], "default": "error"},

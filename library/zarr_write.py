@@ -64,7 +64,19 @@ options:
       - Required with O(state=present).
       - Several files become one data set along their coordinates. Files that overlap, contradict each other or are
         packed differently are refused. Attributes are those of the first file.
+      - The files that are named here are read, and no others. HDF5 that keeps values in another file (external storage, a virtual
+        data set) or has links to one, links in a Zarr store that lead out of its folder, and links that a glob matches and that
+        lead out of the folder where the glob begins are refused, unless O(follow) declares where they lead. FIFOs, devices and
+        sockets are not read.
     type: raw
+  follow:
+    description:
+      - Folders on the host that links in O(source) may lead to, such as V(/archive). Whoever makes a file decides where it leads;
+        name only folders whose files may be read, and published with the store.
+      - What they lead to belongs to the source. A change there makes the next run write, as a change of the source does.
+    type: list
+    elements: path
+    default: []
   store:
     description:
       - Where to write, such as V(s3://bucket/air.zarr) or V(/data/air.zarr). The bucket exists already.
@@ -422,6 +434,7 @@ SPEC: dict[str, dict[str, Any]] = {
     **S3_OPTIONS,
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "source": {"type": "raw"},
+    "follow": {"type": "list", "elements": "path", "default": []},
     "store": {"type": "str", "required": True},
     "zarr_format": {"type": "int", "choices": [2, 3], "default": 3},
     "variables": {"type": "list", "elements": "str"},

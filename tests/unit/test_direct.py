@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from running import THOROUGH
 from zarrstream.dataset import open_file, open_items
+from zarrstream.declared import SourceFile
 from zarrstream.direct import Chunked, find_chunked
 from zarrstream.errors import SourceError
 from zarrstream.source import Item
@@ -89,7 +90,7 @@ def test_every_layout_reads_as_the_library_reads_it(tmp_path: Path, layout: dict
     selection = tuple(slice(*part) for part in region)
     wanted = expected[selection].astype(dtype.newbyteorder("="))
     assert block(path, name, region).tobytes() == wanted.tobytes()
-    chunked = find_chunked(str(path)).get(name)
+    chunked = find_chunked(SourceFile.look(str(path))).get(name)
     if chunked and chunked.shape == expected.shape:  # else the library alone was asked
         assert chunked.read(region, LOCK).astype(dtype.newbyteorder("=")).tobytes() == wanted.tobytes()
     else:
@@ -104,7 +105,7 @@ def test_a_chunk_that_was_stored_without_its_filters_is_read_so(tmp_path: Path) 
         data.id.write_direct_chunk((0, 0), values[0].tobytes(), filter_mask=0b11)
         data.id.write_direct_chunk((1, 0), shuffled, filter_mask=0b10)
         data.id.write_direct_chunk((2, 0), zlib.compress(values[2].tobytes()), filter_mask=0b01)
-    assert find_chunked(str(path))["v"].read(((0, 3), (0, 4)), LOCK).tolist() == values.tolist()
+    assert find_chunked(SourceFile.look(str(path)))["v"].read(((0, 3), (0, 4)), LOCK).tolist() == values.tolist()
     assert safe(path, "v").tolist() == values.tolist()
 
 
@@ -115,7 +116,7 @@ def test_a_checksum_that_was_shuffled_with_the_values_is_no_trouble(tmp_path: Pa
     with netCDF4.Dataset(path, "w") as file:
         file.createDimension("x", size)
         file.createVariable("v", dtype, ("x",), chunksizes=(size,), zlib=True, shuffle=True, fletcher32=True)[:] = values
-    assert find_chunked(str(path))["v"].read(((0, size),), LOCK).tolist() == values.tolist()
+    assert find_chunked(SourceFile.look(str(path)))["v"].read(((0, size),), LOCK).tolist() == values.tolist()
 
 
 @pytest.mark.parametrize(
@@ -131,13 +132,13 @@ def test_a_checksum_that_was_shuffled_with_the_values_is_no_trouble(tmp_path: Pa
 def test_what_is_not_well_known_is_left_to_the_library(tmp_path: Path, make: Any, why: str) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         make(file)
-    assert find_chunked(str(tmp_path / "a.h5")) == {}, why
+    assert find_chunked(SourceFile.look(str(tmp_path / "a.h5"))) == {}, why
 
 
 def test_a_block_before_the_file_is_left_to_the_library(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w", userblock_size=512) as file:
         file.create_dataset("v", data=np.arange(8), chunks=(4,))
-    assert find_chunked(str(tmp_path / "a.h5")) == {}
+    assert find_chunked(SourceFile.look(str(tmp_path / "a.h5"))) == {}
     assert block(tmp_path / "a.h5", "v", ((1, 7),)).tolist() == list(range(1, 7))
 
 
@@ -180,7 +181,7 @@ def damage(path: Path) -> Chunked:
     with path.open("r+b") as file:
         file.seek(where + 100)
         file.write(b"\xff" * 8)
-    return find_chunked(str(path))["v"]
+    return find_chunked(SourceFile.look(str(path)))["v"]
 
 
 def test_damage_is_told_in_the_words_of_the_library(tmp_path: Path) -> None:
@@ -197,7 +198,7 @@ def test_several_threads_read_at_once(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
         file.create_dataset("v", data=np.arange(1000), chunks=(10,), compression="gzip")
-    chunked = find_chunked(str(path))["v"]
+    chunked = find_chunked(SourceFile.look(str(path)))["v"]
     chunked.read(((0, 10),), LOCK)
     with LOCK:
         assert chunked.read(((5, 15),), LOCK).tolist() == list(range(5, 15))

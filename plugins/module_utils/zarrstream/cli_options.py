@@ -53,6 +53,7 @@ def options_of(parsed: argparse.Namespace) -> dict[str, Any]:
 def _write_options(parser: Parser) -> None:
     parser.add_argument("source", nargs="+", metavar="SOURCE", help="NetCDF or HDF5 files, globs of them, or one Zarr store")
     parser.add_argument("store", metavar="STORE", help="where to write: s3://bucket/name.zarr or a path")
+    _follow_option(parser)
     parser.add_argument("--zarr-format", type=int, choices=(2, 3), default=3, help="version of the Zarr format (default 3)")
     parser.add_argument("--variables", type=_names, action="extend", metavar="A,B", help="the variables to write; all, if not given")
     parser.add_argument("--chunks", type=_lengths, default="auto", metavar="DIM=N,…", help="lengths of chunks by dimension, or auto")
@@ -78,6 +79,7 @@ def _remove_options(parser: Parser) -> None:
 def _check_options(parser: Parser) -> None:
     parser.add_argument("store", metavar="STORE", help="the store: s3://bucket/name.zarr or a path")
     parser.add_argument("--source", action="append", metavar="SOURCE", help="what it was made from, to compare with; may be repeated")
+    _follow_option(parser)
     parser.add_argument("--checks", type=_names, action="extend", metavar="A,B", help=f"those to make, of {', '.join(CHECKS)}")
     parser.add_argument("--sample", default="4", metavar="N", help="objects of each array to decode, or all (default 4)")
     parser.add_argument("--missing", choices=POLICIES, default="error", help="whether a chunk may be missing (default error)")
@@ -86,6 +88,16 @@ def _check_options(parser: Parser) -> None:
     _timeout_option(parser)
     _dask_options(parser)
     parser.add_argument("--report", type=os.path.expanduser, metavar="FOLDER", help="write the report there, JSON and a page with pictures")
+
+
+def _follow_option(parser: Parser) -> None:
+    parser.add_argument(
+        "--follow",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="a folder that links in the source may lead to; they are refused elsewhere; may be repeated",
+    )
 
 
 def _dask_options(parser: Parser) -> None:

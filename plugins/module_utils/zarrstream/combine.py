@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .dataset import open_file
+from .declared import Declared
 from .errors import SourceError, ZarrstreamError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _MEANING = ("scale_factor", "add_offset", "_FillValue", "missing_value", "_Unsigned", "units", "calendar")
 
 
-def combine_files(paths: Sequence[str]) -> xr.Dataset:
+def combine_files(paths: Sequence[str], declared: Declared | None = None) -> xr.Dataset:
     """The files in encoded form, joined along their coordinates; attributes are those of the first file.
 
     Raises SourceError, naming two files and a variable, for other dtypes or packing, missing variables, coordinates that
@@ -30,7 +31,7 @@ def combine_files(paths: Sequence[str]) -> xr.Dataset:
     datasets: list[xr.Dataset] = []
     try:
         for path in paths:
-            opened = open_file(path, lazy_arrays=True)
+            opened = open_file(path, lazy_arrays=True, declared=declared)
             datasets.append(same_units(datasets[0], opened, paths[0], path) if datasets else opened)
         for path, dataset in zip(paths[1:], datasets[1:], strict=True):
             _compare(datasets[0], dataset, paths[0], path)

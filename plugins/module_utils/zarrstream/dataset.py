@@ -7,13 +7,17 @@ What is written that way decodes to the same values, whatever library reads it, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from .check.documents import folder_of, join
 from .chunking import ArraySource, Region
+from .declared import Declared, SourceFile
 from .errors import BadRequest, SourceError, ZarrstreamError
 from .hdf5 import check_hdf5
+from .hdf5_links import check_leads
 from .netcdf3 import is_classic
 from .plan import TEXT_ITEM
 from .source import Item
@@ -31,6 +35,7 @@ ENCODED: dict[str, Any] = {
     "concat_characters": True,
 }
 Groups = dict[str, "xr.Dataset"]
+_DESCRIPTOR = re.compile(r"/proc/self/fd/\d+")
 _REFERENCES = ("coordinates", "bounds", "climatology", "grid_mapping", "ancillary_variables", "cell_measures", "formula_terms")
 
 
@@ -87,8 +92,11 @@ class Source:
         piece = self.variables[name].to_base_variable()[tuple(slice(start, stop) for start, stop in region)]
         try:
             values = piece.data.compute(scheduler="single-threaded") if piece.chunks is not None else piece.values
-        except (OSError, RuntimeError, ValueError, KeyError) as error:
+        except ZarrstreamError:
+            raise
+        except Exception as error:  # noqa: BLE001 - codecs raise anything for damaged bytes
             where = ", ".join(f"{start}:{stop}" for start, stop in region)
+            error = error if str(error) else Exception(type(error).__name__)
             text = f"source {self.place}: '{name}' cannot be read at [{where}]: {error}. The file is damaged, or its codec is missing here."
             raise SourceError(text, variable=name) from None
         piece.data = self._native(name, values)
@@ -136,18 +144,20 @@ class Source:
 def open_items(items: Sequence[Item]) -> Source:
     """Open what ``find_source`` found; several files become one data set."""
     if items[0].kind == "zarr":
-        stored, below = _open_zarr(items[0])
+        from .zarr_source import open_zarr
+
+        stored, below = open_zarr(items[0], ENCODED)
         return Source(stored, items[0].place, wide_text=True, groups=below)
     if len(items) == 1:
         groups: Groups = {}
-        return Source(open_file(items[0].place, groups=groups), items[0].place, groups=groups)
+        return Source(open_file(items[0].place, groups=groups, declared=items[0].declared), items[0].place, groups=groups)
     from .combine import combine_files
 
     places = [item.place for item in items]
-    return Source(combine_files(places), f"{places[0]} and {len(places) - 1} more")
+    return Source(combine_files(places, items[0].declared), f"{places[0]} and {len(places) - 1} more")
 
 
-def open_file(path: str, *, lazy_arrays: bool = False, groups: Groups | None = None) -> xr.Dataset:
+def open_file(path: str, *, lazy_arrays: bool = False, groups: Groups | None = None, declared: Declared | None = None) -> xr.Dataset:
     """One NetCDF or HDF5 file in encoded form; ``lazy_arrays`` for Dask arrays with indexes, as combining needs them.
 
     Each is one Dask chunk: Dask reads only the piece that is asked for, and a graph of one node a variable stays quick.
@@ -157,13 +167,16 @@ def open_file(path: str, *, lazy_arrays: bool = False, groups: Groups | None = N
 
     options: dict[str, Any] = {"chunks": -1} if lazy_arrays else {"create_default_indexes": False, "cache": False}
     chunked = {}
-    if not is_classic(path):
-        check_hdf5(path)
-        chunked = find_chunked(path)
+    file = SourceFile.look(path, declared)
+    if not is_classic(file):
+        # Where the library has to find files beside this one, it has to know where this one is.
+        file = replace(file, by_name=bool(check_leads(path, file.declared)))
+        check_hdf5(file)
+        chunked = find_chunked(file)
     make = direct_store()
     try:
         # One handle for both looks at the file: the library crashes where a file of strings is open twice.
-        store = make.open(path)
+        store = _open_store(make, file)
         store.chunked = chunked
         try:
             if groups is None:
@@ -179,6 +192,21 @@ def open_file(path: str, *, lazy_arrays: bool = False, groups: Groups | None = N
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise _unreadable(path, error) from None
     return dataset
+
+
+def _open_store(make: Any, file: SourceFile) -> Any:
+    """As xarray opens a file, but by a descriptor: it closes files when it has many, and opens them again."""
+    from xarray.backends import CachingFileManager
+    from xarray.backends.netCDF4_ import NETCDF4_PYTHON_LOCK as LOCK
+
+    return make(CachingFileManager(_open_netcdf, file, mode="r", lock=LOCK), mode="r", lock=LOCK)
+
+
+def _open_netcdf(file: SourceFile, mode: Literal["r"]) -> Any:
+    import netCDF4
+
+    with file.opened() as name:
+        return netCDF4.Dataset(name, mode)
 
 
 def _open_group(store: Any, options: Mapping[str, Any]) -> xr.Dataset:
@@ -260,26 +288,5 @@ def _refuse_groups(path: str, groups: list[str]) -> None:
 
 def _unreadable(path: str, error: Exception) -> SourceError:
     why = "it is truncated or damaged" if "HDF error" in str(error) else "it is damaged, or not a NetCDF file"
-    return SourceError(f"source '{path}' cannot be opened: {why} ({error}). Copy it again, or leave it out.", source=path)
-
-
-def _open_zarr(item: Item) -> tuple[xr.Dataset, Groups]:
-    import xarray as xr
-    import zarr
-
-    assert item.objects is not None  # noqa: S101 - a Zarr item has its objects
-    store = item.objects.zarr_store()
-    try:
-        node = zarr.open(store, mode="r")
-        if isinstance(node, zarr.Array):
-            raise SourceError(f"source '{item.place}' is a single Zarr array without coordinates. Name the group that holds it.")
-        paths = sorted(name for name, child in node.members(max_depth=None) if isinstance(child, zarr.Group))
-        options: dict[str, Any] = {"engine": "zarr", "cache": False, "create_default_indexes": False, **ENCODED}
-        below = {path: xr.open_dataset(store, group=path, **options) for path in paths}  # type: ignore[arg-type]
-        return xr.open_dataset(store, **options), below  # type: ignore[arg-type]
-    except ZarrstreamError:
-        raise
-    except Exception as error:  # noqa: BLE001 - zarr raises whatever its metadata makes it raise
-        raise SourceError(
-            f"source '{item.place}' cannot be opened as Zarr: {type(error).__name__}: {error}. Is it complete?", source=item.place
-        ) from None
+    said = _DESCRIPTOR.sub(path.replace("\\", r"\\"), str(error))
+    return SourceError(f"source '{path}' cannot be opened: {why} ({said}). Copy it again, or leave it out.", source=path)

@@ -19,15 +19,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .chunking import Region, Shape
+from .declared import SourceFile
+from .decoded import TooLarge, check_decoded
 
 if TYPE_CHECKING:
     import numpy as np
 
 _DEFLATE, _SHUFFLE, _FLETCHER32, _ZSTD = 1, 2, 3, 32015  # numbers of filters as the HDF Group registers them
+_CHECKSUM = 64  # bytes that several filters together may add to a chunk's values
+_SLACK = 65_536  # bytes by which a filter may make a small chunk larger
 _MOST_CHUNKS = 2**24  # of a table in memory, at 20 bytes each
 _HIDDEN = "_nc4_non_coord_"  # so NetCDF names a variable that has the name of a dimension, and is not its coordinate
 _TROUBLE = (OSError, ValueError, RuntimeError, zlib.error, struct.error)  # what a damaged or strange chunk may raise
@@ -37,7 +40,7 @@ _TROUBLE = (OSError, ValueError, RuntimeError, zlib.error, struct.error)  # what
 class Chunked:
     """An HDF5 data set in chunks: ``filters`` in the order in which they were applied, ``fill`` where a chunk was never written."""
 
-    path: str
+    file: SourceFile
     name: str
     shape: Shape
     chunks: Shape
@@ -53,13 +56,16 @@ class Chunked:
 
         table = self._places(library)
         values = np.empty([stop - start for start, stop in region], self.dtype)
-        with Path(self.path).open("rb", buffering=0) as file:
+        file = self.file.open()
+        try:
             for index, inside, outside in self._pieces(region):
                 offset, size, mask = table[index].tolist()
                 if size:
-                    self._read_chunk(file.fileno(), (offset, size, mask), inside, values[outside])
+                    self._read_chunk(file, (offset, size, mask), inside, values[outside])
                 else:
                     values[outside] = self.fill
+        finally:
+            os.close(file)
         return values
 
     def _pieces(self, region: Region) -> Iterator[tuple[Shape, tuple[slice, ...], tuple[slice, ...]]]:
@@ -80,10 +86,12 @@ class Chunked:
         import numpy as np
 
         offset, size, mask = place
+        expected = math.prod(self.chunks) * self.dtype.itemsize
+        if size > 2 * expected + _SLACK:  # no filter makes more of it than that
+            raise ValueError("a chunk takes more bytes than its values")
         data: Any = os.pread(file, size, offset)
         if len(data) != size:
             raise ValueError("the file ends within a chunk")
-        expected = math.prod(self.chunks) * self.dtype.itemsize
         steps = [step for position, step in enumerate(self.filters) if not mask >> position & 1]  # a set bit: stored without that filter
         while steps:
             number, element = steps.pop()
@@ -108,24 +116,24 @@ class Chunked:
                     place = tuple(start // step for start, step in zip(chunk.chunk_offset, self.chunks, strict=True))
                     table[place] = (chunk.byte_offset, chunk.size, chunk.filter_mask)
 
-                with library, h5py.File(self.path, "r") as file:
+                with library, self.file.opened() as name, h5py.File(name, "r") as file:
                     file[self.name].id.chunk_iter(note)
                 self._table = table
             return self._table
 
 
-def find_chunked(path: str) -> dict[str, Chunked]:
+def find_chunked(source: SourceFile) -> dict[str, Chunked]:
     """The data sets of a file that can be read past the library, by the path that NetCDF gives them."""
     import h5py
 
     found: dict[str, Chunked] = {}
 
     def look(name: str, node: Any) -> None:
-        chunked = _chunked(path, name, node) if isinstance(node, h5py.Dataset) else None
+        chunked = _chunked(source, name, node) if isinstance(node, h5py.Dataset) else None
         if chunked:
             found[name] = chunked
 
-    with suppress(OSError, RuntimeError), h5py.File(path, "r") as file:
+    with suppress(OSError, RuntimeError), source.opened() as path, h5py.File(path, "r") as file:
         if file.userblock_size == 0 and hasattr(h5py.h5d.DatasetID, "chunk_iter"):  # which HDF5 has since 1.12.3
             file.visititems(look)
     for name in [name for name in found if name.rpartition("/")[2].startswith(_HIDDEN)]:
@@ -176,7 +184,7 @@ def direct_store() -> Any:
     return DirectStore
 
 
-def _chunked(path: str, name: str, dataset: Any) -> Chunked | None:
+def _chunked(source: SourceFile, name: str, dataset: Any) -> Chunked | None:
     """The data set, if all about it is well known."""
     import h5py
     import numpy as np
@@ -194,16 +202,26 @@ def _chunked(path: str, name: str, dataset: Any) -> Chunked | None:
     fill = np.zeros((), dtype)
     how.get_fill_value(fill)
     steps = tuple((number, parameters[0] if number == _SHUFFLE else 0) for number, _, parameters, _ in filters)
-    return Chunked(path, name, dataset.shape, dataset.chunks, dtype, steps, fill)
+    return Chunked(source, name, dataset.shape, dataset.chunks, dtype, steps, fill)
 
 
 def inflate(data: Any, expected: int) -> bytes:
-    """What was deflated; ``expected`` is its length. By zlib-ng where it is installed, in a fifth of zlib's time."""
+    """What was deflated; ``expected`` is its length. By zlib-ng where it is installed, in a fifth of zlib's time.
+
+    Raises TooLarge where there is more than that, before it takes memory.
+    """
     library = _zlib()
     try:
-        return bytes(library.decompress(data, bufsize=expected + 1))
+        whole = library.decompressobj()
+        values = bytes(whole.decompress(data, expected + 1))
+        ended = whole.eof
     except library.error as error:
         raise zlib.error(str(error)) from None
+    if len(values) > expected:
+        raise TooLarge(f"it decodes to more than the {expected} bytes that a chunk has")
+    if not ended:
+        raise zlib.error("the data end too early")
+    return values
 
 
 @lru_cache(1)
@@ -218,7 +236,7 @@ def _zlib() -> Any:
 def _undone(number: int, element: int, data: Any, expected: int) -> Any:
     """``data`` as it was before this filter; ``expected`` is the length of a chunk without filters."""
     if number == _DEFLATE:
-        return inflate(data, expected)
+        return inflate(data, expected + _CHECKSUM)
     if number == _SHUFFLE:
         return _unshuffled(element, data) if element > 1 else data
     if number == _FLETCHER32:
@@ -227,6 +245,7 @@ def _undone(number: int, element: int, data: Any, expected: int) -> Any:
         return Fletcher32().decode(data)
     from numcodecs import Zstd
 
+    check_decoded("zstd", data, expected + _CHECKSUM)
     return Zstd().decode(data)
 
 

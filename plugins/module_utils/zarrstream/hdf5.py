@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from .declared import SourceFile
 from .errors import SourceError
 
 
-def check_hdf5(path: str) -> None:
+def check_hdf5(file: SourceFile) -> None:
     """Raises SourceError for data sets that the NetCDF library would leave out, or crash on; leaves damage for it to find."""
     import h5py
 
+    path = file.path
     try:
-        with h5py.File(path, "r") as file:
-            found = file.visititems(_problem)
+        with file.opened() as name, h5py.File(name, "r") as opened:
+            found = opened.visititems(_problem)
     except (OSError, RuntimeError):
         return
     if found:

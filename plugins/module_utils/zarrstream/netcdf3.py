@@ -8,11 +8,13 @@ The layout is that of "NetCDF Classic Format Specification": magic, number of re
 from __future__ import annotations
 
 import math
+import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from .declared import SourceFile, open_regular
 from .errors import SourceError
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 8, 7: 1, 8: 2, 9: 4, 10: 8, 11: 8}  # bytes by nc_type
@@ -86,23 +88,26 @@ class _Header:
         return _Variable(record, math.prod(shape[1:] if record else shape) * itemsize, self.number(self.offset_format))
 
 
-def is_classic(path: str | Path) -> bool:
+def is_classic(file: SourceFile) -> bool:
     """Whether a file is NetCDF, but not HDF5; by its first bytes."""
-    with Path(path).open("rb") as file:
-        return file.read(4) in MAGIC
+    opened = file.open()
+    try:
+        return os.pread(opened, 4, 0) in MAGIC
+    finally:
+        os.close(opened)
 
 
 def required_size(path: Path) -> int:
     """Bytes that the header of a classic NetCDF file asks for; raises SourceError where the header itself is cut or damaged."""
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_regular(str(path)), "rb") as file:
             header = _Header(file)
             records = header.count()
             lengths = header.dimensions()
             header.skip_attributes()
             variables = [header.variable(lengths) for _ in range(header.list_length())]
             end_of_header = file.tell()
-    except (EOFError, KeyError, IndexError, struct.error, OverflowError):
+    except (EOFError, KeyError, IndexError, struct.error, OverflowError, ValueError, OSError):
         raise SourceError(f"source '{path}' is truncated or damaged in its NetCDF header. Copy it again.", source=str(path)) from None
     return max([end_of_header, *_ends(variables, 0 if records in _STREAMING else records)])
 

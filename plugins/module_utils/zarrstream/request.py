@@ -43,6 +43,7 @@ class WriteRequest:
     scheduler: str | None = None
     scheduler_tls: Any = None
     timeout: float | None = None
+    follow: tuple[str, ...] = ()
 
     @cached_property
     def transport(self) -> Transport:
@@ -69,8 +70,8 @@ def request_from(options: Mapping[str, Any]) -> WriteRequest:
     if not isinstance(source, list) or not source or not all(isinstance(item, str) and item for item in source):
         raise BadRequest(f"source is {options['source']!r}: it is a path, a glob or a URL, or a list of them.")
     known = {name: options[name] for name in WriteRequest.__dataclass_fields__ if options.get(name) is not None}
-    variables = tuple(known["variables"]) if "variables" in known else None
-    return WriteRequest(**{**known, "source": tuple(source), "variables": variables})
+    lists: dict[str, Any] = {name: tuple(known[name]) for name in ("variables", "follow") if name in known}
+    return WriteRequest(**{**known, **lists, "source": tuple(source)})
 
 
 def check_request(request: WriteRequest) -> None:

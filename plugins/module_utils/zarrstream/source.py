@@ -8,13 +8,16 @@ import glob
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from .declared import Declared, NotRegular, SourceFile, not_regular, open_regular, outside, parse_follow
 from .errors import BadRequest, SourceError
-from .netcdf3 import MAGIC, required_size
-from .store import Objects, StoreUrl, open_objects, parse_store
+from .expand import expand
+from .netcdf3 import MAGIC, is_classic, required_size
+from .source_folder import SourceFolder, local_folder
+from .store import Objects, StoreUrl, parse_store
 from .web import web_listing, web_place
 
 ROOTS = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")  # any of these opens a Zarr store
@@ -30,6 +33,8 @@ class Item:
     kind: Literal["netcdf", "zarr"]
     place: str  # a path, or an s3:// or https:// URL
     objects: Objects | None = None  # for a Zarr store
+    declared: Declared | None = field(default=None, compare=False)  # all that may be read, for a file
+    parts: tuple[str, ...] = ()  # real paths of the files that this one leads to, as far as ``follow`` declares them
 
     @property
     def name(self) -> str:
@@ -51,17 +56,18 @@ class Stat:
         return asdict(self)
 
 
-def find_source(source: Sequence[str], open_place: Callable[[StoreUrl], Objects]) -> tuple[Item, ...]:
+def find_source(source: Sequence[str], open_place: Callable[[StoreUrl], Objects], follow: Sequence[str] = ()) -> tuple[Item, ...]:
     """The items that the paths, globs and URLs of a request name; raises SourceError where one is missing or is something else.
 
-    ``open_place`` opens a bucket with the credentials of the request.
+    ``open_place`` opens a bucket with the credentials of the request; ``follow`` are folders that links may lead to.
     """
     items: list[Item] = []
+    folders = parse_follow(follow)
     for text in source:
         if "://" in text:
-            items.append(_url(text, open_place))
+            items.append(_url(text, open_place, folders))
         else:
-            items.extend(_item(path) for path in _paths(text))
+            items.extend(_item(path, folders) for path in _paths(text, folders))
     if not items:
         raise BadRequest("source is empty: name a file, a glob, or a Zarr store.")
     if len(items) > 1 and any(item.kind == "zarr" for item in items):
@@ -69,7 +75,27 @@ def find_source(source: Sequence[str], open_place: Callable[[StoreUrl], Objects]
     twice = [item.place for index, item in enumerate(items) if item.place in {other.place for other in items[:index]}]
     if twice:
         raise SourceError(f"source names {twice[0]} twice. Name each file once.", source=twice[0])
-    return tuple(items)
+    return _declare(items, folders)
+
+
+def _declare(items: Sequence[Item], folders: tuple[str, ...]) -> tuple[Item, ...]:
+    """The items with all that may be read for them; with the files that they lead to, where ``follow`` lets them lead anywhere.
+
+    Else they lead at most to one another. That is found when they are opened: to say that nothing has changed takes no library.
+    """
+    files = [item.place for item in items if item.kind == "netcdf"]
+    declared = Declared((*(os.path.realpath(path) for path in files), *folders))
+    found = tuple(replace(item, declared=declared) if item.kind == "netcdf" else item for item in items)
+    return tuple(replace(item, parts=_parts(item)) for item in found) if folders else found
+
+
+def _parts(item: Item) -> tuple[str, ...]:
+    """What a file leads to: its contents belong to the source, too."""
+    if item.kind != "netcdf" or item.declared is None or is_classic(SourceFile.look(item.place, item.declared)):
+        return ()
+    from .hdf5_links import check_leads
+
+    return check_leads(item.place, item.declared)
 
 
 def check_apart(items: Sequence[Item], destination: StoreUrl) -> None:
@@ -102,11 +128,11 @@ def take_digests(items: Sequence[Item], stats: Sequence[Stat], known: Sequence[S
     )
 
 
-def _url(text: str, open_place: Callable[[StoreUrl], Objects]) -> Item:
+def _url(text: str, open_place: Callable[[StoreUrl], Objects], folders: tuple[str, ...]) -> Item:
     scheme = text.partition("://")[0]
     place = web_place(text) if scheme in _WEB else parse_store(text, "source")
     if place.bucket is None:
-        return _item(str(_absolute(place)))
+        return _item(str(_absolute(place)), folders)
     objects = open_place(place)
     if not any(objects.get(f"{place.key}/{root}") is not None for root in ROOTS):
         also = " A file on a web server is not read: download it." if scheme in _WEB else ""
@@ -115,34 +141,49 @@ def _url(text: str, open_place: Callable[[StoreUrl], Objects]) -> Item:
     return Item("zarr", text, objects)
 
 
-def _paths(text: str) -> list[str]:
+def _paths(text: str, folders: tuple[str, ...]) -> list[str]:
     path = os.path.abspath(Path(text).expanduser())  # noqa: PTH100 - resolves '..' without following links
     if Path(path).exists() or not glob.has_magic(text):
         return [path]
-    found = sorted(glob.glob(path, recursive=True))  # noqa: PTH207 - takes an absolute pattern
+    folder, found = expand(path)
     if not found:
         raise SourceError(f"source '{text}' matches no file. Check the pattern, and that the files are on this host.", source=text)
+    within = Declared((os.path.realpath(folder), *folders))
+    for match in found:
+        real = os.path.realpath(match)
+        if not within.holds(real):  # who names a link means what it leads to; who names a pattern does not know what matches
+            raise outside(match, real, what="matches a pattern, and is a link that")
     return found
 
 
-def _item(path: str) -> Item:
+def _item(path: str, folders: tuple[str, ...]) -> Item:
     place = Path(path)
     if place.is_dir():
-        if not any((place / root).is_file() for root in ROOTS):
+        objects = local_folder(parse_store(path, "source"), folders)
+        if not any(objects.read(root) is not None for root in ROOTS):
             raise SourceError(f"source '{path}' is a folder without Zarr metadata. For the files in it write '{path}/*.nc'.", source=path)
-        return Item("zarr", path, open_objects(parse_store(path, "source")))
+        return Item("zarr", path, objects)
     try:
-        with place.open("rb") as file:
-            magic = file.read(8)
+        magic = _read(path, 0, 8)
     except FileNotFoundError:
         raise SourceError(f"source '{path}' does not exist on this host.", source=path) from None
+    except NotRegular as error:
+        raise not_regular(path, error) from None
     except OSError as error:
         raise SourceError(f"source '{path}' cannot be read: {error.strerror}.", source=path) from None
     if magic[:4] in MAGIC:
         _check_length(place)
-    elif magic != _HDF5 and not _has_user_block(place):
+    elif magic != _HDF5 and not _has_user_block(path):
         raise SourceError(f"source '{path}' is neither NetCDF nor HDF5: it begins with {magic!r}.", source=path)
     return Item("netcdf", path)
+
+
+def _read(path: str, offset: int, size: int) -> bytes:
+    file = open_regular(path)
+    try:
+        return os.pread(file, size, offset)
+    finally:
+        os.close(file)
 
 
 def _check_length(path: Path) -> None:
@@ -152,16 +193,9 @@ def _check_length(path: Path) -> None:
         raise SourceError(f"source '{path}' is truncated: {size} bytes, its header promises {needed}. Copy it again.", source=str(path))
 
 
-def _has_user_block(path: Path) -> bool:
+def _has_user_block(path: str) -> bool:
     # HDF5 may begin after a block of the user's own, at 512, 1024, 2048 … bytes.
-    size, offset = path.stat().st_size, 512
-    with path.open("rb") as file:
-        while offset < min(size, 2**20):
-            file.seek(offset)
-            if file.read(8) == _HDF5:
-                return True
-            offset *= 2
-    return False
+    return any(_read(path, 2**power, 8) == _HDF5 for power in range(9, 20))
 
 
 def _absolute(place: StoreUrl) -> Path:
@@ -176,39 +210,46 @@ def _stat(item: Item) -> Stat:
     if item.objects and item.objects.place.bucket:
         return Stat(item.name, sum(info.size for info in item.objects.list(item.objects.place.key)), 0)
     try:
-        entries = [path.stat() for path in _files(item)]
+        entries = [os.stat(path) for _, path in _files(item)]  # noqa: PTH116 - many, as text
     except OSError as error:
         raise SourceError(f"source '{item.place}' cannot be read: {error.strerror}.", source=item.place) from None
     return Stat(item.name, sum(entry.st_size for entry in entries), max((entry.st_mtime_ns for entry in entries), default=0))
 
 
-def _files(item: Item) -> Iterator[Path]:
-    path = Path(item.place)
-    if item.kind == "netcdf":
-        yield path
+def _files(item: Item) -> Iterator[tuple[str, str]]:
+    """What each file of an item is called in it, and its path."""
+    if isinstance(item.objects, SourceFolder):
+        yield from item.objects.files()
         return
-    for folder, folders, names in os.walk(path):
-        folders.sort()
-        yield from (Path(folder, name) for name in sorted(names))
+    yield "", item.place
+    yield from ((part, part) for part in item.parts)
 
 
 def _digest(item: Item) -> str:
-    if item.kind == "netcdf":
-        return _file_digest(Path(item.place))
+    if item.kind == "netcdf" and not item.parts:
+        return _file_digest(item.place)
     digest = hashlib.blake2b(digest_size=20)
     if item.objects and item.objects.place.bucket:
         listing = web_listing(item.objects) if item.place.startswith(_WEB_URLS) else item.objects.list(item.objects.place.key)
         for info in sorted(listing, key=lambda info: info.key):
             digest.update(f"{info.key.removeprefix(item.objects.place.key)}\0{info.size}\0{info.etag}\0".encode())
         return digest.hexdigest()
-    for path in _files(item):
-        digest.update(f"{path.relative_to(item.place)}\0{_file_digest(path)}\0".encode())
+    for name, path in _files(item):
+        digest.update(f"{name}\0{_file_digest(path)}\0".encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 
-def _file_digest(path: Path) -> str:
+def _file_digest(path: str) -> str:
+    """Of the bytes that it had when it was opened: one that grows without end has no other."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=20)).hexdigest()
+        descriptor = open_regular(path)
+        with os.fdopen(descriptor, "rb", buffering=0) as file:
+            size, digest = os.fstat(descriptor).st_size, hashlib.blake2b(digest_size=20)
+            while size and (data := file.read(min(size, 2**20))):
+                digest.update(data)
+                size -= len(data)
+            return digest.hexdigest()
+    except NotRegular as error:
+        raise not_regular(path, error) from None
     except OSError as error:
-        raise SourceError(f"source '{path}' cannot be read: {error.strerror}.", source=str(path)) from None
+        raise SourceError(f"source '{path}' cannot be read: {error.strerror}.", source=path) from None

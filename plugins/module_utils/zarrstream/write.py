@@ -108,7 +108,7 @@ def _look_around(request: WriteRequest) -> Situation:
     encodings = parse_encoding(request.encoding)
     place = parse_store(request.store)
     check_name(place)
-    items = find_source(request.source, request.open_place)
+    items = find_source(request.source, request.open_place, request.follow)
     check_apart(items, place)
     objects = request.open_place(place)
     state = look(objects)

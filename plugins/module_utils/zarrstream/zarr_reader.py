@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import ZarrstreamError
@@ -40,6 +41,42 @@ def zarr_reader(client: Any, lane: Lane, translate: Callable[[Exception, str, st
                 yield key
 
     return ZarrReader(client, read_only=True)
+
+
+@lru_cache(1)
+def reading_store() -> type[Store]:
+    """What stores that are read alone have in common: ``get``, ``exists``, ``list`` and ``list_dir`` are left to make.
+
+    Whatever Zarr reads goes through ``get``, by this class' own means to read several parts too.
+    """
+    from zarr.abc.store import Store
+
+    class ReadingStore(Store):
+        supports_writes = supports_deletes = supports_partial_writes = False
+        supports_listing = True
+
+        def __eq__(self, other: object) -> bool:
+            return self is other
+
+        __hash__ = object.__hash__
+
+        async def get_partial_values(
+            self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]
+        ) -> list[Buffer | None]:
+            return [await self.get(key, prototype, byte_range) for key, byte_range in key_ranges]
+
+        async def set(self, key: str, value: Buffer) -> None:
+            raise NotImplementedError
+
+        async def delete(self, key: str) -> None:
+            raise NotImplementedError
+
+        async def list_prefix(self, prefix: str) -> AsyncGenerator[str, None]:
+            async for key in self.list():
+                if key.startswith(prefix):
+                    yield key
+
+    return ReadingStore
 
 
 async def _all(keys: AsyncGenerator[str, None]) -> list[str]:

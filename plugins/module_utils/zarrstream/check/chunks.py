@@ -9,6 +9,8 @@ import warnings
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ..decoded import check_chunk
+from .census import item_bytes
 from .documents import Hierarchy
 from .layout import ArrayLayout
 from .snapshot import one_line
@@ -74,9 +76,10 @@ class ChunkReader:
         return [problem for codec in layout.codecs if (problem := look_up(codec))]
 
     def decode(self, layout: ArrayLayout, coordinates: tuple[int, ...], data: bytes) -> np.ndarray:
-        """The values that one object holds, in their encoded form; raises whatever its codecs raise."""
+        """The values that one object holds, in their encoded form; raises whatever its codecs raise, and TooLarge before they do."""
         import numpy as np
 
+        check_chunk(layout, data, item_bytes(layout))
         array = self._arrays[layout.path]
         key = layout.key(coordinates)
         make = type(next(iter(self._buffers.values()))).from_bytes

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ..decoded import LARGEST, most_stored
 from ..errors import AccessRefused, Unreachable, ZarrstreamError
 from .census import item_bytes
 from .chunks import ChunkReader
@@ -26,7 +27,6 @@ from .structure import wanted_but_absent
 if TYPE_CHECKING:
     from ..cluster.checking import CheckCluster
 
-LARGEST = 4 * 1024**3  # bytes of one object when decoded; a damaged document may announce more than any memory
 BUDGET = 1024**3  # bytes in all objects under way together, their copies included
 COPIES = 4  # as stored, decoded, the source's, and what comparing them takes
 SEEN = 200_000  # objects of which a tally remembers what became of them
@@ -178,6 +178,10 @@ def _fetch(shot: Snapshot, task: Task) -> bytes | Outcome:
         return Outcome(task, problem=text)
     if shot.listing is not None and task.key not in shot.listing:
         return Outcome(task, missing=True)
+    stored, most = shot.listing[task.key].size if shot.listing is not None else 0, most_stored(task.layout, item_bytes(task.layout))
+    if stored > most:
+        text = f"it has {human_bytes(stored)}, and its array announces no more than {human_bytes(most)}: it is not read"
+        return Outcome(task, problem=text)
     try:
         data = shot.fetch(task.key)
     except Unreachable:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from .layout import ArrayLayout, BadDocument, array_layout
+from .layout import ArrayLayout, BadDocument, UnknownGrid, array_layout
 from .parallel import each
 
 Fetch = Callable[[str], bytes | None]
@@ -31,6 +31,7 @@ class Hierarchy:
     bad_consolidated: dict[str, str] = field(default_factory=dict)  # key and what is wrong with its consolidated part
     missing: list[str] = field(default_factory=list)  # documents that only the consolidated metadata knows
     problems: dict[str, str] = field(default_factory=dict)  # key of a document and what is wrong with it
+    unknown: set[str] = field(default_factory=set)  # of those, documents that are only of a kind that is not known here
 
     @property
     def root_key(self) -> str:
@@ -110,7 +111,7 @@ def _read_root(fetch: Fetch, keys: Collection[str] | None) -> Hierarchy | None:
 
 def _parse(tree: Hierarchy, key: str, data: bytes) -> None:
     try:
-        document = json.loads(data)
+        document = json.loads(data, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         tree.problems[key] = f"not JSON ({str(error) or type(error).__name__})" if data else "empty"
         return
@@ -118,6 +119,16 @@ def _parse(tree: Hierarchy, key: str, data: bytes) -> None:
         tree.documents[key] = document
     else:
         tree.problems[key] = f"a JSON {type(document).__name__} where an object is needed"
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; of a field that is there twice, some readers would take the first value and some the last."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the field {twice!r} is there twice")
+    return found
 
 
 def _listed_documents(tree: Hierarchy, keys: Iterable[str]) -> list[str]:
@@ -138,8 +149,10 @@ def _read_consolidated(tree: Hierarchy, group: str) -> None:
     if part is None:
         return
     entries = part.get("metadata") if isinstance(part, dict) else None
-    if not isinstance(entries, dict) or not all(_is_entry(tree, name, entry) for name, entry in entries.items()):
-        tree.bad_consolidated[key] = "the consolidated metadata is not an object of documents"
+    wrong = [name for name, entry in entries.items() if not _is_entry(tree, name, entry)] if isinstance(entries, dict) else []
+    if wrong or not isinstance(entries, dict):
+        which = f" (look at {wrong[0]!r})" if wrong else ""
+        tree.bad_consolidated[key] = f"the consolidated metadata is not an object of documents{which}"
         return
     if tree.zarr_format == 2:
         tree.consolidated[group] = {join(group, name): entry for name, entry in entries.items()}
@@ -183,6 +196,8 @@ def _build_nodes(tree: Hierarchy) -> None:
                 raise BadDocument(f"node_type is {kind!r}, neither 'group' nor 'array'")
         except BadDocument as error:
             tree.problems[key] = str(error)
+            if isinstance(error, UnknownGrid):
+                tree.unknown.add(key)
     for path in [path for path in tree.arrays if _array_above(tree, path) is not None]:
         tree.problems[join(path, NODE_DOCUMENTS[tree.zarr_format][0])] = f"lies inside the array '{_array_above(tree, path)}'"
         del tree.arrays[path]

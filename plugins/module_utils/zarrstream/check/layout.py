@@ -16,10 +16,15 @@ from typing import Any
 
 _COORDINATE = re.compile(r"0|[1-9][0-9]{0,17}")
 MAX_RANK = 64  # NumPy's limit
+MAX_SIZE = 2**63 - 1
 
 
 class BadDocument(Exception):
     """A metadata document that does not describe a node; the text says which field and why."""
+
+
+class UnknownGrid(BadDocument):
+    """One that may describe a node, in a way that is not known here."""
 
 
 @dataclass(frozen=True)
@@ -128,11 +133,11 @@ def _layout_v3(path: str, document: dict[str, Any]) -> ArrayLayout:
     shape = _sizes(document, "shape")
     grid, configuration = named(document.get("chunk_grid"), "chunk_grid")
     if grid != "regular":
-        raise BadDocument(f"chunk_grid is '{grid}': only 'regular' grids can be checked")
+        raise UnknownGrid(f"chunk_grid is '{grid}': only 'regular' grids can be checked")
     chunks = _chunk_sizes(configuration, "chunk_shape", shape)
     encoding, options = named(document.get("chunk_key_encoding"), "chunk_key_encoding")
     if encoding not in ("default", "v2"):
-        raise BadDocument(f"chunk_key_encoding is '{encoding}': only 'default' and 'v2' can be checked")
+        raise UnknownGrid(f"chunk_key_encoding is '{encoding}': only 'default' and 'v2' can be checked")
     attributes = document.get("attributes", {})
     if not isinstance(attributes, dict):
         raise BadDocument(f"attributes is {_short(attributes)}, not an object")
@@ -142,7 +147,7 @@ def _layout_v3(path: str, document: dict[str, Any]) -> ArrayLayout:
         zarr_format=3,
         shape=shape,
         chunks=chunks,
-        inner_chunks=_inner_chunks(codecs, chunks),
+        inner_chunks=inner_chunks(codecs, chunks),
         prefix="c" if encoding == "default" else "",
         separator=_separator(options, "separator", "/" if encoding == "default" else "."),
         codecs=codecs,
@@ -177,7 +182,8 @@ def _codec_v2(value: Any) -> dict[str, Any]:
     raise BadDocument(f"compressor or filter is {_short(value)}, not an object with an id")
 
 
-def _inner_chunks(codecs: tuple[dict[str, Any], ...], chunks: tuple[int, ...]) -> tuple[int, ...] | None:
+def inner_chunks(codecs: tuple[dict[str, Any], ...], chunks: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The chunks within a shard; None where the codecs make none. Raises BadDocument."""
     for codec in codecs:
         if codec["name"] == "sharding_indexed":
             inner = _chunk_sizes(codec["configuration"], "chunk_shape", chunks)
@@ -189,8 +195,12 @@ def _inner_chunks(codecs: tuple[dict[str, Any], ...], chunks: tuple[int, ...]) -
 
 def _sizes(document: dict[str, Any], name: str) -> tuple[int, ...]:
     value = document.get(name)
-    if not isinstance(value, list) or len(value) > MAX_RANK or not all(type(size) is int and size >= 0 for size in value):
+    if not isinstance(value, list) or not all(type(size) is int and size >= 0 for size in value):
         raise BadDocument(f"{name} is {_short(value)}, not a list of whole numbers")
+    if len(value) > MAX_RANK:
+        raise BadDocument(f"{name} has {len(value)} numbers: an array has no more than {MAX_RANK} dimensions")
+    if any(size > MAX_SIZE for size in value):
+        raise BadDocument(f"{name} is {_short(value)}: no dimension has more than 2^63 - 1 elements")
     return tuple(value)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from ..decoded import TooLarge
 from ..errors import ZarrstreamError
 from .chunks import ChunkReader
 from .contents import decoded_bytes
@@ -43,7 +44,7 @@ def look_at(shot: Snapshot, reader: ChunkReader, layout: ArrayLayout) -> Look | 
         return None
     try:
         return _look(shot, reader, layout)
-    except (ValueError, TypeError, OverflowError, MemoryError):  # values that are no numbers, metadata that lie
+    except (ValueError, TypeError, OverflowError, MemoryError, TooLarge):  # values that are no numbers, metadata that lie
         return None
 
 

@@ -85,7 +85,7 @@ def open_reference(shot: Snapshot, reader: ChunkReader, items: tuple[Item, ...] 
             transport=request.transport,
         )
 
-    items = items or find_source(request.source, open_place)
+    items = items or find_source(request.source, open_place, request.follow)
     source = open_items(items)
     source.select(_written_variables(shot))
     stored, problem = _open_stored(reader)

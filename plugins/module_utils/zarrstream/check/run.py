@@ -30,10 +30,11 @@ if TYPE_CHECKING:
 
 def request_from(options: Mapping[str, Any]) -> CheckRequest:
     """The request in options as people write them: ``sample`` may be 'all', ``source`` one text or a list."""
-    known = {item.name for item in fields(CheckRequest)} - {"sample", "source", "checks"}
+    known = {item.name for item in fields(CheckRequest)} - {"sample", "source", "follow", "checks"}
     return CheckRequest(
         sample=_sample(options.get("sample", 4)),
         source=_source(options.get("source")),
+        follow=tuple(options.get("follow") or ()),
         checks=tuple(options.get("checks") or ()),
         **{name: value for name, value in options.items() if name in known},
     )

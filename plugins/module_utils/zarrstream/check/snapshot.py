@@ -40,6 +40,7 @@ class CheckRequest:
     ca_bundle: str | None = None
     anonymous: bool = False
     source: tuple[str, ...] = ()
+    follow: tuple[str, ...] = ()
     checks: tuple[str, ...] = ()
     sample: int | None = 4
     seed: int = 0

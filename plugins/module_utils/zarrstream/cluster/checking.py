@@ -51,6 +51,7 @@ class CheckCluster(Cluster):
                 "access": access_of(request),
                 "request": {**asked, "store": str(place.parent / place.key) if place.parent and local else place.url, **access_of(request)},
                 "source": [item.place for item in items],
+                "follow": list(request.follow),
                 "stats": [stat.to_dict() for stat in _stats(shot, reference)] if reference else [],
                 "documents": shot.tree.raw,
                 "listed": shot.listing is not None,

@@ -155,7 +155,7 @@ class Job:
     def find_items(self) -> tuple[Item, ...]:
         """The source as this worker sees it; raises SourceError where it is not the one that the host has."""
         try:
-            items = find_source(self.spec["source"], self.open_place)
+            items = find_source(self.spec["source"], self.open_place, self.spec["follow"])
         except SourceError as error:
             raise SourceError(f"{error} {_SHARED}", **error.details) from None
         self.check_source(items)

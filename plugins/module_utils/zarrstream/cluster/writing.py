@@ -66,6 +66,7 @@ class WriteCluster(Cluster):
                 "memory": work.plan.memory,
                 "access": access_of(request),
                 "source": [item.place for item in situation.items],
+                "follow": list(request.follow),
                 "stats": [stat.to_dict() for stat in situation.stats],
                 "store": plain_place(situation.place),
                 "encodings": work.encodings,
