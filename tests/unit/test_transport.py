@@ -412,10 +412,10 @@ def test_a_timeout_that_is_none_is_refused(timeout: float) -> None:
 def test_waits_double_up_to_a_limit_and_are_random(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
     clock = itertools.count(0.0, 0.001)
-    monkeypatch.setattr(transport_module.time, "sleep", waits.append)
     monkeypatch.setattr(transport_module.time, "monotonic", lambda: next(clock))
     monkeypatch.setattr(transport_module.random, "uniform", lambda _, high: high)
     lane, left = Lane(60), iter(range(7))
+    monkeypatch.setattr(lane._abandoned, "wait", waits.append)
 
     def send() -> None:
         if next(left, None) is not None:

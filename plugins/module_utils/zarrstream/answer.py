@@ -7,6 +7,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from .redirects import is_redirect
+
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE_OF_CLASS = {
@@ -51,6 +53,7 @@ class Answer:
     passing: bool  # the same request may succeed in a moment
     overloaded: bool  # the server has too much to do
     absent: bool  # nothing at this address takes connections
+    redirected: bool = False  # the server sends requests on
 
 
 def read_answer(error: BaseException) -> Answer:
@@ -60,7 +63,8 @@ def read_answer(error: BaseException) -> Answer:
     code = found.group(1) if found else _CODE_OF_CLASS.get(type(error).__name__, "")
     status = int(number.group(1)) if number else 0
     reason = next((words for sign, words in _CAUSES.items() if sign in text), text.partition("\n")[0])
-    lost = not status and not code and "HttpError {" in text
+    redirected = is_redirect(status, text)
+    lost = not status and not redirected and not code and "HttpError {" in text
     return Answer(
         code=code,
         status=status,
@@ -68,4 +72,5 @@ def read_answer(error: BaseException) -> Answer:
         passing=code in _PASSING_CODES or status in _OVERLOADED or (lost and not any(sign in text for sign in _HOPELESS)),
         overloaded=code in _BUSY_CODES or status in _OVERLOADED or (lost and reason == _SILENT),
         absent=lost and "kind: Connect" in text,
+        redirected=redirected,
     )

@@ -14,6 +14,8 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
 from typing import Any, TextIO
 
 from . import probe
@@ -23,6 +25,7 @@ from .check.run import request_from as check_request_from
 from .check.snapshot import human_bytes
 from .cli_options import make_parser, options_of
 from .errors import BadRequest, PlanError, ZarrstreamError
+from .interrupt import LAST, on_interrupt
 from .libraries import missing_libraries_named
 from .progress import Progress
 from .progress_text import bar, words
@@ -34,24 +37,44 @@ from .write import WriteResult, preview, write_dataset
 FINE, FOUND, MISUSED, INTERRUPTED = 0, 1, 2, 130
 QUIET = 15.0  # seconds between two lines where there is no terminal
 
+_HELD: list[ExitStack] = []  # of an interrupted command, until the process ends
+
 Answer = tuple[int, dict[str, Any], list[str]]  # exit code, the result as the module returns it, and as lines
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with ``arguments`` (those of the process, if None); returns its exit code."""
     parsed = make_parser().parse_args(arguments)
+    stop = ExitStack()  # stays where an interrupted command still has threads that wait for something
+    stop.enter_context(on_interrupt(LAST, partial(_stop, parsed.command)))
     try:
         code, result, lines = COMMANDS[parsed.command](parsed)
     except ZarrstreamError as error:
         code = MISUSED if isinstance(error, (BadRequest, PlanError)) else FOUND
         result, lines = {"failed": True, "msg": str(error), **error.details}, []
     except KeyboardInterrupt:
-        sys.stderr.write(f"zarrstream {parsed.command}: interrupted.\n")
+        sys.stderr.write(_interrupted(parsed.command))
+        _HELD.append(stop)
         return INTERRUPTED
+    except BaseException:
+        stop.close()
+        raise
+    stop.close()
     if "failed" in result:
         sys.stderr.write(f"zarrstream {parsed.command}: {result['msg']}\n")
     _print(json.dumps(result, indent=2, ensure_ascii=False, default=str) if parsed.json else "\n".join(lines))
     return code
+
+
+def _interrupted(command: str) -> str:
+    return f"zarrstream {command}: interrupted.\n"
+
+
+def _stop(command: str) -> None:
+    """End as a kill would: something does not hear that it is to end."""
+    if not _HELD:
+        os.write(2, _interrupted(command).encode())
+    os._exit(INTERRUPTED)
 
 
 def _print(text: str) -> None:

@@ -39,6 +39,14 @@ class Limiter:
         self._admit()
         return place
 
+    def abandon(self) -> None:
+        """Let all who wait in threads for a place go, with KeyboardInterrupt."""
+        with self._lock:
+            waiting, self._waiting = list(self._waiting), deque()
+        for place in waiting:
+            if place.set_running_or_notify_cancel():
+                place.set_exception(KeyboardInterrupt())
+
     def leave(self, place: int, *, overloaded: bool) -> None:
         """Give a place back. ``overloaded`` if the server said, or showed, that it had too much to do."""
         with self._lock:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import ZarrstreamError
 from .profile import Profile, ca_file
+from .redirects import CODES, Redirect
 from .s3_errors import S3Failure, s3_error
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def translate(error: Exception, verb: str, profile: Profile, bucket: str = "", k
     from botocore.exceptions import ClientError
 
     cause = error if isinstance(error, ClientError) or not isinstance(error.__cause__, Exception) else error.__cause__
-    place = {"verb": verb, "endpoint": profile.endpoint_url, "bucket": bucket, "key": key, "who": profile.label}
+    place: dict[str, Any] = {"verb": verb, "endpoint": profile.endpoint_url, "bucket": bucket, "key": key, "who": profile.label}
     if isinstance(cause, ClientError):
         answer: dict[str, Any] = dict(cause.response)
         meta = answer.get("ResponseMetadata", {})
@@ -70,10 +71,19 @@ def translate(error: Exception, verb: str, profile: Profile, bucket: str = "", k
                 status=status,
                 reason=str(answer.get("Error", {}).get("Message") or code),
                 evidence=_evidence(code, answer),
+                redirect=_redirect(status, code, answer),
                 **place,
             )
         )
     return s3_error(S3Failure(code="", status=0, reason=str(cause).partition("\n")[0] or type(cause).__name__, **place))
+
+
+def _redirect(status: int, code: str, answer: dict[str, Any]) -> Redirect | None:
+    if status not in CODES and code not in ("PermanentRedirect", "TemporaryRedirect", "Redirect"):
+        return None
+    headers = {name.lower(): value for name, value in answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).items()}
+    endpoint = answer.get("Error", {}).get("Endpoint")
+    return Redirect(status, headers.get("location", "").partition("?")[0] or (f"https://{endpoint}" if endpoint else ""))
 
 
 def expected_region(error: Exception) -> str | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .errors import AccessRefused, Conflict, NotFound, Unreachable, ZarrstreamError
+from .redirects import Redirect
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class S3Failure:
     who: str = "this user"
     evidence: str = ""  # what the answer itself says about the cause: the server's clock, the region it expects
     tried: str = ""  # how often and how long, where it was more than once
+    redirect: Redirect | None = None  # where the server sends requests on to, if that is what it does
 
 
 _REFUSED = {
@@ -52,6 +54,8 @@ def s3_error(failure: S3Failure) -> ZarrstreamError:
         "code": failure.code,
         "status": failure.status,
     }
+    if failure.redirect:
+        return Unreachable(f"{what}: {failure.redirect.explain(failure.endpoint)}", **details, redirect=failure.redirect.target)
     if failure.code == "NoSuchBucket":
         hint = "It does not exist in the project of this key. Create it with the role bucket, or correct the name"
         return NotFound(f"bucket '{failure.bucket}' is not at {failure.endpoint} ({failure.who}). {hint}.", **details)

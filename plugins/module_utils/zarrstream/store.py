@@ -7,6 +7,7 @@ obstore carries every request, with time-outs and conditional creation; ``transp
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 from abc import ABC, abstractmethod
@@ -23,7 +24,9 @@ from .answer import read_answer
 from .clients import NO_RETRIES, Clients
 from .endpoint import anonymous_endpoint
 from .errors import BadRequest, NotFound, Unreachable, ZarrstreamError
+from .listing import PAGE, list_pages
 from .profile import ca_file, read_profile
+from .redirects import Redirect, find_redirect
 from .s3_errors import S3Failure, s3_error
 from .transport import GaveUp, Lane, Transport
 
@@ -153,8 +156,16 @@ def open_objects(
         return S3Store(place.bucket, **{**options, "prefix": prefix, "client_options": {**client, **times}})
 
     clients = Clients(make, lambda times: make(times, place.key), transport.timeout)
+    redirect = partial(find_redirect, endpoint, place.bucket, ca_bundle=ca_bundle)
     return BucketObjects(
-        clients, place, endpoint=endpoint, who=who, lane=transport.lane(endpoint), clocks=clocks, clock=clock or (lambda: None)
+        clients,
+        place,
+        endpoint=endpoint,
+        lane=transport.lane(endpoint),
+        who=who,
+        clocks=clocks,
+        redirect=redirect,
+        clock=clock or (lambda: None),
     )
 
 
@@ -241,34 +252,33 @@ class BucketObjects(Objects):
         lane: Lane,
         who: str = "this user",
         clocks: Callable[[], str] | None = None,
+        redirect: Callable[[str], Redirect | None] | None = None,
         clock: Callable[[], datetime | None] = lambda: None,
     ) -> None:
         super().__init__(place, endpoint, who, clock)
         self._clients = clients
         self._lane = lane
+        self._redirect = redirect  # asks the server whether it sends requests for a key on
         self._clocks = clocks  # asks the server for its time, for messages
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Every object below the folder ``prefix`` (a whole key segment, without trailing slash), about 1000 a request."""
+        for meta in itertools.chain.from_iterable(self._pages(prefix)):
+            etag = meta["e_tag"]
+            yield ObjectInfo(meta["path"], meta["size"], etag.strip('"') if etag else None)
+
+    def _pages(self, prefix: str) -> Iterator[Any]:
         import obstore
 
-        last: str | None = None
-        pages: Iterator[Any] | None = None
+        def begin(offset: str | None) -> Any:
+            return obstore.list(self._clients.reader(), prefix=prefix, offset=offset, chunk_size=PAGE)
 
-        def next_page() -> Any:
-            nonlocal pages
-            try:
-                pages = pages or iter(obstore.list(self._clients.reader(), prefix=prefix, offset=last, chunk_size=1000))
-                return next(pages, ())
-            except BaseException:
-                pages = None  # a listing that broke off goes on behind the last key
-                raise
-
-        while page := self._send(next_page, "list", prefix):
-            for meta in page:
-                etag = meta["e_tag"]
-                yield ObjectInfo(meta["path"], meta["size"], etag.strip('"') if etag else None)
-            last = page[-1]["path"]
+        try:
+            yield from list_pages(begin, self._lane, prefix, f"bucket '{self.place.bucket}' at {self.endpoint}")
+        except ZarrstreamError:
+            raise
+        except Exception as error:
+            raise self.translate(error, "list", prefix) from error
 
     def get(self, key: str) -> bytes | None:
         """The bytes of an object, or None where there is none; a missing bucket is an error, not an absence."""
@@ -357,6 +367,7 @@ class BucketObjects(Objects):
         """What obstore raised, as one of ours."""
         gave_up = error if isinstance(error, GaveUp) else None
         answer = read_answer(gave_up.cause if gave_up else error)
+        sent_on = self._redirect(key) if self._redirect and (answer.redirected or (answer.absent and not answer.code)) else None
         translated = s3_error(
             S3Failure(
                 code=answer.code,
@@ -369,6 +380,7 @@ class BucketObjects(Objects):
                 who=self.who,
                 evidence=self._clocks() if self._clocks and answer.code == "RequestTimeTooSkewed" else "",
                 tried=gave_up.tried if gave_up else "",
+                redirect=sent_on or (Redirect(answer.status, "") if answer.redirected else None),
             )
         )
         # Of a server that served nobody all that time nothing more should be asked.

@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from .abandon import Runner
 from .answer import read_answer
 from .errors import BadRequest, ZarrstreamError
 from .limiter import Limiter
@@ -81,6 +82,13 @@ class Transport:
         for lane in lanes:
             lane.close()
 
+    def abandon(self) -> None:
+        """Let everybody who waits for a request go, with KeyboardInterrupt; no further one begins."""
+        with self._lock:
+            lanes = list(self._lanes.values())
+        for lane in lanes:
+            lane.abandon()
+
     @property
     def retries(self) -> int:
         """Requests that were sent again, so far."""
@@ -101,6 +109,7 @@ class Lane:
         self._closed = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self._idle = threading.Condition(self._lock)
+        self._runner, self._abandoned = Runner(), threading.Event()
 
     def call(self, send: Callable[[], T]) -> T:
         """The result of ``send``, which is called again while that is worth it; raises what it raised, or GaveUp."""
@@ -109,10 +118,11 @@ class Lane:
             place = self.limiter.enter(again=request.attempts > 0).result()
             try:
                 with self._attempt(request, place):
-                    return send()
+                    return self._runner.run(send)
             except Exception as error:  # noqa: BLE001 - raised again, but for what passes
                 wait = self._wait(request, error)
-            time.sleep(wait)
+            if self._abandoned.wait(wait):
+                raise KeyboardInterrupt
 
     async def call_async(self, send: Callable[[], Awaitable[T]]) -> T:
         """As ``call``, for an event loop."""
@@ -127,14 +137,24 @@ class Lane:
                     wait = self._wait(request, error)
                 await asyncio.sleep(wait)
 
-    def close(self) -> None:
-        """Let no further request of an event loop begin, and cancel those that are under way."""
+    def abandon(self) -> None:
+        """Let everybody who waits here go, with KeyboardInterrupt; no further request begins."""
+        self._abandoned.set()
+        self._runner.abandon()
+        self.limiter.abandon()
+        self._cancel()
+
+    def _cancel(self) -> None:
         with self._lock:
             self._closed = True
             tasks = list(self._tasks)
         for task in tasks:
             with suppress(RuntimeError):  # its loop is closed
                 task.get_loop().call_soon_threadsafe(task.cancel)
+
+    def close(self) -> None:
+        """Let no further request of an event loop begin, and cancel those that are under way."""
+        self._cancel()
         with self._idle:
             self._idle.wait_for(lambda: not self._tasks, CLOSING)
 

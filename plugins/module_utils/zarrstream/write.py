@@ -18,6 +18,7 @@ from .encoding import parse_encoding
 from .errors import Conflict, ZarrstreamError
 from .existing import State, check_name, look, refusal, refuse_foreign_sidecar, strangers
 from .fingerprint import fingerprint, normal_request
+from .interrupt import GRACE, on_interrupt
 from .libraries import missing_libraries_named
 from .marker import Marker, check_free
 from .memory import parse_memory, tune_allocator, usable_memory
@@ -46,7 +47,7 @@ def preview(request: WriteRequest) -> WriteResult:
     """What ``write_dataset`` would do; changes nothing, and raises what it would raise before its first change."""
     check_path(request.progress_path)
     request = replace(request)  # with a transport of its own
-    with missing_libraries_named(), closing(request.transport):
+    with missing_libraries_named(), closing(request.transport), on_interrupt(GRACE, request.transport.abandon):
         situation = _look_around(request)
         if situation.action == "nothing":
             return _unchanged(request, situation)
@@ -66,7 +67,7 @@ def write_dataset(request: WriteRequest, progress: Callable[[Progress], None] | 
     """
     path = check_path(request.progress_path)
     request = replace(request)  # with a transport of its own
-    with missing_libraries_named(), closing(request.transport):
+    with missing_libraries_named(), closing(request.transport), on_interrupt(GRACE, request.transport.abandon):
         if not request.scheduler:  # before the first thread, which would have an arena of its own for good
             tune_allocator(parse_memory(request.memory) or usable_memory())
         situation = _look_around(request)

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import ZarrstreamError
+from .listing import in_time
 
 if TYPE_CHECKING:
     from zarr.abc.store import ByteRequest, Store
@@ -26,6 +27,8 @@ def zarr_reader(client: Any, lane: Lane, translate: Callable[[Exception, str, st
     async def carry(send: Callable[[], Awaitable[T]], verb: str, key: str) -> T:
         try:
             return await lane.call_async(send)
+        except ZarrstreamError:
+            raise
         except Exception as error:
             raise translate(error, verb, key) from error
 
@@ -37,7 +40,8 @@ def zarr_reader(client: Any, lane: Lane, translate: Callable[[Exception, str, st
             return await carry(lambda: ObjectStore.exists(self, key), "read", key)
 
         async def list_dir(self, prefix: str) -> AsyncGenerator[str, None]:
-            for key in await carry(lambda: _all(ObjectStore.list_dir(self, prefix)), "list", prefix):
+            where = f"a server with '{prefix}'"
+            for key in await carry(lambda: in_time(ObjectStore.list_dir(self, prefix), lane, where), "list", prefix):
                 yield key
 
     return ZarrReader(client, read_only=True)
@@ -77,7 +81,3 @@ def reading_store() -> type[Store]:
                     yield key
 
     return ReadingStore
-
-
-async def _all(keys: AsyncGenerator[str, None]) -> list[str]:
-    return [key async for key in keys]

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadRequest
+from ..interrupt import GRACE, on_interrupt
 from ..libraries import missing_libraries_named
 from .access import check_anonymous
 from .chunks import ChunkReader
@@ -62,7 +63,7 @@ def check_store(request: CheckRequest) -> Report:
     """Check a store. Findings are in the report; raises ZarrstreamError for what is no finding, such as a dead endpoint."""
     started = time.monotonic()
     request = replace(request)  # with a transport of its own
-    with missing_libraries_named(), closing(request.transport):
+    with missing_libraries_named(), closing(request.transport), on_interrupt(GRACE, request.transport.abandon):
         import zarr  # noqa: F401 - named here rather than in the middle of a check
 
         shot = take_snapshot(request)
