@@ -23,6 +23,7 @@ from ansible.utils.display import Display
 from ansible.utils.vars import merge_hash
 from ansible_collections.zarrstream.platform.plugins.module_utils.zarrstream.progress import Progress
 from ansible_collections.zarrstream.platform.plugins.module_utils.zarrstream.progress_text import bar, words
+from ansible_collections.zarrstream.platform.plugins.module_utils.zarrstream.text import shown
 
 display = Display()
 
@@ -75,7 +76,7 @@ class Watch:
         self._action._connection.become = copy.copy(action._connection.become)
         self._command = f"cat {path if path.startswith('~') else shlex.quote(path)}"
         host, store = task_vars.get("inventory_hostname", ""), str(action._task.args.get("store", ""))
-        self._label = f"{host} {store.rstrip('/').rpartition('/')[2]}".strip()
+        self._label = shown(f"{host} {store.rstrip('/').rpartition('/')[2]}".strip())
         self._stop, self._shown = threading.Event(), False
         self._thread = threading.Thread(target=self._run, name="zarrstream-watch", daemon=True)
 
@@ -110,7 +111,7 @@ class Watch:
     def _show(self, moment: Progress) -> None:
         self._shown = True
         if ON_TERMINAL:
-            line = f"{self._label} {bar(moment)}"[: display.columns]
+            line = f"{self._label} {shown(bar(moment))}"[: display.columns]
             display.display(f"\r{line}\x1b[K", stderr=True, screen_only=True, newline=False)
         else:
-            display.display(f"{self._label}: {words(moment)}", stderr=True)
+            display.display(f"{self._label}: {shown(words(moment))}", stderr=True)

@@ -347,7 +347,7 @@ def interrupted(command: str, source: Path, config: Path, ready: Callable[[], bo
     places = {"check": ["s3://data/air.zarr"], "write": [str(source), "s3://data/air.zarr"]}[command]
     line = [sys.executable, "-m", "zarrstream.cli", command, *places, "--profile", "zarr", "--config-file", str(config), *more]
     environment = {**os.environ, "PYTHONPATH": str(CORE)}
-    with subprocess.Popen(line, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+    with subprocess.Popen(line, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             ends = time.monotonic() + 60
             while not ready():

@@ -103,7 +103,7 @@ LEADS: dict[str, tuple[Fill, str, str]] = {
         "values.h5",
     ),
     "a group": (lambda file, other: file.__setitem__("g", h5py.ExternalLink(str(other / "values.h5"), "/g")), "/g", "values.h5"),
-    "relative": (lambda file, other: file.__setitem__("leak", h5py.ExternalLink("../others/values.h5", "/v")), "/leak", "values.h5"),
+    "relative": (lambda file, _other: file.__setitem__("leak", h5py.ExternalLink("../others/values.h5", "/v")), "/leak", "values.h5"),
     "a linked folder": (linked_folder, "/leak", "values.h5"),
     "a soft link through one": (soft_link_through_external, "/way", "values.h5"),
     "virtual": (lambda file, other: virtual(file, str(other / "values.h5")), "/leak", "values.h5"),

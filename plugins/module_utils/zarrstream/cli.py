@@ -9,7 +9,6 @@ error. Exit codes: 0 fine, 1 a finding or an error, 2 a request that makes no se
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -32,6 +31,7 @@ from .progress_text import bar, words
 from .remove import RemoveResult, preview_removal, remove_store
 from .remove import request_from as remove_request_from
 from .request import request_from
+from .text import shown, shown_json
 from .write import WriteResult, preview, write_dataset
 
 FINE, FOUND, MISUSED, INTERRUPTED = 0, 1, 2, 130
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stop.close()
     if "failed" in result:
         sys.stderr.write(f"zarrstream {parsed.command}: {result['msg']}\n")
-    _print(json.dumps(result, indent=2, ensure_ascii=False, default=str) if parsed.json else "\n".join(lines))
+    _print(shown_json(result, indent=2, default=str) if parsed.json else "\n".join(map(shown, lines)))
     return code
 
 

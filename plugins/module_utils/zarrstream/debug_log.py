@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 from .errors import ZarrstreamError
+from .text import shown_log
 
 REMOVED = "(removed)"
 _LOGGERS = ("boto3", "botocore", "aiobotocore", "s3fs")
@@ -35,7 +36,7 @@ class Redacted(logging.Formatter):
         self._spellings = sorted({form for secret in secrets if secret for form in spellings(secret)}, key=len, reverse=True)
 
     def format(self, record: logging.LogRecord) -> str:
-        return self.clean(super().format(record))
+        return shown_log(self.clean(super().format(record)))
 
     def clean(self, text: str) -> str:
         """The text without secrets, signatures and tokens."""

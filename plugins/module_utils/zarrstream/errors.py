@@ -4,15 +4,18 @@
 
 from __future__ import annotations
 
+from .text import shown
+
 
 class ZarrstreamError(Exception):
     """An error for the user: one message without traceback or secret.
 
-    ``details`` are plain values (endpoint, bucket, key, status …) that a module returns beside the message.
+    ``details`` are plain values (endpoint, bucket, key, status …) that a module returns beside the message. What others put into
+    the message, such as names of objects, cannot steer a terminal.
     """
 
     def __init__(self, message: str, **details: object) -> None:
-        super().__init__(message)
+        super().__init__(shown(message))
         self.details = details
 
 

@@ -12,6 +12,7 @@ from .existing import State
 from .manifest import MANIFEST
 from .source import Item, Stat
 from .store import Objects, StoreUrl
+from .text import shown
 
 Action = Literal["create", "continue", "append", "replace", "nothing", "refuse"]
 
@@ -61,7 +62,9 @@ class WriteResult:
             + f"chunks {array['chunks']}, {array['objects']} objects"
             for array in plan["arrays"]
         ]
-        return "\n".join([self.store, *lines, f"{plan['objects']} objects, fingerprint {fingerprint[:12]}", ""])
+        return "\n".join(
+            [shown(line) for line in (self.store, *lines, f"{plan['objects']} objects, fingerprint {fingerprint[:12]}")] + [""]
+        )
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element, tostring
 
+from ..text import shown_log
 from .draw import STATES, grid, histogram, legend, node, picture, speed
 from .portrait import ArrayPortrait, Axis, Portrait
 from .report import ITEMS, CheckResult, Report, describe, many
@@ -71,7 +72,7 @@ def make_page(report: Report, portrait: Portrait) -> str:
         body.append(node("div", *(_array(array, portrait) for array in portrait.arrays), class_="cards"))
     body.append(node("h2", "Objects"))
     body.append(node("div", *_objects(portrait), class_="cards"))
-    return "<!DOCTYPE html>\n" + tostring(node("html", head, body, lang="en"), encoding="unicode", method="html") + "\n"
+    return "<!DOCTYPE html>\n" + shown_log(tostring(node("html", head, body, lang="en"), encoding="unicode", method="html")) + "\n"
 
 
 def _header(report: Report) -> Element:

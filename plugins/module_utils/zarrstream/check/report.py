@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from ..text import shown
+
 if TYPE_CHECKING:
     from .portrait import Portrait
 
@@ -67,11 +69,11 @@ class Findings:
 def describe(item: Any) -> str:
     """A finding as text: ``key: problem``, or its fields one after the other."""
     if not isinstance(item, dict):
-        return str(item)
+        return shown(str(item))
     rest = dict(item)
     place = rest.pop("key", None) or rest.pop("array", None)
     problem = rest.pop("problem", None) or ", ".join(f"{name} {value}" for name, value in rest.items())
-    return f"{place}: {problem}" if place else str(problem)
+    return shown(f"{place}: {problem}" if place else str(problem))
 
 
 def many(number: int, noun: str) -> str:
@@ -92,6 +94,9 @@ class CheckResult:
     severity: str
     message: str
     evidence: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", shown(self.message))  # it names what others have named
 
     def as_dict(self) -> dict[str, Any]:
         """The result as a module returns it."""
@@ -128,7 +133,7 @@ def summary_of(what: str, checks: Sequence[CheckResult]) -> dict[str, Any]:
     worst = next((result for result in checks if result.status == "failed"), None)
     worst = worst or next((result for result in checks if result.status == "warning"), None)
     words = f"{numbers['passed']} passed, {numbers['failed']} failed, {numbers['warning']} warnings, {numbers['skipped']} skipped"
-    line = f"{what}: {words}"
+    line = f"{shown(what)}: {words}"
     return {**numbers, "line": f"{line}. {worst.id}: {worst.message}" if worst else line}
 
 

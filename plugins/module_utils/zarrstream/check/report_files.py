@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import BadRequest
 from ..libraries import missing_libraries_named
+from ..text import shown_json
 from .page import make_page
 from .portrait import Portrait
 from .report import Report
@@ -45,7 +46,7 @@ def write_report(report: Report, folder: str, *, dry_run: bool = False) -> tuple
             path.parent.mkdir(parents=True, exist_ok=True)
             # The report last: whoever finds a new one finds its page.
             _replace(page, html)
-            _replace(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+            _replace(path, shown_json(document, indent=2) + "\n")
         except OSError as error:
             raise BadRequest(f"report is '{folder}': {path} cannot be written ({error.strerror}). Name a folder that can.") from None
     return str(path), True
