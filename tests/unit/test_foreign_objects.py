@@ -26,7 +26,6 @@ from zarrstream.errors import BadRequest, Conflict, ZarrstreamError
 from zarrstream.folder import FolderObjects
 from zarrstream.manifest import MANIFEST, WRITING
 from zarrstream.remove import RemoveRequest, preview_removal, remove_store
-from zarrstream.store import open_objects, parse_store
 from zarrstream.write import preview, write_dataset
 
 pytestmark = pytest.mark.filterwarnings("ignore:The data type")
@@ -271,22 +270,6 @@ def test_a_link_that_comes_between_look_and_use_is_not_followed(little: Path, tm
     with pytest.raises(ZarrstreamError, match=r"x\.zarr/x is a symbolic link"):
         write_dataset(request(little, store, chunks={"x": 1}))
     assert files(home) == before
-
-
-def test_a_link_into_a_declared_folder_is_read_and_no_other(tmp_path: Path) -> None:
-    home, store = victim(tmp_path), tmp_path / "x.zarr"
-    store.mkdir()
-    (store / "file").symlink_to(home / "key")
-    (store / "folder").symlink_to(home)
-    place = parse_store(str(store))
-    for key in ("x.zarr/file", "x.zarr/folder/key"):
-        with pytest.raises(Conflict, match="symbolic link"):
-            open_objects(place).get(key)
-        assert open_objects(place, follow=[home]).get(key) == b"the key of somebody"
-        with pytest.raises(Conflict, match=f"symbolic link to {home}/key"):
-            open_objects(place, follow=[home / "thesis"]).get(key)
-    with pytest.raises(Conflict, match="symbolic link"):
-        open_objects(place, follow=[home]).put("x.zarr/folder/new", b"")
 
 
 def test_removing_takes_the_store_and_leaves_nothing(source: Path, tmp_path: Path) -> None:

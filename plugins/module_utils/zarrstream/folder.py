@@ -48,11 +48,9 @@ _ABSENT = (FileNotFoundError, NotADirectoryError)
 class FolderObjects(Objects):
     """The objects below ``parent``, of which ``place`` names the store. Keys are paths relative to it."""
 
-    def __init__(self, place: StoreUrl, parent: Path, *, follow: Collection[Path] = ()) -> None:
-        """``follow`` are folders into which links may lead where something is read; there links are not followed either."""
+    def __init__(self, place: StoreUrl, parent: Path) -> None:
         super().__init__(place, endpoint=str(parent))
         self._parent = parent
-        self._follow = [Path(os.path.realpath(folder)) for folder in follow]
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Every file below a folder, with links and what else is no regular file, whose ``kind`` says so."""
@@ -237,17 +235,14 @@ class FolderObjects(Objects):
         *folders, name = key.split("/") if key else [""]
         if not name:
             return os.open(self._parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        around = self._enter(folders)
         try:
-            around = self._enter(folders)
-            try:
-                return os.open(name, flags, dir_fd=around)
-            except OSError as error:
-                self._refuse_link(around, name, key, error, declared=True)
-                raise
-            finally:
-                os.close(around)
-        except _Link as link:
-            return self._open_declared(link, key, flags)
+            return os.open(name, flags, dir_fd=around)
+        except OSError as error:
+            self._refuse_link(around, name, key, error)
+            raise
+        finally:
+            os.close(around)
 
     def _enter(self, folders: Iterable[str], *, make: bool = False) -> int:
         """A descriptor of the folder at the end of the path, which is made where ``make`` says so."""
@@ -262,7 +257,7 @@ class FolderObjects(Objects):
                 try:
                     inner = os.open(name, _FOLDER, dir_fd=handle)
                 except OSError as error:
-                    self._refuse_link(handle, name, "/".join(done), error, declared=not make)
+                    self._refuse_link(handle, name, "/".join(done), error)
                     raise
                 os.close(handle)
                 handle = inner
@@ -271,30 +266,19 @@ class FolderObjects(Objects):
             raise
         return handle
 
-    def _refuse_link(self, folder: int, name: str, key: str, error: OSError, *, declared: bool) -> None:
-        """Raise what is to be said of a link that kept something from being opened; one that is ``declared`` may lead on."""
+    def _refuse_link(self, folder: int, name: str, key: str, error: OSError) -> None:
+        """Raise what is to be said of a link that kept something from being opened."""
         if error.errno not in (errno.ELOOP, errno.ENOTDIR, errno.ENXIO):
             return
         with suppress(FileNotFoundError):
             kind = _kind(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
-            if kind == "symbolic link" and declared and self._follow:
-                raise _Link(key)
             if kind:
                 raise self._refused(key, kind)
 
-    def _open_declared(self, link: _Link, key: str, flags: int) -> int:
-        """What a link leads to, if it is in a folder that was declared."""
-        target = Path(os.path.realpath(self._parent / key))
-        for folder in self._follow:
-            if target.is_relative_to(folder):
-                inside = FolderObjects(self.place, folder)
-                return inside._open(target.relative_to(folder).as_posix().removeprefix("."), flags)
-        raise self._refused(link.key, "symbolic link", f" to {target}")
-
-    def _refused(self, key: str, kind: str, target: str = "") -> Conflict:
+    def _refused(self, key: str, kind: str) -> Conflict:
         path = self._path(key)
         remedy = "Name the folder that it leads to" if kind == "symbolic link" and "/" not in key else "Move it elsewhere"
-        text = f"{path} is a {kind}{target}: below a store nothing but plain files and folders is opened. {remedy}, or name another store."
+        text = f"{path} is a {kind}: below a store nothing but plain files and folders is opened. {remedy}, or name another store."
         return Conflict(text, key=key)
 
     def _regular(self, handle: int, key: str) -> os.stat_result:
@@ -365,14 +349,6 @@ def make_parent(place: StoreUrl) -> None:
     except OSError as error:
         text = f"{place.url}: the folder {folder} cannot be made: {error.strerror}. Name another place, or put this one in order."
         raise AccessRefused(text, store=place.url) from None
-
-
-class _Link(Exception):
-    """A link in the way of something that is read."""
-
-    def __init__(self, key: str) -> None:
-        super().__init__(key)
-        self.key = key
 
 
 def _kind(mode: int) -> str | None:

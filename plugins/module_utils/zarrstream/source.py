@@ -17,7 +17,7 @@ from .errors import BadRequest, SourceError
 from .expand import expand
 from .netcdf3 import MAGIC, is_classic, required_size
 from .source_folder import SourceFolder, local_folder
-from .store import Objects, StoreUrl, parse_store
+from .store import Objects, ReadableObjects, StoreUrl, parse_store
 from .web import web_listing, web_place
 
 ROOTS = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")  # any of these opens a Zarr store
@@ -32,7 +32,7 @@ class Item:
 
     kind: Literal["netcdf", "zarr"]
     place: str  # a path, or an s3:// or https:// URL
-    objects: Objects | None = None  # for a Zarr store
+    objects: ReadableObjects | None = None  # for a Zarr store
     declared: Declared | None = field(default=None, compare=False)  # all that may be read, for a file
     parts: tuple[str, ...] = ()  # real paths of the files that this one leads to, as far as ``follow`` declares them
 

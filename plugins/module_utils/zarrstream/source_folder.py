@@ -10,10 +10,9 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .clients import Folder
 from .declared import Declared, NotRegular, Outside, outside
 from .errors import SourceError
-from .store import ObjectInfo, Objects, StoreUrl
+from .store import ObjectInfo, ReadableObjects, StoreUrl
 from .zarr_reader import reading_store
 
 if TYPE_CHECKING:
@@ -24,11 +23,11 @@ _MOST_LINKS = 10_000  # to folders: links to links multiply
 _NAMES = 4096  # bytes of a path
 
 
-class SourceFolder(Objects):
+class SourceFolder(ReadableObjects):
     """The objects of a folder, to read. ``folder`` is its real path; keys begin with that of ``place``."""
 
     def __init__(self, place: StoreUrl, folder: str, declared: Declared) -> None:
-        super().__init__(Folder(None, None), place, endpoint=str(place.parent))
+        super().__init__(place, endpoint=str(place.parent))
         self.folder, self.declared = folder, declared
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:

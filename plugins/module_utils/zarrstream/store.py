@@ -11,7 +11,7 @@ import itertools
 import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -109,17 +109,15 @@ def open_objects(
     anonymous: bool = False,
     ca_bundle: str | None = None,
     make_folders: bool = False,
-    follow: Collection[Path] = (),
     transport: Transport | None = None,
 ) -> Objects:
     """The objects around ``place``: its bucket, or the folder that holds it. Sends no request.
 
-    ``make_folders`` makes a missing local folder; reading never does. Into the folders of ``follow`` links may lead where
-    something is read. ``transport`` is that of the whole write or check.
+    ``make_folders`` makes a missing local folder; reading never does. ``transport`` is that of the whole write or check.
     """
     transport = transport or Transport()
     if place.bucket is None:
-        return _local_objects(place, make_folders, follow)
+        return _local_objects(place, make_folders)
     from obstore.store import S3Store
 
     if place.url.startswith(("http://", "https://")):
@@ -169,17 +167,17 @@ def open_objects(
     )
 
 
-def _local_objects(place: StoreUrl, make_folders: bool, follow: Collection[Path]) -> Objects:
+def _local_objects(place: StoreUrl, make_folders: bool) -> Objects:
     from .folder import FolderObjects, make_parent
 
     if make_folders:
         make_parent(place)
     assert place.parent is not None  # noqa: S101 - a place without bucket has a parent folder
-    return FolderObjects(place, place.parent, follow=follow)
+    return FolderObjects(place, place.parent)
 
 
-class Objects(ABC):
-    """The objects of one bucket or folder. Every failure is a ZarrstreamError that names the place and the key."""
+class ReadableObjects(ABC):
+    """The objects of one bucket or folder, to read. Every failure is a ZarrstreamError that names the place and the key."""
 
     def __init__(
         self, place: StoreUrl, endpoint: str, who: str = "this user", clock: Callable[[], datetime | None] = lambda: datetime.now(UTC)
@@ -202,6 +200,14 @@ class Objects(ABC):
         """Size, ``e_tag`` and ``last_modified`` of an object, as obstore names them; None where there is none."""
 
     @abstractmethod
+    def zarr_store(self) -> Store:
+        """The Zarr store at ``place`` for zarr-python, to read."""
+
+
+class Objects(ReadableObjects):
+    """The same, to write as well."""
+
+    @abstractmethod
     def put(self, key: str, data: bytes | memoryview, *, create: bool = False) -> None:
         """Write an object; ``create`` raises Conflict where it exists already."""
 
@@ -218,10 +224,6 @@ class Objects(ABC):
         """Delete objects, those already gone included; ``done`` is called with the number of those that went since."""
 
     @abstractmethod
-    def zarr_store(self) -> Store:
-        """The Zarr store at ``place`` for zarr-python, to read."""
-
-    @abstractmethod
     def translate(self, error: Exception, verb: str, key: str) -> ZarrstreamError:
         """What a library raised, as one of ours."""
 
@@ -231,13 +233,13 @@ class Objects(ABC):
         """Alone among the writers of this host while it lasts."""
         return nullcontext()
 
-    def sweep(self) -> None:  # noqa: B027 - nothing, in a bucket
+    def sweep(self) -> None:
         """Remove what a killed write left half-written."""
 
-    def tidy(self, ours: Callable[[str], bool]) -> None:  # noqa: B027
+    def tidy(self, ours: Callable[[str], bool]) -> None:
         """Remove the empty folders of the sidecar, and those of the store that ``ours`` knows, by path below the store."""
 
-    def remove_folders(self) -> None:  # noqa: B027
+    def remove_folders(self) -> None:
         """Remove store and sidecar where they are empty."""
 
 

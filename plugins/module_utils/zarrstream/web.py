@@ -14,7 +14,7 @@ from .check.parallel import each
 from .clients import NO_RETRIES, Clients
 from .errors import BadRequest, SourceError
 from .manifest import md5_of
-from .store import BucketObjects, ObjectInfo, Objects, StoreUrl
+from .store import BucketObjects, ObjectInfo, ReadableObjects, StoreUrl
 from .transport import Transport
 
 OBJECTS_LIMIT = 200_000  # each is a request before the first byte is read, and one after the last
@@ -30,7 +30,7 @@ def web_place(text: str) -> StoreUrl:
     return StoreUrl(url=text, bucket=url.netloc, parent=None, key=key)
 
 
-def open_web(place: StoreUrl, ca_bundle: str | None, transport: Transport) -> Objects:
+def open_web(place: StoreUrl, ca_bundle: str | None, transport: Transport) -> BucketObjects:
     """The objects at a place on a web server; sends no request."""
     from obstore.store import HTTPStore
 
@@ -48,7 +48,7 @@ def open_web(place: StoreUrl, ca_bundle: str | None, transport: Transport) -> Ob
     return BucketObjects(clients, place, endpoint=origin, who="no credentials", lane=transport.lane(origin))
 
 
-def web_listing(objects: Objects) -> Iterator[ObjectInfo]:
+def web_listing(objects: ReadableObjects) -> Iterator[ObjectInfo]:
     """What a listing would say of the store, found by asking for each object; one that is missing has size 0 and no tag.
 
     Raises SourceError for a store without consolidated metadata: of such a one nobody knows what belongs to it.
@@ -78,7 +78,7 @@ def _keys(tree: Hierarchy) -> Iterator[str]:
         yield from layout.object_keys()
 
 
-def _head(objects: Objects, key: str) -> ObjectInfo:
+def _head(objects: ReadableObjects, key: str) -> ObjectInfo:
     found = objects.head(key)
     if found is None:
         return ObjectInfo(key, 0, None)
