@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,6 +27,8 @@ CLOUDLESS = ("dask_client", "dask_scheduler", "dask_service", "dask_tls", "dask_
 FIRST_HOST = {True: "11", False: "111"}
 # The scenarios that `make test` runs; the others of a role are in `make test-all`.
 USUAL = ("default", "site")
+# What a scenario holds besides playbooks that a side effect names.
+ORDINARY = ("converge.yml", "inventory.yml", "molecule.yml", "prepare.yml", "verify.yml")
 
 
 def shares_cloud(scenario: Path) -> bool:
@@ -103,8 +106,16 @@ def outcomes(network: None, request: pytest.FixtureRequest) -> Iterator[Callable
                 declare_cloud("absent").require()
 
 
+def unplayed(scenario: Path, output: str) -> list[str]:
+    """Return the playbooks of a scenario that Molecule has passed over: it only warns of a step whose default playbook is not there."""
+    if not re.search(r"> side_effect\] Executed: Missing playbook", output):
+        return []
+    return sorted(path.name for path in scenario.glob("*.yml") if path.name not in ORDINARY)
+
+
 def test_scenario(scenario: Path, outcomes: Callable[[Path], Outcome], record_property: Callable[[str, object], None]) -> None:
     """The whole sequence of .config/molecule/config.yml passes."""
     outcome = outcomes(scenario)
     record_property("cost", (outcome.cost.wall, outcome.cost.cpu))
     outcome.require()
+    assert not unplayed(scenario, outcome.output)

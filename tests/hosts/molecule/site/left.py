@@ -4,6 +4,8 @@ import subprocess
 from pathlib import Path
 
 OTHERS = {Path("/home/debian/.aws/config"), Path("/opt/zarrstream/notes.ini")}
+# Dask's extension of JupyterLab writes its defaults for the user, who may have changed them.
+THE_USERS = {Path("/var/lib/jupyter/.config/dask/labextension.yaml")}
 CONTENT = "# my own\n[profile other]\nregion = eu-north-1\n"
 PLACES = """
     /home/debian/.aws /home/debian/.config/dask /srv/people/ada/.config/dask /opt /etc/dask /etc/zarrstream-notebook /var/lib/dask
@@ -12,10 +14,11 @@ PLACES = """
 
 
 def main() -> None:
-    """What people wrote in notebooks stays."""
+    """What people wrote in notebooks stays; a file of profiles stays without a profile."""
     units = list(Path("/etc/systemd/system").glob("*dask*")) + list(Path("/etc/systemd/system").glob("zarrstream*"))
-    found = {path for place in PLACES.split() for path in Path(place).rglob("*") if path.is_file()}
-    assert found | set(units) == OTHERS, found | set(units)
+    found = {path for place in PLACES.split() for path in Path(place).rglob("*") if path.is_file() and path.stat().st_size}
+    left = (found | set(units)) - THE_USERS
+    assert left == OTHERS, left
     for path in OTHERS:
         assert path.read_text().strip() == CONTENT.strip(), path
     assert subprocess.run(["getent", "passwd", "dask"], check=False, capture_output=True).returncode
