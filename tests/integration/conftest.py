@@ -48,6 +48,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -58,6 +59,7 @@ from typing import Any
 import ports
 import pytest
 import yaml
+from cost import SERVERS
 from running import said_about, shared_work
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -72,10 +74,10 @@ all:
   hosts:
     localhost:
       ansible_connection: local
-      ansible_python_interpreter: "{{ ansible_playbook_python }}"
+      ansible_python_interpreter: {python}
   children:
-    embedded_cloud: {hosts: {localhost: {}}}
-    zarr_hosts: {hosts: {localhost: {}}}
+    embedded_cloud: {{hosts: {{localhost: {{}}}}}}
+    zarr_hosts: {{hosts: {{localhost: {{}}}}}}
 """
 
 
@@ -100,11 +102,49 @@ class Play:
 
 
 @dataclass(frozen=True)
+class Ended:
+    """What a program printed, and how it ended."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+@dataclass(frozen=True)
+class Server:
+    """A program that answers requests, each in a process forked for it: see forked.py."""
+
+    process: subprocess.Popen[str]
+
+    def ask(self, request: Mapping[str, Any]) -> Ended:
+        """Let it do something, and wait for its answer."""
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write(json.dumps(request, default=str) + "\n")
+        self.process.stdin.flush()
+        return Ended(**json.loads(self.process.stdout.readline()))
+
+    @classmethod
+    @contextmanager
+    def running(cls, program: str, *arguments: str, env: Mapping[str, str]) -> Iterator[Server]:
+        """Start it, and end it at the end."""
+        command = [sys.executable, str(Path(__file__).with_name(program)), *arguments]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **env}) as process:
+            assert process.stdin
+            SERVERS.add(process.pid)
+            yield cls(process)
+            process.stdin.close()
+        SERVERS.remove(process.pid)
+
+
+@dataclass(frozen=True)
 class Runner:
     """Runs playbooks from the checkout with an inventory of its own: localhost in embedded_cloud and zarr_hosts."""
 
     folder: Path
     session: Path
+    server: Server | None = None  # see play_server.py; without it each run is a start of the program
+    python: str = sys.executable  # of the hosts: see module_server.py
 
     def __call__(
         self,
@@ -123,38 +163,53 @@ class Runner:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         playbook = play if isinstance(play, Path) else self._written(f"play-{random.getrandbits(40):x}.yml", play)
-        command = [
-            str(Path(sys.executable).parent / "ansible-playbook"),
+        arguments_of_all = [
             "--inventory",
-            str(inventory or self._written("inventory.yml", INVENTORY)),
+            str(inventory or self._written("inventory.yml", self.inventory)),
             "--extra-vars",
             json.dumps({key: str(value) if isinstance(value, Path) else value for key, value in (extra_vars or {}).items()}),
             *arguments,
             str(playbook),
         ]
-        settings = {
+        environment = {**os.environ, **self.settings, **(env or {})}
+        done = self._run(arguments_of_all, environment, timeout, apart=any(name.startswith("ANSIBLE_") for name in env or {}))
+        stats = {
+            host: {key: int(value) for key, value in (pair.split("=") for pair in numbers.split())}
+            for host, numbers in RECAP.findall(done.stdout)
+        }
+        result = Play(done.status, done.stdout, done.stderr, stats)
+        assert not check or result.rc == 0, f"ansible-playbook ended with {result.rc}\n{result.output}"
+        return result
+
+    @property
+    def inventory(self) -> str:
+        """Localhost as a host of the embedded cloud and of Zarr."""
+        return INVENTORY.format(python=self.python)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What Ansible is told by its environment."""
+        return {
             "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_REMOTE_TEMP": str(self.folder / "remote"),  # otherwise the user's home, whatever HOME says
             "ANSIBLE_PIPELINING": "true",  # as ansible.cfg has it for SSH; four processes fewer for each task
             **shared_work(self.session),
         }
-        environment = {**os.environ, **settings, **(env or {})}
-        done = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
-        stats = {
-            host: {key: int(value) for key, value in (pair.split("=") for pair in numbers.split())}
-            for host, numbers in RECAP.findall(done.stdout)
-        }
-        result = Play(done.returncode, done.stdout, done.stderr, stats)
-        assert not check or result.rc == 0, f"ansible-playbook ended with {result.rc}\n{result.output}"
-        return result
+
+    def _run(self, arguments: list[str], environment: dict[str, str], seconds: float, *, apart: bool) -> Ended:
+        if self.server and not apart:
+            return self.server.ask({"arguments": arguments, "folder": str(CHECKOUT), "env": environment, "seconds": int(seconds)})
+        command = [str(Path(sys.executable).parent / "ansible-playbook"), *arguments]
+        done = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=seconds, check=False)
+        return Ended(done.returncode, done.stdout, done.stderr)
 
     def each(self, play: str | Path, group: str, cases: list[dict[str, Any]], **options: Any) -> list[str]:
         """Run a playbook once for as many hosts as there are cases, each with its own variables, and return what it said about each.
 
         They are all this machine. A start costs as much as a short play, so that ten wrong values are one run.
         """
-        local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+        local = {"ansible_connection": "local", "ansible_python_interpreter": self.python}
         hosts = {f"case{number}": local | variables for number, variables in enumerate(cases)}
         inventory = self._written(f"cases-{random.getrandbits(40):x}.json", json.dumps({group: {"hosts": hosts}}, default=str))
         done = self(play, inventory=inventory, check=False, **options)
@@ -411,21 +466,17 @@ class Answer:
 class Modules:
     """Runs modules, each in a process forked from one that has them imported: see module_server.py."""
 
-    server: subprocess.Popen[str]
+    server: Server
 
     def __call__(self, module: str, arguments: Mapping[str, Any], check: bool = False, env: Mapping[str, str] | None = None) -> Answer:
         """Run a module once, in the environment of the test, with ``env`` besides; a traceback raises AssertionError."""
         settings = {"_ansible_check_mode": check, "_ansible_diff": True, "_ansible_remote_tmp": "/tmp"}
         request = {"module": module, "args": {**arguments, **settings}, "env": {**os.environ, **(env or {})}}
-        assert self.server.stdin
-        assert self.server.stdout
-        self.server.stdin.write(json.dumps(request, default=str) + "\n")
-        self.server.stdin.flush()
-        answer = json.loads(self.server.stdout.readline())
-        assert answer["status"] in (0, 1), answer
-        result = json.loads(answer["stdout"])
-        assert bool(result.get("failed")) == bool(answer["status"]), answer
-        return Answer(result, answer["stdout"] + answer["stderr"])
+        answer = self.server.ask(request)
+        assert answer.status in (0, 1), answer
+        result = json.loads(answer.stdout)
+        assert bool(result.get("failed")) == bool(answer.status), answer
+        return Answer(result, answer.stdout + answer.stderr)
 
 
 def _clean(patch: pytest.MonkeyPatch, home: Path) -> None:
@@ -460,9 +511,11 @@ def free_ports() -> Callable[[int], list[int]]:
 
 
 @pytest.fixture(scope="session")
-def run_playbook(tmp_path_factory: pytest.TempPathFactory) -> Runner:
+def run_playbook(tmp_path_factory: pytest.TempPathFactory, _module_server: tuple[Server, str]) -> Iterator[Runner]:
     """Return the function that runs a playbook; each run gets the test's own HOME."""
-    return Runner(tmp_path_factory.mktemp("ansible"), tmp_path_factory.getbasetemp())
+    runner = Runner(tmp_path_factory.mktemp("ansible"), tmp_path_factory.getbasetemp(), python=_module_server[1])
+    with Server.running("play_server.py", env=runner.settings) as server:
+        yield replace(runner, server=server)
 
 
 @pytest.fixture(scope="session")
@@ -493,10 +546,17 @@ def own_users(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Cloud], Clo
 
 
 @pytest.fixture(scope="session")
-def modules() -> Iterator[Modules]:
+def _module_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
+    """The server, and the program that is the Python of hosts."""
+    with tempfile.TemporaryDirectory() as folder:  # a socket's path may not be long
+        address = f"{folder}/modules"
+        with Server.running("module_server.py", address, env=shared_work(tmp_path_factory.getbasetemp())) as server:
+            assert server.process.stdout
+            assert server.process.stdout.readline() == "ready\n"
+            yield server, f"{address}.python"
+
+
+@pytest.fixture(scope="session")
+def modules(_module_server: tuple[Server, str]) -> Modules:
     """Run the modules of this collection without Ansible."""
-    command = [sys.executable, str(Path(__file__).with_name("module_server.py"))]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdin
-        yield Modules(server)
-        server.stdin.close()
+    return Modules(_module_server[0])

@@ -163,7 +163,7 @@ PLAYBOOK = Path(__file__).parents[2] / "playbooks" / "credentials.yml"
 
 
 @pytest.fixture
-def variables(cloud, home):
+def variables(run_playbook, cloud, home):
     bucket = f"roles-{secrets.token_hex(4)}"
     with cloud.connect() as connection:
         connection.object_store.create_container(bucket)
@@ -175,7 +175,7 @@ def variables(cloud, home):
             "aws_profile_name": "default",
             "aws_profile_config_file": "",
             "aws_profile_source_file": "~/.aws/config",
-            "aws_profile_python": sys.executable,
+            "aws_profile_python": run_playbook.python,
             "aws_profile_probe_bucket": bucket,
         }
         connection.object_store.delete_container(bucket)
@@ -202,8 +202,8 @@ def test_rotation_that_is_interrupted_before_hosts_have_the_new_pair(run_playboo
     del variables["aws_profile_config_file"]
 
     def inventory(*unreachable):
-        local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-        away = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_python_interpreter": sys.executable}
+        local = {"ansible_connection": "local", "ansible_python_interpreter": run_playbook.python}
+        away = local | {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
         hosts = {name: (away if name in unreachable else local) | {"aws_profile_config_file": str(file)} for name, file in files.items()}
         path = tmp_path / "inventory.json"
         path.write_text(json.dumps({"zarr_hosts": {"hosts": hosts}, "ungrouped": {"hosts": {"localhost": local}}}))
@@ -257,7 +257,8 @@ def test_rotation_that_is_interrupted_before_hosts_have_the_new_pair(run_playboo
 def test_roles_say_what_is_missing_or_wrong(run_playbook, home):
     play = "- {hosts: cases, gather_facts: false, tasks: [{ansible.builtin.include_role: {name: '{{ role }}'}}]}"
     wrong = {"role": "ec2_credentials", "ec2_credentials_cloud": "embedded", "ec2_credentials_rotate": "perhaps"}
-    without_keys, of_a_wrong_type = run_playbook.each(play, "cases", [{"role": "aws_profile", "aws_profile_python": sys.executable}, wrong])
-    assert "Run the role ec2_credentials first" in without_keys
+    without_keys = {"role": "aws_profile", "aws_profile_python": run_playbook.python}
+    of_missing_keys, of_a_wrong_type = run_playbook.each(play, "cases", [without_keys, wrong])
+    assert "Run the role ec2_credentials first" in of_missing_keys
     assert "ec2_credentials_rotate" in of_a_wrong_type
     assert not (home / ".aws").exists()

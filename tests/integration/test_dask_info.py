@@ -233,7 +233,7 @@ def test_the_gate_without_tls_and_with_a_host_whose_workers_were_taken_away(
     (tmp_path / "current").symlink_to(sys.prefix)
     site = {
         "ansible_connection": "local",
-        "ansible_python_interpreter": sys.executable,
+        "ansible_python_interpreter": run_playbook.python,
         "zarr_stack_path": str(tmp_path),
         "dask_insecure_tcp_without_encryption": True,
         "dask_address": "127.0.0.1",

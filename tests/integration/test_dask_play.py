@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ def test_how_many_workers_change_at_a_time(
     before = {"hosts": "localhost", "gather_facts": False}  # there it is not the first play either
     (tmp_path / "play.yml").write_text(yaml.safe_dump([before, play]))
     (tmp_path / "group_vars").symlink_to(PLAYBOOKS / "group_vars")
-    local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    local = {"ansible_connection": "local", "ansible_python_interpreter": run_playbook.python}
     groups = {"dask_workers": HOSTS, "dask_workers_that_end": ending}
     inventory = tmp_path / "hosts.json"
     children: dict[str, Any] = {group: {"hosts": {host: {} for host in hosts}} for group, hosts in groups.items()}

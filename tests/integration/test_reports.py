@@ -29,7 +29,7 @@ def test_the_role_leaves_a_report_for_each_data_set(run_playbook: Any, tmp_path:
         "zarr_datasets": [
             {"name": name, "source": str(tmp_path / "a.nc"), "store": str(store), "chunks": {"time": 1}} for name, store in stores.items()
         ],
-        "zarr_dataset_python": "{{ ansible_playbook_python }}",
+        "zarr_dataset_python": run_playbook.python,
         "zarr_dataset_report": str(tmp_path / "reports"),
     }
     damaged = stores["second"] / "air/c/2/0"

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from integration.conftest import INVENTORY, with_own_users
+from integration.conftest import with_own_users
 
 PLAYBOOKS = Path(__file__).resolve().parents[2] / "playbooks"
 
@@ -73,7 +73,7 @@ def site(cloud: Any, run_playbook: Any, tmp_path: Path) -> Site:
     with_own_users(cloud, own.clouds_file)
     environment(tmp_path / "stack")
     no_servers = tmp_path / "no-servers.yml"
-    no_servers.write_text(re.sub(r"^    embedded_cloud: .*\n", "", INVENTORY, flags=re.MULTILINE))
+    no_servers.write_text(re.sub(r"^    embedded_cloud: .*\n", "", run_playbook.inventory, flags=re.MULTILINE))
     source = tmp_path / "air.nc"
     xr.Dataset({"air": ("time", np.arange(8.0))}).to_netcdf(source, engine="h5netcdf")
     variables = {
