@@ -35,12 +35,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in left_out]
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Begin to count: the imports are no test's."""
+    session.stash[SPENT] = spent()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Send the processor time along with the report: that of this process and of the programs that have ended."""
     now = spent()
     report = yield
-    report.cpu = now - item.session.stash.get(SPENT, now)
+    report.cpu = now - item.session.stash[SPENT]
     item.session.stash[SPENT] = now
     return report
 

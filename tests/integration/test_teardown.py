@@ -84,6 +84,7 @@ def site(cloud: Any, run_playbook: Any, tmp_path: Path) -> Site:
         "zarr_profile_file": str(tmp_path / "aws" / "config"),
         "zarr_stack_path": str(tmp_path / "stack"),
         "zarr_stack_python": sys.executable,
+        "zarr_dataset_python": run_playbook.python,
         "zarr_buckets": [{"name": "full"}, {"name": "empty"}],
         "zarr_datasets": [
             {"name": "air", "source": str(source), "store": "s3://full/air.zarr"},
