@@ -115,6 +115,21 @@ def started(store: Path, objects: int = 5) -> None:
         time.sleep(0.01)
 
 
+def idle(dask: Any) -> None:
+    """Wait until no worker does anything any more, not even for somebody who is gone."""
+    from distributed import Client
+
+    ends = time.monotonic() + 60
+    with Client(dask.scheduler_address, security=dask.security, set_as_default=False) as client:
+        while any(client.run(_at_work).values()):
+            assert time.monotonic() < ends
+            time.sleep(0.05)
+
+
+def _at_work(dask_worker: Any) -> int:
+    return int(dask_worker.state.executing_count)
+
+
 class Background:
     """A write in a thread, so that something can happen to it."""
 
@@ -332,11 +347,11 @@ def test_a_write_that_fails_leaves_no_task_behind(dask: Any, request_of: Any, tm
     left = files(tmp_path / "two.zarr")
     assert not any(name.startswith("zarrstream-") for name in dask.scheduler.worker_plugins)
     assert not dask.scheduler.tasks
-    time.sleep(1)
+    idle(dask)
     assert files(tmp_path / "two.zarr") == left
 
 
-def test_a_module_that_is_killed_leaves_nobody_who_writes(request_of: Any, tmp_path: Path) -> None:
+def test_a_module_that_is_killed_leaves_nobody_who_writes(dask: Any, request_of: Any, tmp_path: Path) -> None:
     """Its tasks are gone with it, and a write with other chunks, whose keys are partly the same, takes its place."""
     process = forking.start_on_cluster(request_of("two.zarr", chunks={"time": 1}))
     started(tmp_path / "two.zarr")
@@ -344,7 +359,7 @@ def test_a_module_that_is_killed_leaves_nobody_who_writes(request_of: Any, tmp_p
     process.join()
     write_dataset(request_of("one.zarr", scheduler=None, chunks={"time": 3}))
     assert write_dataset(request_of("two.zarr", chunks={"time": 3})).resumed
-    time.sleep(2)
+    idle(dask)
     assert_alike(tmp_path / "one.zarr", tmp_path / "two.zarr")
 
 
