@@ -43,6 +43,14 @@ require_system() {
     [ -z "$missing" ] || { echo "Python 3.11, 3.12 or 3.13 is needed and this system offers none: install one, or name it with PYTHON=…" >&2; exit 1; }
 }
 
+# Python compiles what it imports, and keeps it: a fifth of what is there. Many tests at once would each do so.
+compile() {
+    say "Compiling it once"
+    # Of the hundred collections that the package "ansible" brings, these are the ones in use.
+    "$1/bin/python" -m compileall -q -j 0 \
+        -x 'ansible_collections/(?!ansible/|openstack/|community/crypto/)|/tests?/' "$1/lib" >/dev/null || true
+}
+
 environment() {
     environment=${1:-build/venv} lock=${2:-requirements/controller.lock}
     stamp=$environment/.$(sha256sum "$lock" | cut -c1-16)
@@ -57,10 +65,7 @@ environment() {
         "$environment/bin/python" -m pip install -q --disable-pip-version-check --require-hashes -r build/uv.lock
     }
     "$environment/bin/uv" pip sync -q --python "$environment/bin/python" --require-hashes "$lock"
-    say "Compiling it once"
-    # Of the hundred collections that the package "ansible" brings, these are the ones in use.
-    "$environment/bin/python" -m compileall -q -j 0 \
-        -x 'ansible_collections/(?!ansible/|openstack/|community/crypto/)|/tests?/' "$environment/lib" >/dev/null || true
+    [ "$lock" = requirements/controller.lock ] || compile "$environment"
     touch "$stamp"
 }
 
