@@ -73,7 +73,9 @@ resources:
   type: list
   elements: dict
 taken:
-  description: Names, by kind, of what the project holds without the mark of this cluster, as far as they begin like the cluster's.
+  description: >-
+    Names, by kind, of what the project holds without the mark, as far as the name of O(cluster) is in them; without O(cluster), as far as
+    they begin with C(zarrstream).
   returned: success
   type: dict
 flavors:
@@ -110,6 +112,7 @@ from pathlib import Path
 from ansible_collections.openstack.cloud.plugins.module_utils.openstack import OpenStackModule
 
 from ..module_utils.zarrstream.compute.find import Finder, console_keys, settled
+from ..module_utils.zarrstream.compute.marks import KIT
 from ..module_utils.zarrstream.compute.resources import in_removal_order
 from ..module_utils.zarrstream.errors import Unreachable, ZarrstreamError
 from ..module_utils.zarrstream.keystone import Ec2Keys, login
@@ -146,7 +149,7 @@ class ClusterInfoModule(OpenStackModule):
         found = settled(finder, cluster, params["settle"]) if cluster else finder.resources()
         return {
             "resources": [each.shown() for each in in_removal_order(found)],
-            "taken": {kind: [name for name in names if cluster and cluster in name] for kind, names in finder.taken.items()},
+            "taken": {kind: [name for name in names if _concerns(name, cluster)] for kind, names in finder.taken.items()},
             "flavors": finder.flavors() if params["images"] else [],
             "images": finder.images(params["images"]),
             "networks": finder.networks(params["networks"]),
@@ -168,6 +171,11 @@ class ClusterInfoModule(OpenStackModule):
             pinned = Path(file).read_text() if Path(file).exists() else ""
             wanted |= {each.id for each in servers if each.id not in pinned}
         return [each for each in servers if each.id in wanted]
+
+
+def _concerns(name, cluster):
+    """Whether a thing without the mark is worth a word."""
+    return cluster in name if cluster else name.startswith(KIT)
 
 
 def main():

@@ -107,7 +107,7 @@ STRAY = thing("floating_ip", "172.31.0.10", address="172.31.0.10", port_id="")
             [f"make volume {NAMES[1]}, 50 GiB", f"make volume {NAMES[2]}, 50 GiB", f"attach volume {NAMES[1]}",
              f"attach volume {NAMES[2]}"], id="volumes"),
         pytest.param(WHOLE, {"servers": {**DECLARED["servers"], "dask_workers": {"count": 2, **WORKERS, "anti_affinity": "anti-affinity"}}},
-            ["make server group zarrstream-demo.dask_workers, anti-affinity"], id="server groups"),
+            ["make server group zarrstream cluster=demo group=dask_workers, anti-affinity"], id="server groups"),
     ],
 )  # fmt: skip
 def test_what_is_to_be_done(found: list[dict[str, Any]], declared: dict[str, Any], lines: list[str]) -> None:
@@ -173,6 +173,8 @@ def test_broken_servers_are_reported_or_replaced() -> None:
         ({"network": "auto_allocated"}, {}, [], r"vm_network is 'auto_allocated': the project sees no network"),
         ({"external_network": "ext"}, {}, [], r"vm_external_network is 'ext'"),
         ({}, {"server": [NAMES[1]]}, [], r"has a server 'demo-dask-workers-1' that does not carry the mark of cluster 'demo'"),
+        ({"servers": {"w": {**WORKERS, "volume": 5}}}, {"volume": ["demo-w-1"]}, [], r"has a volume 'demo-w-1' that does not carry"),
+        ({}, {"keypair": ["zarrstream-demo"]}, [], r"has a keypair 'zarrstream-demo' that does not carry the mark"),
         ({}, {"security_group": ["demo"]}, [], r"has a security group 'demo' that does not carry"),
         ({}, {}, [*WHOLE, {**server(NAMES[1]), "id": "other"}], r"two of the kind server with the name demo-dask-workers-1.*other"),
         ({"public_key": "ssh-ed25519 BBBB"}, {}, WHOLE, r"zarrstream-demo in the cloud holds another key than vm_ssh_public_key_file"),
@@ -228,12 +230,17 @@ def test_what_carries_no_mark(text: str | None) -> None:
     assert marks.of_description(text) is None
 
 
-@pytest.mark.parametrize(
-    ("name", "cluster"), [("zarrstream-demo", "demo"), ("zarrstream-a-b.dask_workers", "a-b"), ("demo", None), ("zarrstream", None)]
-)
-def test_names_of_what_carries_no_mark_otherwise(name: str, cluster: str | None) -> None:
-    found = marks.of_name(name)
-    assert (found and found.cluster) == cluster
+def test_the_mark_of_a_key_pair_is_its_comment() -> None:
+    mark = Mark("demo", "ana", "2026-12-31")
+    marked = mark.public_key("ssh-ed25519 AAAA ana@laptop\n")
+    assert marked == "ssh-ed25519 AAAA zarrstream cluster=demo owner=ana expires=2026-12-31"
+    assert marks.of_public_key(marked) == mark
+    assert planned([]).public_key == "ssh-ed25519 AAAA zarrstream cluster=demo owner=ana"
+
+
+@pytest.mark.parametrize("key", [None, "", "ssh-ed25519 AAAA", "ssh-ed25519 AAAA ana@laptop", "ssh-ed25519 AAAA zarrstream-laptop"])
+def test_a_key_pair_without_the_mark(key: str | None) -> None:
+    assert marks.of_public_key(key) is None
 
 
 def test_the_order_of_removal() -> None:

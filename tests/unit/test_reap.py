@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import datetime
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from zarrstream.compute.find import Finder
+from zarrstream.compute.lease import Leases
+from zarrstream.compute.marks import Mark, lease_name, server_group_name
 from zarrstream.compute.reap import reapable
 from zarrstream.compute.resources import Resource
 
@@ -49,3 +54,69 @@ def test_what_may_go(resources: list[dict[str, Any]], reasons: dict[str, str]) -
 def test_clusters_are_told_apart() -> None:
     other = {**thing("network"), "cluster": "other"}
     assert [each["cluster"] for each in reapable([SERVER, NETWORK, other], NOW, 2)] == ["other"]
+
+
+MARK = Mark("laptop", "ana")
+# What a cluster calls its things, and what is there under such names: of the kit's with the mark, of somebody else's without.
+NAMES = {
+    "server": "laptop-dask-workers-1",
+    "volume": "laptop-dask-workers-1",
+    **dict.fromkeys(("network", "subnet", "router", "security_group", "port"), "laptop"),
+    "floating_ip": "172.31.0.9",
+    "keypair": "zarrstream-laptop",
+    "server_group": "zarrstream-laptop.dask_workers",
+}
+
+
+class Project:
+    """The listings of a project by the SDK's connection; each kind has one thing."""
+
+    current_project_id = "lab"
+
+    def __init__(self, *, marked: bool) -> None:
+        listings = {kind: partial(self._list, entry(kind, marked=marked)) for kind in NAMES}
+        self.compute = SimpleNamespace(servers=listings["server"], keypairs=listings["keypair"], server_groups=listings["server_group"])
+        self.block_storage = SimpleNamespace(volumes=listings["volume"])
+        self.network = SimpleNamespace(
+            **{f"{kind}s": listings[kind] for kind in ("network", "subnet", "router", "port", "security_group")},
+            ips=listings["floating_ip"],
+        )
+        self.network.delete_security_group = lambda *_args, **_options: pytest.fail("somebody's security group is deleted")
+
+    def has_service(self, _service: str) -> bool:
+        return True
+
+    def _list(self, thing: SimpleNamespace, **_query: str) -> list[SimpleNamespace]:
+        return [thing]
+
+
+def entry(kind: str, *, marked: bool) -> SimpleNamespace:
+    return SimpleNamespace(
+        **dict.fromkeys(("addresses", "fault", "flavor", "attachments", "security_group_rules", "external_gateway_info")),
+        **dict.fromkeys(("id", "status", "size", "cidr", "network_id", "port_id", "device_id", "device_owner"), "x"),
+        created_at="2026-11-20T08:00:00Z",
+        project_id="lab",
+        name=server_group_name("laptop", "dask_workers") if kind == "server_group" and marked else NAMES[kind],
+        floating_ip_address=NAMES["floating_ip"],
+        metadata=MARK.metadata() if marked else {"zarrstream": "laptop", "cluster": "laptop"},
+        description=MARK.description() if marked else "zarrstream-laptop, the network of my laptop",
+        public_key=MARK.public_key("ssh-ed25519 AAAA") if marked else "ssh-ed25519 AAAA zarrstream-laptop",
+    )
+
+
+def test_what_is_called_as_the_kit_calls_its_things_is_not_the_kits() -> None:
+    ours, theirs = Finder(Project(marked=True)), Finder(Project(marked=False))
+    assert {each.kind for each in ours.resources()} == set(NAMES)
+    assert {each.cluster for each in ours.resources()} == {"laptop"}
+    assert theirs.resources() == []
+    assert theirs.taken == {kind: [name] for kind, name in NAMES.items()}
+
+
+def test_somebody_elses_group_is_no_lease() -> None:
+    project = Project(marked=False)
+    group = entry("security_group", marked=False)
+    project.network.security_groups = lambda **_query: [SimpleNamespace(**{**vars(group), "name": lease_name("laptop")}), made]
+    made = SimpleNamespace(id="mine", project_id="lab", description=MARK.description(), created_at="")
+    project.network.create_security_group = lambda **_fields: made
+    run = SimpleNamespace(words=lambda: "host=h")
+    assert Leases(project, MARK).take(run, by_force=True) == ("mine", [])  # type: ignore[arg-type]

@@ -28,7 +28,7 @@ class Finder:
     def resources(self, cluster: str | None = None) -> list[Resource]:
         """All that is marked, of one cluster or of all."""
         project: str = self._conn.current_project_id
-        found = [*self._of_neutron(project), *self._servers(), *self._named(), *self._volumes()]
+        found = [*self._of_neutron(project), *self._servers(), *self._of_nova(), *self._volumes()]
         return [each for each in _with_addresses(found) if cluster in (None, each.cluster)]
 
     def moving(self, cluster: str) -> list[str]:
@@ -92,15 +92,13 @@ class Finder:
             }
             yield _resource("server", entry, mark, details)
 
-    def _named(self) -> Iterator[Resource]:
-        listings = {"keypair": self._conn.compute.keypairs, "server_group": self._conn.compute.server_groups}
-        for kind, listing in listings.items():
-            for entry, mark in self._marked(kind, listing(), lambda each: marks.of_name(each.name)):
-                # Key pairs are addressed by their names.
-                if kind == "keypair":
-                    yield Resource(kind, entry.name, entry.name, mark.cluster, details={"public_key": entry.public_key or ""})
-                else:
-                    yield Resource(kind, entry.id, entry.name, mark.cluster)
+    def _of_nova(self) -> Iterator[Resource]:
+        compute = self._conn.compute
+        for entry, mark in self._marked("keypair", compute.keypairs(), lambda each: marks.of_public_key(each.public_key)):
+            # Key pairs are addressed by their names.
+            yield Resource("keypair", entry.name, entry.name, mark.cluster, mark.owner, details={"public_key": entry.public_key})
+        for entry, mark in self._marked("server_group", compute.server_groups(), lambda each: marks.of_description(each.name)):
+            yield Resource("server_group", entry.id, entry.name, mark.cluster)
 
     def _volumes(self) -> Iterator[Resource]:
         if not self._conn.has_service("block-storage"):

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import Conflict
-from .marks import Mark, fields_of_description, lease_name
+from .marks import Mark, fields_of_description, lease_name, of_description
 
 TRIES = 4
 PAUSE = (0.5, 2.5)
@@ -127,7 +127,7 @@ class Leases:
 
     def _all(self) -> list[Any]:
         listed = self._network.security_groups(name=lease_name(self._mark.cluster), project_id=self._project)
-        return [each for each in listed if each.project_id == self._project]
+        return [each for each in listed if each.project_id == self._project and of_description(each.description)]
 
     def _delete(self, ids: Iterable[str]) -> None:
         for each in ids:

@@ -3,7 +3,8 @@
 """The mark on everything that the kit makes in a project: which cluster it belongs to, whose it is and when it may go.
 
 It is set by the request that makes the thing, so that a run that is killed leaves nothing unmarked: as metadata of servers and
-volumes, as the description of what Neutron holds. Key pairs and server groups carry neither, and are known by their names.
+volumes, as the description of what Neutron holds, as the comment behind a key pair's public key. Server groups have room for nothing
+but a name: theirs is the whole mark. What is only called as the kit calls its things is somebody else's.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from dataclasses import asdict, dataclass
 
 KIT = "zarrstream"
 _DESCRIPTION = re.compile(rf"^{KIT}((?: [a-z]+=\S+)+)$")
-_NAME = re.compile(rf"^{KIT}-([a-z0-9-]+?)(?:\.[a-z0-9_]+)?$")
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,10 @@ class Mark:
     def description(self) -> str:
         """Description of what Neutron holds."""
         return " ".join([KIT, *(f"{name}={value}" for name, value in asdict(self).items() if value)])
+
+    def public_key(self, text: str) -> str:
+        """A public key in OpenSSH's form with the mark as its comment, for a key pair. The cloud keeps it as it is."""
+        return " ".join([*text.split()[:2], self.description()])
 
 
 def lease_name(cluster: str) -> str:
@@ -56,10 +60,14 @@ def fields_of_description(description: str | None) -> dict[str, str]:
     return dict(each.split("=", 1) for each in found[1].split()) if found else {}
 
 
-def of_name(name: str) -> Mark | None:
-    """The mark of a key pair or a server group, ``zarrstream-<cluster>`` or ``zarrstream-<cluster>.<group>``."""
-    found = _NAME.match(name)
-    return Mark(found[1]) if found else None
+def of_public_key(text: str | None) -> Mark | None:
+    """The mark of a key pair, by its public key; None on what the kit did not make."""
+    return of_description(" ".join((text or "").split()[2:]))
+
+
+def server_group_name(cluster: str, group: str) -> str:
+    """The name of a server group, which is its mark: `of_description` reads it."""
+    return Mark(cluster, group=group).description()
 
 
 def _mark(fields: Mapping[str, str]) -> Mark | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 from ..errors import Conflict, NotFound, ZarrstreamError
+from .marks import server_group_name
 from .rules import RuleChange, as_declared, as_surplus, rule_change
 from .totals import totals, totals_line
 from .wanted import Wanted, WantedServer
@@ -39,6 +40,7 @@ class ClusterPlan:
     external_network_id: str
     metadata: dict[str, str]
     description: str
+    public_key: str
     totals: dict[str, Any]
     lines: tuple[str, ...] = field(default=())
 
@@ -113,6 +115,7 @@ def plan(wanted: Wanted, found: Found, prices: Mapping[str, float], unit: str, r
         external_network_id=_external_network_id(wanted, found, "router" in make or any(each.reachable for each in wanted.servers)),
         metadata=wanted.mark.metadata(),
         description=wanted.mark.description(),
+        public_key=wanted.mark.public_key(wanted.public_key),
         totals=offered,
     )
     return ClusterPlan(**{**_shallow(result), "lines": tuple(_lines(wanted, result))})
@@ -133,13 +136,13 @@ def _server(each: WantedServer, wanted: Wanted, flavors: Mapping[str, Any], imag
         "flavor_id": flavors[each.flavor]["id"],
         "image": each.image,
         "image_id": images[each.image]["id"],
-        "server_group": f"{wanted.keypair}.{each.group}" if each.policy else "",
+        "server_group": server_group_name(wanted.name, each.group) if each.policy else "",
         "metadata": {**wanted.mark.metadata(), "zarrstream_group": each.group},
     }
 
 
 def _server_groups(wanted: Wanted, found: Found) -> Iterable[dict[str, str]]:
-    policies = {f"{wanted.keypair}.{each.group}": each.policy for each in wanted.servers if each.policy}
+    policies = {server_group_name(wanted.name, each.group): each.policy for each in wanted.servers if each.policy}
     return [{"name": name, "policy": policy} for name, policy in policies.items() if name not in found.of("server_group")]
 
 
@@ -203,10 +206,11 @@ def _refuse_foreign(wanted: Wanted, found: Found, new: set[str]) -> None:
     """What has our names and not our mark was made by somebody else, and would be taken over or taken down with the cluster."""
     names = {
         "server": new,
+        "volume": {each.name for each in wanted.servers if each.volume},
         "keypair": {wanted.keypair},
         **{kind: {wanted.name} for kind in ("network", "subnet", "router", "security_group")},
     }
-    for kind in ("server", *_kinds(wanted)):
+    for kind in ("server", "volume", *_kinds(wanted)):
         taken = sorted(names[kind] & set(found.taken.get(kind, [])))
         if taken:
             raise Conflict(

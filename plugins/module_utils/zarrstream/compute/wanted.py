@@ -52,7 +52,7 @@ class Wanted:
 
     @property
     def keypair(self) -> str:
-        """Name of its key pair, and the beginning of its server groups' names."""
+        """Name of its key pair."""
         return f"zarrstream-{self.name}"
 
 
