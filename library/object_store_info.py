@@ -66,6 +66,10 @@ read_acl:
   returned: when O(bucket) is set
   type: str
   sample: ".r:*,.rlistings"
+write_acl:
+  description: The Swift ACL for writing; empty where there is none.
+  returned: when O(bucket) is set
+  type: str
 anonymous:
   description: What works without credentials.
   returned: when O(bucket) is set
@@ -128,6 +132,7 @@ class ObjectStoreInfoModule(OpenStackModule):
                 "exists": container is not None,
                 "objects": int(container.object_count or 0) if container else 0,
                 "read_acl": (container and container.read_ACL) or "",
+                "write_acl": (container and container.write_ACL) or "",
                 "anonymous": asdict(found),
                 "public": found.public,
                 "private": found.private,

@@ -50,11 +50,24 @@ def test_the_life_of_a_bucket(declare: Any, cloud: Any) -> None:
     assert declare(public).changed == 1
     assert anonymous.get_object(Bucket=declare.name, Key="hello")["Body"].read() == b"hello"
     assert [each["Key"] for each in anonymous.list_objects_v2(Bucket=declare.name)["Contents"]] == ["hello"]
-    assert declare(private).changed == 1
+    with cloud.connect() as connection:
+        shared = f"{cloud.project_id('embedded-other')}:*"
+        connection.object_store.set_container_metadata(declare.name, read_ACL=f".r:*,.rlistings,{shared}", write_ACL=shared)
+    closed = declare(private)
+    assert closed.changed == 1
+    for line in ("- read .r:*", "- read .rlistings", f"  read {shared}", f"  write {shared}"):
+        assert f"{line}\n" in closed.stdout, closed.stdout
     with pytest.raises(ClientError, match="AccessDenied"):
         anonymous.get_object(Bucket=declare.name, Key="hello")
     with pytest.raises(ClientError, match="AccessDenied"):
         anonymous.list_objects_v2(Bucket=declare.name)
+    colleague = f"/AUTH_{cloud.project_id('embedded')}/{declare.name}/hello"
+    with cloud.connect("embedded-other") as connection:
+        url = f"{cloud.swift_url}/v1{colleague}"
+        assert connection.session.get(url).content == b"hello", "a grant to a project by name stays"
+        assert connection.session.put(url, data=b"hallo").status_code == 201
+        assert declare({"bucket_read": []}, {"bucket_read": []}).changed == 1
+        assert connection.session.get(url, raise_exc=False).status_code == 403
     assert declare(absent, absent).changed == 1, "the second time nothing is there"
 
 
