@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from zarrstream.check.run import check_store, request_from
 from zarrstream.dataset import open_items
 from zarrstream.errors import BadRequest, SourceError
@@ -396,3 +398,42 @@ def test_a_plan_refuses_the_same(tmp_path: Path, other: Path) -> None:
     path = make(tmp_path, store_outside, other)
     with pytest.raises(SourceError, match="not declared"):
         preview(WriteRequest(source=(str(path),), store=str(tmp_path / "a.zarr")))
+
+
+PLACES = st.lists(st.sampled_from(["a", "b", "c"]), min_size=0, max_size=3).map("/".join)
+KINDS = [kind for kind in LEADS if kind not in ("in a group", "a linked folder", "by ..", "relative", "virtual, relative")]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    leads=st.lists(st.tuples(st.sampled_from(KINDS), PLACES), max_size=2),
+    plain=st.lists(PLACES, max_size=4),
+    declared=st.booleans(),
+)
+def test_wherever_a_lead_is_nothing_that_it_leads_to_is_published(
+    tmp_path_factory: pytest.TempPathFactory, leads: list[tuple[str, str]], plain: list[str], declared: bool
+) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    other = folder / "others"
+    other.mkdir()
+    (other / "secret.txt").write_bytes(b"SECRET OF ANOTHER FILE")
+    for name in ("values.h5", "part-0.h5", "part-1.h5"):
+        with h5py.File(other / name, "w") as file:
+            file["v"] = np.frombuffer(b"SECRETS!", "i2")
+            file["g/w"] = np.frombuffer(b"SECRETS!", "i2")
+    with h5py.File(folder / "a.h5", "w") as file:
+        for number, place in enumerate(plain):
+            file[f"{place}/plain-{number}"] = np.arange(number)
+        for number, (kind, place) in enumerate(leads):
+            LEADS[kind][0](file.require_group(f"{place}/at-{number}"), other)  # type: ignore[arg-type]
+    request = WriteRequest(source=(str(folder / "a.h5"),), store=str(folder / "a.zarr"), follow=(str(other),) if declared else ())
+    try:
+        write_dataset(request)
+    except SourceError:
+        assert leads
+        assert not (folder / "a.zarr").exists()
+    else:
+        assert declared or not leads
+        members = zarr.open_group(folder / "a.zarr", mode="r").members(max_depth=None)
+        published = b"".join(np.asarray(node[:]).tobytes() for _, node in members if isinstance(node, zarr.Array))
+        assert (b"SECRET" in published) == bool(leads)

@@ -95,6 +95,8 @@ class Source:
         except ZarrstreamError:
             raise
         except Exception as error:  # noqa: BLE001 - codecs raise anything for damaged bytes
+            if (ours := _ours(error)) is not None:
+                raise ours from None
             where = ", ".join(f"{start}:{stop}" for start, stop in region)
             error = error if str(error) else Exception(type(error).__name__)
             text = f"source {self.place}: '{name}' cannot be read at [{where}]: {error}. The file is damaged, or its codec is missing here."
@@ -238,6 +240,13 @@ def _describe_types(dataset: xr.Dataset, variables: Mapping[str, Any]) -> None:
             words = {value: word.replace(" ", "_") for word, value in kind.enum_dict.items()}  # CF's way to name values
             variable.attrs["flag_values"] = list(words)
             variable.attrs["flag_meanings"] = " ".join(words.values())
+
+
+def _ours(error: BaseException) -> ZarrstreamError | None:
+    """The error of ours in a group: Zarr reads the parts of a shard side by side."""
+    if isinstance(error, BaseExceptionGroup):
+        return next((found for inner in error.exceptions if (found := _ours(inner)) is not None), None)
+    return error if isinstance(error, ZarrstreamError) else None
 
 
 def source_chunks(variable: xr.Variable) -> tuple[int, ...] | None:

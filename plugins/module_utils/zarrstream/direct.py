@@ -88,7 +88,7 @@ class Chunked:
         offset, size, mask = place
         expected = math.prod(self.chunks) * self.dtype.itemsize
         if size > 2 * expected + _SLACK:  # no filter makes more of it than that
-            raise ValueError("a chunk takes more bytes than its values")
+            raise TooLarge(f"a chunk has {size} bytes, and its values {expected}")
         data: Any = os.pread(file, size, offset)
         if len(data) != size:
             raise ValueError("the file ends within a chunk")

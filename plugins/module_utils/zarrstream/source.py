@@ -12,7 +12,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from .check.census import item_bytes
+from .check.documents import read_hierarchy
 from .declared import Declared, NotRegular, SourceFile, not_regular, open_regular, outside, parse_follow
+from .decoded import LARGEST, most_stored
 from .errors import BadRequest, SourceError
 from .expand import expand
 from .netcdf3 import MAGIC, is_classic, required_size
@@ -229,6 +232,8 @@ def _digest(item: Item) -> str:
     if item.kind == "netcdf" and not item.parts:
         return _file_digest(item.place)
     digest = hashlib.blake2b(digest_size=20)
+    if isinstance(item.objects, SourceFolder):
+        _check_sizes(item.objects)
     if item.objects and item.objects.place.bucket:
         listing = web_listing(item.objects) if item.place.startswith(_WEB_URLS) else item.objects.list(item.objects.place.key)
         for info in sorted(listing, key=lambda info: info.key):
@@ -237,6 +242,20 @@ def _digest(item: Item) -> str:
     for name, path in _files(item):
         digest.update(f"{name}\0{_file_digest(path)}\0".encode(errors="surrogateescape"))
     return digest.hexdigest()
+
+
+def _check_sizes(folder: SourceFolder) -> None:
+    """Raises SourceError for a file that is larger than its array can make it: to read one with a hole in it has no end."""
+    sizes = {info.key.removeprefix(f"{folder.place.key}/"): info.size for info in folder.list(folder.place.key)}
+    tree = read_hierarchy(folder.read, list(sizes))
+    most = {path: most_stored(layout, item_bytes(layout)) for path, layout in tree.arrays.items()} if tree else {}
+    for key, size in sizes.items():
+        owner = tree.owner(key) if tree else None
+        limit = most[owner.path] if owner is not None and owner.coordinates_of(key) is not None else LARGEST
+        if size > limit:
+            place = f"{folder.folder}/{key}"
+            what = "its array announces no more than" if limit != LARGEST else "what belongs to no array may have"
+            raise SourceError(f"source '{place}' has {size} bytes, and {what} {limit}. The store is damaged, or holds more.", source=place)
 
 
 def _file_digest(path: str) -> str:

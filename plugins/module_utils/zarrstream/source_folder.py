@@ -10,7 +10,9 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .check.documents import DOCUMENTS
 from .declared import Declared, NotRegular, Outside, outside
+from .decoded import LARGEST_DOCUMENT
 from .errors import SourceError
 from .store import ObjectInfo, ReadableObjects, StoreUrl
 from .zarr_reader import reading_store
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from zarr.core.buffer import Buffer, BufferPrototype
 
 _MOST_LINKS = 10_000  # to folders: links to links multiply
+_DOCUMENTS = frozenset(name for names in DOCUMENTS.values() for name in names)
 _NAMES = 4096  # bytes of a path
 
 
@@ -56,6 +59,9 @@ class SourceFolder(ReadableObjects):
             return None
         try:
             size = os.fstat(file).st_size
+            if size > LARGEST_DOCUMENT and key.rpartition("/")[2] in _DOCUMENTS:
+                text = f"source '{self.folder}/{key}' has {size} bytes: a metadata document has no more than {LARGEST_DOCUMENT}."
+                raise SourceError(text, source=f"{self.folder}/{key}")
             start, stop = (max(0, size - last), size) if last is not None else (start, size if stop is None else min(stop, size))
             return b"".join(_pieces(file, start, stop))
         except OSError as error:

@@ -42,7 +42,8 @@ def open_zarr(item: Item, options: Mapping[str, Any]) -> tuple[xr.Dataset, dict[
     except ZarrstreamError:
         raise
     except Exception as error:  # noqa: BLE001 - zarr raises whatever its metadata makes it raise
-        raise _refusal(item, _culprit(tree), f"{type(error).__name__}: {one_line(error)}") from None
+        document, problem = _culprit(tree)
+        raise _refusal(item, document, problem or f"{type(error).__name__}: {one_line(error)}") from None
 
 
 def one_line(error: BaseException) -> str:
@@ -95,13 +96,13 @@ def _refusal(item: Item, document: str, problem: str) -> SourceError:
     )
 
 
-def _culprit(tree: Hierarchy) -> str:
-    """The document of the first array that zarr does not open, or ''."""
+def _culprit(tree: Hierarchy) -> tuple[str, str]:
+    """The document of the first array that zarr does not open, and why not; '' for none."""
     reader = ChunkReader(tree)
     for path, layout in sorted(tree.arrays.items()):
-        if reader.array_problem(layout):
-            return join(path, NODE_DOCUMENTS[tree.zarr_format][0])
-    return ""
+        if problem := reader.array_problem(layout):
+            return join(path, NODE_DOCUMENTS[tree.zarr_format][0]), problem
+    return "", ""
 
 
 def bounded_store(store: Store, arrays: Mapping[str, ArrayLayout], place: str) -> Store:

@@ -6,17 +6,31 @@ from __future__ import annotations
 
 import json
 import warnings
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..decoded import check_chunk
 from .census import item_bytes
-from .documents import Hierarchy
-from .layout import ArrayLayout
+from .documents import NODE_DOCUMENTS, Hierarchy, join
+from .layout import ArrayLayout, short
 from .snapshot import one_line
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+_PLAIN: dict[str, Any] = {"fill_value": 0, "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}]}
+# Fields that can be at fault alone, in the order in which they are tried, with others that would do instead.
+_HARMLESS: dict[int, dict[str, dict[str, Any]]] = {
+    2: {
+        "fill_value": {"fill_value": None},
+        "compressor": {"compressor": None},
+        "filters": {"filters": None},
+        "dtype": {"dtype": "|u1", "fill_value": 0, "filters": None},
+    },
+    3: {"fill_value": {"fill_value": 0}, "codecs": {"codecs": _PLAIN["codecs"]}, "data_type": {"data_type": "uint8", **_PLAIN}},
+}
 
 
 class ChunkReader:
@@ -62,13 +76,28 @@ class ChunkReader:
                     warnings.simplefilter("ignore")
                     self._arrays[layout.path] = self._open(layout)
             except Exception as error:  # noqa: BLE001 - damaged documents make zarr-python raise anything
-                self._problems[layout.path] = one_line(error)
+                said, at_fault = one_line(error), self._field_at_fault(layout)
+                self._problems[layout.path] = said if not at_fault or at_fault.partition(" ")[0] in said else f"{at_fault}: {said}"
         return self._problems.get(layout.path, "")
 
-    def _open(self, layout: ArrayLayout) -> Any:
+    def _field_at_fault(self, layout: ArrayLayout) -> str:
+        """The field without which zarr-python would open an array, and its value; '' where it is not one alone."""
+        from zarr.core.buffer import default_buffer_prototype
+
+        make = default_buffer_prototype().buffer.from_bytes
+        key = join(layout.path, NODE_DOCUMENTS[layout.zarr_format][0])
+        for name, others in _HARMLESS[layout.zarr_format].items():
+            changed = {**layout.document, **others}
+            with suppress(Exception), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self._open(layout, {**self._buffers, key: make(json.dumps(changed).encode())})
+                return f"{name} is {short(layout.document.get(name))}"
+        return ""
+
+    def _open(self, layout: ArrayLayout, documents: dict[str, Any] | None = None) -> Any:
         import zarr
 
-        return zarr.open_array(_strict_store(self._buffers), path=layout.path, mode="r", zarr_format=layout.zarr_format)  # type: ignore[arg-type]
+        return zarr.open_array(_strict_store(documents or self._buffers), path=layout.path, mode="r", zarr_format=layout.zarr_format)  # type: ignore[arg-type]
 
     def missing_codecs(self, layout: ArrayLayout) -> list[str]:
         """One text for each codec of an array that cannot be used here, those within shards included."""

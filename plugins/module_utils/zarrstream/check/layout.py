@@ -111,7 +111,7 @@ def _layout_v2(path: str, document: dict[str, Any], attributes: dict[str, Any]) 
     names = attributes.get("_ARRAY_DIMENSIONS")
     filters = document.get("filters") or []
     if not isinstance(filters, list):
-        raise BadDocument(f"filters is {_short(filters)}, not a list or null")
+        raise BadDocument(f"filters is {short(filters)}, not a list or null")
     compressor = document.get("compressor")
     steps = [*filters, *([compressor] if compressor is not None else [])]
     return ArrayLayout(
@@ -140,7 +140,7 @@ def _layout_v3(path: str, document: dict[str, Any]) -> ArrayLayout:
         raise UnknownGrid(f"chunk_key_encoding is '{encoding}': only 'default' and 'v2' can be checked")
     attributes = document.get("attributes", {})
     if not isinstance(attributes, dict):
-        raise BadDocument(f"attributes is {_short(attributes)}, not an object")
+        raise BadDocument(f"attributes is {short(attributes)}, not an object")
     codecs = codecs_v3(document.get("codecs"))
     return ArrayLayout(
         path=path,
@@ -160,7 +160,7 @@ def _layout_v3(path: str, document: dict[str, Any]) -> ArrayLayout:
 def codecs_v3(value: Any) -> tuple[dict[str, Any], ...]:
     """The codecs of a v3 document in one form; raises BadDocument."""
     if not isinstance(value, list) or not value:
-        raise BadDocument(f"codecs is {_short(value)}, not a list of codecs")
+        raise BadDocument(f"codecs is {short(value)}, not a list of codecs")
     pairs = [named(step, "codecs") for step in value]
     return tuple({"name": name, "configuration": configuration} for name, configuration in pairs)
 
@@ -173,13 +173,13 @@ def named(value: Any, field_name: str) -> tuple[str, dict[str, Any]]:
         configuration = value.get("configuration") or {}
         if isinstance(configuration, dict):
             return value["name"], configuration
-    raise BadDocument(f"{field_name} is {_short(value)}, not a name with a configuration")
+    raise BadDocument(f"{field_name} is {short(value)}, not a name with a configuration")
 
 
 def _codec_v2(value: Any) -> dict[str, Any]:
     if isinstance(value, dict) and isinstance(value.get("id"), str):
         return {"name": value["id"], "configuration": {name: option for name, option in value.items() if name != "id"}}
-    raise BadDocument(f"compressor or filter is {_short(value)}, not an object with an id")
+    raise BadDocument(f"compressor or filter is {short(value)}, not an object with an id")
 
 
 def inner_chunks(codecs: tuple[dict[str, Any], ...], chunks: tuple[int, ...]) -> tuple[int, ...] | None:
@@ -196,11 +196,11 @@ def inner_chunks(codecs: tuple[dict[str, Any], ...], chunks: tuple[int, ...]) ->
 def _sizes(document: dict[str, Any], name: str) -> tuple[int, ...]:
     value = document.get(name)
     if not isinstance(value, list) or not all(type(size) is int and size >= 0 for size in value):
-        raise BadDocument(f"{name} is {_short(value)}, not a list of whole numbers")
+        raise BadDocument(f"{name} is {short(value)}, not a list of whole numbers")
     if len(value) > MAX_RANK:
         raise BadDocument(f"{name} has {len(value)} numbers: an array has no more than {MAX_RANK} dimensions")
     if any(size > MAX_SIZE for size in value):
-        raise BadDocument(f"{name} is {_short(value)}: no dimension has more than 2^63 - 1 elements")
+        raise BadDocument(f"{name} is {short(value)}: no dimension has more than 2^63 - 1 elements")
     return tuple(value)
 
 
@@ -216,7 +216,7 @@ def _chunk_sizes(document: dict[str, Any], name: str, shape: tuple[int, ...]) ->
 def _separator(document: dict[str, Any], name: str, default: str) -> str:
     value = document.get(name, default)
     if value not in (".", "/"):
-        raise BadDocument(f"{name} is {_short(value)}, neither '.' nor '/'")
+        raise BadDocument(f"{name} is {short(value)}, neither '.' nor '/'")
     return value
 
 
@@ -224,12 +224,13 @@ def _dimension_names(value: Any, shape: tuple[int, ...], name: str) -> tuple[str
     if value is None:
         return None
     if not isinstance(value, list) or not all(entry is None or isinstance(entry, str) for entry in value):
-        raise BadDocument(f"{name} is {_short(value)}, not a list of names")
+        raise BadDocument(f"{name} is {short(value)}, not a list of names")
     if len(value) != len(shape):
-        raise BadDocument(f"{name} {_short(value)} names {len(value)} dimensions of {len(shape)}")
+        raise BadDocument(f"{name} {short(value)} names {len(value)} dimensions of {len(shape)}")
     return tuple(value)
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """A value of a document for a message."""
     text = "missing" if value is None else repr(value)
     return text if len(text) <= 80 else text[:77] + "…"

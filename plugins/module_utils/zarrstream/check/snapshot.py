@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from ..cluster.address import parse_scheduler
+from ..decoded import LARGEST_DOCUMENT
 from ..endpoint import origin
 from ..errors import AccessRefused, BadRequest, NotFound, Unreachable, ZarrstreamError
 from ..manifest import MANIFEST, WRITING, Manifest, parse_manifest
@@ -18,11 +19,12 @@ from ..profile import read_profile
 from ..store import ObjectInfo, Objects, StoreUrl, open_objects, parse_store
 from ..transport import Transport
 from .census import Census, take_census
-from .documents import Hierarchy, read_hierarchy
+from .documents import DOCUMENTS, Hierarchy, read_hierarchy
 from .pace import Pace
 from .report import CHECKS
 
 SEVERITIES = ("error", "warning", "never")
+_DOCUMENTS = frozenset(name for names in DOCUMENTS.values() for name in names)
 POLICIES = ("error", "fill", "manifest")
 
 
@@ -106,6 +108,10 @@ class Snapshot:
 
     def fetch(self, key: str) -> bytes | None:
         """The bytes of an object of the store, None where there is none."""
+        size = self.listing[key].size if self.listing and key in self.listing else 0
+        if size > LARGEST_DOCUMENT and key.rpartition("/")[2] in _DOCUMENTS:
+            text = f"{self.place.url}: '{key}' has {size} bytes: a metadata document has no more than {LARGEST_DOCUMENT}. It is not read."
+            raise ZarrstreamError(text, key=key)
         started = time.monotonic()
         data = self.objects.get(f"{self.place.key}/{key}")
         if data is not None:
