@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .check.documents import DOCUMENTS
+from .check.documents import is_document
 from .declared import Declared, NotRegular, Outside, outside
 from .decoded import LARGEST_DOCUMENT
 from .errors import SourceError
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from zarr.core.buffer import Buffer, BufferPrototype
 
 _MOST_LINKS = 10_000  # to folders: links to links multiply
-_DOCUMENTS = frozenset(name for names in DOCUMENTS.values() for name in names)
 _NAMES = 4096  # bytes of a path
 
 
@@ -59,7 +58,7 @@ class SourceFolder(ReadableObjects):
             return None
         try:
             size = os.fstat(file).st_size
-            if size > LARGEST_DOCUMENT and key.rpartition("/")[2] in _DOCUMENTS:
+            if size > LARGEST_DOCUMENT and is_document(key):
                 text = f"source '{self.folder}/{key}' has {size} bytes: a metadata document has no more than {LARGEST_DOCUMENT}."
                 raise SourceError(text, source=f"{self.folder}/{key}")
             start, stop = (max(0, size - last), size) if last is not None else (start, size if stop is None else min(stop, size))
@@ -79,7 +78,8 @@ class SourceFolder(ReadableObjects):
             for name, entry in self._entries(key):
                 inner = f"{key}/{name}" if key else name
                 if not entry.is_dir():
-                    self._check(inner)
+                    if not entry.is_file(follow_symlinks=False):
+                        self._check(inner)
                     yield inner, entry.path
                     continue
                 real = os.path.realpath(entry.path) if entry.is_symlink() else f"{above[-1]}/{name}"

@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from .answer import read_answer
+from .check.documents import is_document
 from .clients import NO_RETRIES, Clients
+from .decoded import LARGEST_DOCUMENT
 from .endpoint import anonymous_endpoint
 from .errors import BadRequest, NotFound, Unreachable, ZarrstreamError
 from .listing import PAGE, list_pages
@@ -29,6 +31,7 @@ from .profile import ca_file, read_profile
 from .redirects import Redirect, find_redirect
 from .s3_errors import S3Failure, s3_error
 from .transport import GaveUp, Lane, Transport
+from .zarr_reader import too_large
 
 if TYPE_CHECKING:
     from zarr.abc.store import Store
@@ -288,6 +291,8 @@ class BucketObjects(Objects):
 
         def read() -> bytes:
             answer = obstore.get(self._clients.reader(), key)
+            if answer.meta["size"] > LARGEST_DOCUMENT and is_document(key):
+                raise too_large(f"{self.place.bucket or self.place.parent}/{key}", answer.meta["size"], LARGEST_DOCUMENT)
             if not self._clients.reads(answer.meta["size"]):
                 answer = obstore.get(self._clients.reader(answer.meta["size"]), key)
             return bytes(answer.bytes())
@@ -348,6 +353,8 @@ class BucketObjects(Objects):
     def _send(self, send: Callable[[], T], verb: str, key: str) -> T:
         try:
             return self._lane.call(send)
+        except ZarrstreamError:
+            raise
         except Exception as error:
             raise self.translate(error, verb, key) from error
 

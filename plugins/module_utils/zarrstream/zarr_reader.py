@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .decoded import LARGEST
 from .errors import ZarrstreamError
 from .listing import in_time
 
@@ -33,7 +34,11 @@ def zarr_reader(client: Any, lane: Lane, translate: Callable[[Exception, str, st
             raise translate(error, verb, key) from error
 
     class ZarrReader(ObjectStore[Any]):
+        most: Callable[[str], int] = staticmethod(lambda _key: LARGEST)  # bytes that an object may have
+
         async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
+            if byte_range is None:
+                return await carry(lambda: _whole(client, key, prototype, self.most(key)), "read", key)
             return await carry(lambda: ObjectStore.get(self, key, prototype, byte_range), "read", key)
 
         async def exists(self, key: str) -> bool:
@@ -45,6 +50,24 @@ def zarr_reader(client: Any, lane: Lane, translate: Callable[[Exception, str, st
                 yield key
 
     return ZarrReader(client, read_only=True)
+
+
+async def _whole(client: Any, key: str, prototype: BufferPrototype, most: int) -> Buffer | None:
+    """An object whose size is looked at before its bytes come."""
+    import obstore
+
+    try:
+        answer = await obstore.get_async(client, key)
+    except FileNotFoundError:
+        return None
+    if answer.meta["size"] > most:
+        raise too_large(key, answer.meta["size"], most)
+    return prototype.buffer.from_bytes(await answer.bytes_async())  # type: ignore[arg-type]  # they are a buffer
+
+
+def too_large(place: str, size: int, most: int) -> ZarrstreamError:
+    """The error for an object that is not read."""
+    return ZarrstreamError(f"'{place}' has {size} bytes, and no more than {most} are possible: it is not read.", key=place)
 
 
 @lru_cache(1)

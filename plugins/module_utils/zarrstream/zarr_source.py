@@ -110,6 +110,7 @@ def bounded_store(store: Store, arrays: Mapping[str, ArrayLayout], place: str) -
     from zarr.core.buffer import default_buffer_prototype
 
     bounds = _Bounds(arrays, place)
+    bounds.tell(store)
 
     class BoundedStore(reading_store()):  # type: ignore[misc]
         async def exists(self, key: str) -> bool:
@@ -142,6 +143,16 @@ class _Bounds:
     def __init__(self, arrays: Mapping[str, ArrayLayout], place: str) -> None:
         self.tree, self.place = Hierarchy(0, arrays=dict(arrays)), place
         self._indexes: dict[str, Sequence[tuple[int, int]]] = {}
+
+    def most(self, key: str) -> int:
+        """Bytes that an object can have."""
+        layout = self._layout(key)
+        return most_stored(layout, item_bytes(layout)) if layout is not None else LARGEST
+
+    def tell(self, store: Store) -> None:
+        """Let a store that reads from a server look at sizes before it reads."""
+        if hasattr(store, "most"):
+            store.most = self.most
 
     def index_first(self, key: str, wanted: ByteRequest | None) -> ByteRequest | None:
         """What has to be read of an object before a part of it; None for nothing."""

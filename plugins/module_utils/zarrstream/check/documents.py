@@ -18,6 +18,11 @@ DOCUMENTS = {2: (".zarray", ".zgroup", ".zattrs", ".zmetadata"), 3: ("zarr.json"
 NODE_DOCUMENTS = {2: (".zarray", ".zgroup"), 3: ("zarr.json",)}
 
 
+def is_document(key: str) -> bool:
+    """Whether a key is that of a metadata document, of either format."""
+    return any(key.rpartition("/")[2] in names for names in DOCUMENTS.values())
+
+
 @dataclass
 class Hierarchy:
     """The nodes of a store. Keys of objects and paths of nodes are relative to it; the root's path is ''."""

@@ -19,12 +19,11 @@ from ..profile import read_profile
 from ..store import ObjectInfo, Objects, StoreUrl, open_objects, parse_store
 from ..transport import Transport
 from .census import Census, take_census
-from .documents import DOCUMENTS, Hierarchy, read_hierarchy
+from .documents import Hierarchy, is_document, read_hierarchy
 from .pace import Pace
 from .report import CHECKS
 
 SEVERITIES = ("error", "warning", "never")
-_DOCUMENTS = frozenset(name for names in DOCUMENTS.values() for name in names)
 POLICIES = ("error", "fill", "manifest")
 
 
@@ -109,7 +108,7 @@ class Snapshot:
     def fetch(self, key: str) -> bytes | None:
         """The bytes of an object of the store, None where there is none."""
         size = self.listing[key].size if self.listing and key in self.listing else 0
-        if size > LARGEST_DOCUMENT and key.rpartition("/")[2] in _DOCUMENTS:
+        if size > LARGEST_DOCUMENT and is_document(key):
             text = f"{self.place.url}: '{key}' has {size} bytes: a metadata document has no more than {LARGEST_DOCUMENT}. It is not read."
             raise ZarrstreamError(text, key=key)
         started = time.monotonic()
