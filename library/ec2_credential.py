@@ -13,6 +13,11 @@ description:
   - Reuses the pair of the profile while it works; else one that Keystone lists for the project; else creates one.
     A cloud that refuses to list them is never taken for one that has none while the profile's own pair cannot be judged.
   - The secret goes straight into the profile. It is in no result, diff or log.
+  - A note beside the file, C(<file>.zarrstream.json) with mode 0600 and without any secret, says which pairs the module has made, for
+    which profile, and by which login. A pair is noted before Keystone is asked for it, so that the next run uses or revokes what an
+    interrupted one has left.
+  - A pair that the note does not name, in the profile or in Keystone's list, is used and never revoked, unless O(revoke_adopted) is set.
+    RV(ours) and RV(left) say so.
   - Newer Keystones refuse some application credentials to create keys. The error names the cause and the ways out, among them
     O(access_key) and O(secret_key) from the cloud's dashboard.
 options:
@@ -28,12 +33,37 @@ options:
   state:
     description:
       - V(present) makes sure that the profile holds a pair that works.
-      - V(absent) revokes the pair in the profile and removes the profile.
+      - V(absent) removes the profile, and revokes the pairs that the note has for it.
     type: str
     choices: [present, absent]
     default: present
   rotate:
-    description: Create a new pair, prove it, put it into the profile, and revoke the old one, in this order. Every run with it rotates.
+    description:
+      - Create a new pair, prove it, put it into the profile, and revoke the old one, in this order.
+      - Every run with it rotates, but for one that finds a rotation that has begun, which it goes on with.
+    type: bool
+    default: false
+  phase:
+    description:
+      - How far O(rotate) goes in this run. Hosts that have a copy of the profile need the new pair before the old one is revoked.
+      - V(all) is for a profile that nobody has a copy of.
+      - V(begin) ends when the profile holds the new pair; the old one stays valid, as RV(replaced).
+      - V(finish) revokes what V(begin) has replaced, once the pair in the profile is proved, and makes none.
+    type: str
+    choices: [all, begin, finish]
+    default: all
+  grace:
+    description: Seconds between the writing of a new pair and the revoking of the old one, for requests that are on their way.
+    type: int
+    default: 5
+  adopt:
+    description:
+      - Whether a pair that only Keystone's list shows may be used. Whoever made it, such as another controller, may revoke it.
+      - V(false) makes a pair for this profile, which nobody else knows of.
+    type: bool
+    default: true
+  revoke_adopted:
+    description: With O(state=absent) or O(rotate), revoke a pair too that the note does not name. Others may be using it.
     type: bool
     default: false
   access_key:
@@ -44,7 +74,8 @@ options:
     type: str
   revoke:
     description:
-      - With O(state=absent), access keys of pairs of this login to revoke, rather than the pair in the profile, which stays as it is.
+      - With O(state=absent), access keys of pairs of this login to revoke, whoever made them, rather than the pair in the profile, which
+        stays as it is.
       - Nothing but RV(action), RV(revoked) and C(changed) is returned then.
     type: list
     elements: str
@@ -84,10 +115,22 @@ EXAMPLES = r"""
   zarrstream.platform.ec2_credential:
     cloud: jetstream2
 
-- name: Replace them
+- name: Replace them, where no host has a copy
   zarrstream.platform.ec2_credential:
     cloud: jetstream2
     rotate: true
+
+- name: Replace them, where hosts have copies; the old pair stays valid
+  zarrstream.platform.ec2_credential:
+    cloud: jetstream2
+    rotate: true
+    phase: begin
+
+- name: Revoke the old pair, when each host has the new one
+  zarrstream.platform.ec2_credential:
+    cloud: jetstream2
+    rotate: true
+    phase: finish
 
 - name: Use keys from the dashboard, on a cloud that lets application credentials create none
   zarrstream.platform.ec2_credential:
@@ -101,7 +144,7 @@ EXAMPLES = r"""
     state: absent
     revoke: [0123456789abcdef0123456789abcdef]
 
-- name: Revoke the keys and remove the profile
+- name: Remove the profile, and revoke the keys that were made for it
   zarrstream.platform.ec2_credential:
     cloud: jetstream2
     state: absent
@@ -111,7 +154,9 @@ RETURN = r"""
 action:
   description:
     - What was done about the pair, or would be in check mode.
-    - One of V(reused), V(listed), V(created), V(supplied), V(rotated), V(revoked), V(none).
+    - One of V(reused), V(listed), V(recovered), V(created), V(supplied), V(rotated), V(revoked), V(removed), V(none).
+    - V(recovered) is a pair that the note names, from a run that was interrupted or a profile that got lost.
+    - V(removed) is a profile that went and whose pair stays.
   returned: success
   type: str
   sample: reused
@@ -129,6 +174,30 @@ revoked:
   returned: success
   type: list
   elements: str
+ours:
+  description:
+    - Whether the note says that the pair in the profile was made by this module, for this profile and login.
+    - Null where the profile holds none.
+  returned: success
+  type: bool
+replaced:
+  description: Access keys whose place another has taken, and that stay valid until O(phase=finish).
+  returned: success
+  type: list
+  elements: str
+left:
+  description: Pairs that stay valid, and why they are not revoked.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    access_key: {description: The access key., type: str}
+    why: {description: Why it stays., type: str}
+note:
+  description: Where the note lies, or would.
+  returned: success
+  type: str
+  sample: /home/ubuntu/.aws/config.zarrstream.json
 profile:
   description: Name of the profile.
   returned: success
@@ -173,9 +242,10 @@ from pathlib import Path
 
 from ansible_collections.openstack.cloud.plugins.module_utils.openstack import OpenStackModule
 
-from ..module_utils.zarrstream import profile_file
-from ..module_utils.zarrstream.ec2 import Change, Outcome, SignedRequest, endpoint_from, find
-from ..module_utils.zarrstream.ec2_plan import Pair, Wanted, plan
+from ..module_utils.zarrstream import ec2_note, profile_file
+from ..module_utils.zarrstream.ec2 import Change, Outcome, Place, SignedRequest, endpoint_from, find
+from ..module_utils.zarrstream.ec2_note import Owner
+from ..module_utils.zarrstream.ec2_plan import Pair, Phase, Wanted, plan
 from ..module_utils.zarrstream.errors import BadRequest, ZarrstreamError
 from ..module_utils.zarrstream.keystone import Ec2Keys, login, services
 from ..module_utils.zarrstream.libraries import missing_libraries_named
@@ -189,6 +259,10 @@ class Ec2CredentialModule(OpenStackModule):
         "config_file": {"type": "path"},
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         "rotate": {"type": "bool", "default": False},
+        "phase": {"type": "str", "choices": ["all", "begin", "finish"], "default": "all"},
+        "grace": {"type": "int", "default": 5},
+        "adopt": {"type": "bool", "default": True},
+        "revoke_adopted": {"type": "bool", "default": False},
         "access_key": {"type": "str", "no_log": False},
         "secret_key": {"type": "str", "no_log": True},
         "revoke": {"type": "list", "elements": "str", "default": [], "no_log": False},
@@ -202,22 +276,25 @@ class Ec2CredentialModule(OpenStackModule):
         try:
             with missing_libraries_named():
                 check_name(self.params["profile"])
-                if self.params["revoke"]:
-                    self.exit_json(**self.revoke())
                 with profile_file.locked(self.params["config_file"], make=self.params["state"] == "present" and not self.check_mode):
-                    result = self.ensure()
+                    result = self.revoke() if self.params["revoke"] else self.ensure()
         except ZarrstreamError as error:
             self.fail_json(msg=str(error), **{"profile": self.params["profile"], **error.details})
         self.exit_json(**result)
 
     def revoke(self):
-        """Revoke pairs by their access keys; the profile has no part in it."""
+        """Revoke pairs by their access keys; the profile has no part in it, and the note loses them."""
         wanted = self.params["revoke"]
         if self.params["state"] == "present":
             raise BadRequest("revoke goes with state=absent: a run makes keys, or revokes some.")
         keys = Ec2Keys(self.conn, login(self.conn))
-        known = keys.project_of if self.check_mode else keys.delete
-        revoked = [each for each in wanted if known(each)]
+        notes = ec2_note.read(profile_file.find(self.params["config_file"]).path)
+        revoked = []
+        for each in wanted:
+            if keys.look(each).exists if self.check_mode else keys.delete(each):
+                revoked.append(each)
+            if not self.check_mode:
+                notes.save(notes.note.without(each))
         return {"changed": bool(revoked), "action": "revoked" if revoked else "none", "revoked": revoked}
 
     def ensure(self):
@@ -225,32 +302,42 @@ class Ec2CredentialModule(OpenStackModule):
         params, name = self.params, self.params["profile"]
         who = login(self.conn)
         catalog = services(self.conn)
-        wanted = self.wanted(who.project_id)
+        wanted = self.wanted(who)
         endpoint = endpoint_from(params["endpoint_url"], catalog, required=wanted.present)
         ca_bundle = params["ca_bundle"] or self.ca_of_cloud(endpoint)
         file = profile_file.find(params["config_file"])
+        notes = ec2_note.read(file.path)
         settings = profile_file.values(name, file)
         proof = SignedRequest(name, endpoint or "", params["region"], ca_bundle, settings.get("region"))
         keys = Ec2Keys(self.conn, who)
+        place = self.place(wanted.owner, settings, file, notes.note)
 
-        decision = plan(wanted, find(wanted, held_pair(settings), keys, proof, who))
+        decision = plan(wanted, find(wanted, place, keys, proof, who))
 
         change = Change(
             decision=decision,
             settings=lambda pair: ProfileSettings(name, pair.access_key, pair.secret_key, endpoint, proof.region, ca_bundle=ca_bundle),
             found=file,
-            profile=name,
+            owner=wanted.owner,
+            note=place.note,
+            notes=notes,
+            present=wanted.present,
         )
         preview = change.preview()
-        outcome = change.foreseen() if self.check_mode else change.apply(keys, proof)
+        outcome = change.foreseen() if self.check_mode else change.apply(keys, proof, grace=params["grace"])
         shadows = profile_file.shadowed_by(name, preview.text, file, params["config_file"]) if wanted.present else []
         if shadows:
             self.warn(profile_file.shadow_warning(name, shadows))
+        for each in outcome.left:
+            self.warn(f"access key {each.access_key} was left valid: {each.why}.")
         return {
             "changed": preview.changed or bool(outcome.revoked),
-            "diff": (preview if self.check_mode else change.file_plan(outcome.pair)).diff() if self.ansible._diff else {},
+            "diff": (preview if self.check_mode else change.final(outcome.pair)).diff() if self.ansible._diff else {},
             "action": str(decision.action),
             **described(outcome),
+            "ours": decision.ours,
+            "replaced": list(decision.replaced),
+            "note": str(notes.path),
             "profile": name,
             "config_file": str(file.path),
             "shadowed_by": shadows,
@@ -261,16 +348,26 @@ class Ec2CredentialModule(OpenStackModule):
             "project_id": who.project_id,
         }
 
-    def wanted(self, project_id):
+    def wanted(self, who):
         """The request in the core's words."""
         params = self.params
         return Wanted(
-            project_id=project_id,
-            profile=params["profile"],
+            Owner(params["profile"], who.cloud, who.auth_url, who.user_id, who.project_id),
             present=params["state"] == "present",
             rotate=params["rotate"],
+            phase=Phase(params["phase"]),
             supplied=Pair(params["access_key"], params["secret_key"]) if params["access_key"] else None,
+            adopt=params["adopt"],
+            revoke_adopted=params["revoke_adopted"],
         )
+
+    def place(self, owner, settings, file, note):
+        """What lies on the controller."""
+        held = held_pair(settings)
+        settled = ec2_note.settled(note, owner, held and held.access_key)
+        named = {each.access_key for each in settled.of(owner) if each.access_key} | ({held.access_key} if held else set())
+        holders = {key: profile_file.holders(key, owner.profile, file, self.params["config_file"]) for key in named}
+        return Place(held, settled, {key: " and ".join(places) for key, places in holders.items() if places})
 
     def ca_of_cloud(self, endpoint):
         """The CA of the cloud, for an endpoint with TLS."""
@@ -293,6 +390,7 @@ def described(outcome: Outcome):
         "access_key": pair.access_key if pair else None,
         "fingerprint": fingerprint(pair.access_key, pair.secret_key) if pair else None,
         "revoked": list(outcome.revoked),
+        "left": [{"access_key": each.access_key, "why": each.why} for each in outcome.left],
     }
 
 

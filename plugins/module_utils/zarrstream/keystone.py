@@ -2,18 +2,22 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """EC2 credentials in Keystone, by the SDK's connection, and what Keystone's refusals mean.
 
-Always through ``/users/{id}/credentials/OS-EC2``: the general ``/credentials`` has had several security holes, and
-clouds close it in different ways. No request of this file is logged: the answers hold secrets.
+Through ``/users/{id}/credentials/OS-EC2``, since the general ``/credentials`` has had several security holes, and clouds close it in
+different ways. One request goes there: only there can whoever makes a pair choose its access key, so that it can be noted before it
+exists (docs/decisions/0011). It is sent only by logins that OS-EC2 would let make one too, and OS-EC2 is asked where it is refused.
+No request of this file is logged: the answers hold secrets.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
-from .ec2_plan import Pair
+from .ec2_plan import Pair, Seen
 from .errors import AccessRefused, BadRequest, Unreachable, ZarrstreamError
 
 _SUPPLY = "supply ready-made keys with access_key and secret_key (on many dashboards: Project > API Access > View Credentials)"
@@ -25,7 +29,11 @@ _ID = re.compile(r"^[0-9a-f]{32}$")
 
 @dataclass(frozen=True)
 class Login:
-    """Who the token is for. ``delegated``: an application credential, which may do less than its user."""
+    """Who the token is for. ``delegated``: an application credential, which may do less than its user.
+
+    ``chooses``: a login of the user's own with the role ``member``, who may choose the access key of a pair. What a delegated one
+    makes so would be bound to the delegation, and die with it; and a ``reader`` could make what OS-EC2 does not let it make.
+    """
 
     cloud: str
     user_id: str
@@ -33,6 +41,8 @@ class Login:
     delegated: bool
     project_name: str = ""
     user_name: str = ""
+    auth_url: str = ""
+    chooses: bool = False
 
 
 def login(conn: Any) -> Login:
@@ -46,7 +56,17 @@ def login(conn: Any) -> Login:
             cloud=cloud,
         )
     delegated = bool(getattr(access, "application_credential_id", None))
-    return Login(cloud, access.user_id, access.project_id, delegated, access.project_name, str(access.username or ""))
+    bound = delegated or access.trust_scoped or bool(access.oauth_access_token_id)
+    return Login(
+        cloud,
+        access.user_id,
+        access.project_id,
+        delegated,
+        access.project_name,
+        str(access.username or ""),
+        auth_url=str(getattr(conn.session.auth, "auth_url", None) or ""),
+        chooses=not bound and "member" in (role.lower() for role in access.role_names),
+    )
 
 
 def project_of_owner(owner: str | None, who: Login) -> str | None:
@@ -97,13 +117,30 @@ class Ec2Keys:
         ours = [entry for entry in entries if entry.get("tenant_id") == self._who.project_id and not entry.get("trust_id")]
         return tuple(Pair(entry["access"], entry["secret"]) for entry in ours)
 
-    def project_of(self, access_key: str) -> str | None:
-        """The project that a pair is for; None where Keystone does not say, or does not know the pair."""
-        answer = self._send("get", f"{self._path}/{access_key}")
-        if answer.status_code in (401, 403, 404):
-            return None
-        project: str | None = self._accepted(answer, "show").json()["credential"].get("tenant_id")
-        return project
+    def look(self, access_key: str) -> Seen:
+        """What Keystone says of one pair."""
+        answer = self._send("get", f"{self._path}/{quote(access_key, safe='')}")
+        if answer.status_code in (401, 403):
+            return Seen()
+        if answer.status_code == 404:
+            return Seen(exists=False)
+        entry = self._accepted(answer, "show").json()["credential"]
+        return Seen(exists=True, project=entry.get("tenant_id"), pair=Pair(entry["access"], entry["secret"]))
+
+    @property
+    def chooses(self) -> bool:
+        """Whether ``create_as`` is worth a try."""
+        return self._who.chooses
+
+    def create_as(self, pair: Pair) -> bool:
+        """Make this very pair; False where Keystone refuses that, and has made none."""
+        blob = json.dumps({"access": pair.access_key, "secret": pair.secret_key})
+        body = {"type": "ec2", "blob": blob, "user_id": self._who.user_id, "project_id": self._who.project_id}
+        answer = self._send("post", "/credentials", json={"credential": body})
+        if 400 <= answer.status_code < 500:
+            return False
+        self._accepted(answer, "create")
+        return True
 
     def create(self) -> Pair:
         """A new pair for the login's project."""
@@ -113,7 +150,7 @@ class Ec2Keys:
 
     def delete(self, access_key: str) -> bool:
         """Revoke a pair; False where Keystone no longer knew it."""
-        answer = self._send("delete", f"{self._path}/{access_key}")
+        answer = self._send("delete", f"{self._path}/{quote(access_key, safe='')}")
         if answer.status_code == 404:
             return False
         self._accepted(answer, "delete")

@@ -104,6 +104,20 @@ def values(name: str, found: FoundFile) -> dict[str, str]:
         return read_values(name, found.text or "")
 
 
+def holders(access_key: str, name: str, found: FoundFile, config_file: str | None = None) -> list[str]:
+    """Where else on this machine the access key of the profile ``name`` is: sections of the configuration and the credentials file."""
+    with _naming(found.path):
+        own = profile_text.section_name(name, found.text or "")
+        places = [f"[{each}] of {found.path}" for each in profile_text.profiles_with(access_key, found.text or "") if each != own]
+    path = credentials_path(config_file)
+    try:
+        credentials = path.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return places
+    with _naming(path):
+        return places + [f"[{each}] of {path}" for each in profile_text.profiles_with(access_key, credentials)]
+
+
 def shadowed_by(name: str, text: str | None, found: FoundFile, config_file: str | None = None) -> list[str]:
     """What AWS tools believe rather than the keys and the endpoint of this profile in ``text``: places, for people to look at."""
     with _naming(found.path):

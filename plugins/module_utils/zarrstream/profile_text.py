@@ -153,6 +153,12 @@ def is_credentials_section(name: str, text: str) -> bool:
     return any(set(parser.options(section)) & set(MANAGED) for section in (name, f"profile {name}") if parser.has_section(section))
 
 
+def profiles_with(access_key: str, text: str) -> list[str]:
+    """The headers of all sections that hold this access key, of a configuration or a credentials file."""
+    parser = _parsed(text)
+    return [section for section in parser.sections() if parser.get(section, "aws_access_key_id", fallback=None) == access_key]
+
+
 def nested(value: str) -> dict[str, str]:
     """The settings of a nested block such as ``s3``."""
     pairs = (line.partition("=") for line in value.splitlines() if "=" in line)
