@@ -56,7 +56,7 @@ PAIR = json.loads(ec2_note.dump(Note((ec2_note.new_pair(OWNER, "a" * 32, Stage.W
 )
 def test_what_is_no_note_is_refused_with_the_way_out(config, text):
     note_path(config).write_text(text)
-    with pytest.raises(ProfileError, match="is no note of EC2 credentials .* move it away"):
+    with pytest.raises(ProfileError, match=r"is no note of EC2 credentials .* move it away"):
         ec2_note.read(config)
     assert note_path(config).read_text() == text
 
