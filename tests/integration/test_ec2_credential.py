@@ -2,7 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The module ec2_credential against both Keystones, with every kind of login, and with what goes wrong in between."""
 
+import configparser
+import http.client
+import json
+import os
 import re
+import signal
 import socket
 import threading
 import time
@@ -10,15 +15,22 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
+from botocore.exceptions import ClientError
 
 FIELDS = {
     "action",
     "access_key",
     "fingerprint",
     "revoked",
+    "ours",
+    "replaced",
+    "left",
+    "note",
     "profile",
     "config_file",
     "shadowed_by",
@@ -247,6 +259,182 @@ def test_pair_of_another_project_is_left_alone(ask, new_cloud, config):
         assert listed(new_cloud) == set()
     finally:
         revoke(new_cloud, access, login="embedded-other")
+
+
+# --- whose pair it is -------------------------------------------------------------------------------------------------
+
+
+def works(cloud, file, profile="default"):
+    """Whether the pair of a profile is accepted; Swift remembers a secret for a second."""
+    parser = configparser.RawConfigParser()
+    parser.read(file)
+    section = parser[profile if profile == "default" else f"profile {profile}"]
+    try:
+        cloud.s3(section["aws_access_key_id"], section["aws_secret_access_key"]).list_buckets()
+    except ClientError:
+        return False
+    return True
+
+
+def test_pair_that_was_made_by_hand_is_used_and_left(ask, new_cloud, config):
+    hand, _ = new_cloud.new_ec2_key()
+    for goes in ({"state": "absent"}, {"rotate": True, "grace": 0}):
+        used = ask(new_cloud)
+        assert (used["action"], used["access_key"], used["ours"]) == ("listed", hand, False)
+        assert ask(new_cloud)["action"] == "reused"
+        foreseen = ask(new_cloud, check=True, **goes)
+        done = ask(new_cloud, **goes)
+        for each in (foreseen, done):
+            assert (each["revoked"], [left["access_key"] for left in each["left"]]) == ([], [hand])
+        assert any(f"access key {hand} was left valid" in str(warning) for warning in done["warnings"])
+        assert hand in listed(new_cloud)
+    rotated = ask(new_cloud)
+    assert (rotated["ours"], rotated["access_key"] != hand) == (True, True)
+    assert ask(new_cloud, state="absent")["revoked"] == [rotated["access_key"]]
+    assert ask(new_cloud)["access_key"] == hand
+    assert ask(new_cloud, state="absent", revoke_adopted=True)["revoked"] == [hand]
+    assert listed(new_cloud) == set()
+    assert list(config.parent.glob("*.json")) == []
+
+
+def test_no_key_of_another_profile_or_controller_dies(ask, new_cloud, config, tmp_path):
+    """Two profiles of one file, and a second controller, all with one login."""
+    far = tmp_path / "far" / "config"
+    first, second = (ask(new_cloud, profile=name)["access_key"] for name in ("first", "second"))
+    assert first != second
+    guest = ask(new_cloud, config_file=str(far))
+    assert (guest["action"], guest["ours"]) == ("listed", False)
+    for goes in ({"rotate": True, "grace": 0}, {"state": "absent"}, {"adopt": False}):
+        guest = ask(new_cloud, config_file=str(far), **goes)
+        assert {first, second} <= listed(new_cloud)
+    assert guest["action"] == "created"
+    ask(new_cloud, profile="first", rotate=True, grace=0)
+    ask(new_cloud, profile="first", state="absent")
+    time.sleep(1.2)
+    assert works(new_cloud, config, "second")
+    assert works(new_cloud, far)
+    # A pair that somebody has copied into another profile.
+    text = config.read_text()
+    config.write_text(text + text.replace("[profile second]", "[profile copy]"))
+    kept = ask(new_cloud, profile="second", state="absent")
+    assert (kept["revoked"], "[profile copy]" in kept["left"][0]["why"]) == ([], True)
+    assert works(new_cloud, config, "copy")
+    assert listed(new_cloud) == {second, guest["access_key"]}
+
+
+@contextmanager
+def keystone_through(cloud, login, tmp_path, hook):
+    """A clouds.yaml whose requests to Keystone pass by ``hook``, which is told of each that makes a pair, before it and after it."""
+    target = urlsplit(cloud.keystone_url)
+
+    class Proxy(BaseHTTPRequestHandler):
+        def pass_on(self):
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            makes = self.command == "POST" and "credentials" in self.path
+            if makes and hook("before"):
+                return
+            there = http.client.HTTPConnection(target.hostname, target.port)
+            there.request(self.command, self.path, body, dict(self.headers))
+            answer = there.getresponse()
+            data = answer.read()
+            if makes and hook("after"):
+                return
+            self.send_response_only(answer.status)
+            for name in ("Content-Type", "X-Subject-Token"):
+                if value := answer.headers.get(name):
+                    self.send_header(name, value)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def do_GET(self):
+            self.pass_on()
+
+        def do_POST(self):
+            self.pass_on()
+
+        def do_DELETE(self):
+            self.pass_on()
+
+        def log_message(self, *_):
+            pass
+
+    listening = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+    threading.Thread(target=listening.serve_forever, daemon=True).start()
+    entry = yaml.safe_load(cloud.clouds_file.read_text())["clouds"][login]
+    entry["identity_endpoint_override"] = f"http://127.0.0.1:{listening.server_port}/v3"
+    file = tmp_path / "through.yaml"
+    file.write_text(yaml.safe_dump({"clouds": {login: entry}}))
+    try:
+        yield file
+    finally:
+        listening.shutdown()
+        listening.server_close()
+
+
+@pytest.fixture
+def killed(modules, tmp_path):
+    """A function: run a rotation, and send it a signal before or after Keystone has made the new pair; return how it ended."""
+
+    def run(cloud, login, moment, number):
+        def hook(now):
+            if now != moment:
+                return False
+            children = Path(f"/proc/{modules.server.pid}/task/{modules.server.pid}/children").read_text().split()
+            os.kill(int(children[0]), number)
+            return number == signal.SIGKILL
+
+        with keystone_through(cloud, login, tmp_path, hook) as clouds_file:
+            env = {**os.environ, "OS_CLIENT_CONFIG_FILE": str(clouds_file)}
+            request = {"module": "ec2_credential", "args": {"cloud": login, "rotate": True, "_ansible_remote_tmp": "/tmp"}, "env": env}
+            modules.server.stdin.write(json.dumps(request) + "\n")
+            modules.server.stdin.flush()
+            return json.loads(modules.server.stdout.readline())["status"]
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("login", "moment", "number", "made", "leaves"),
+    [
+        ("embedded", "before", signal.SIGKILL, 0, "nothing"),
+        ("embedded", "after", signal.SIGKILL, 1, "ours"),
+        ("embedded", "after", signal.SIGTERM, 1, "ours"),
+        ("embedded-app", "before", signal.SIGKILL, 0, "nothing"),
+        ("embedded-app", "after", signal.SIGTERM, 1, "ours"),
+        ("embedded-app", "after", signal.SIGKILL, 1, "uncertain"),
+    ],
+)
+def test_pair_of_a_run_that_was_killed_is_found_by_the_next(ask, new_cloud, killed, config, login, moment, number, made, leaves):
+    """An application credential cannot choose the access key: a pair whose name never arrived is anybody's, and stays."""
+    old = ask(new_cloud, login=login)["access_key"]
+    before = config.read_text()
+    assert killed(new_cloud, login, moment, number) == -number
+    (lost,) = listed(new_cloud) - {old} or {None}
+    assert (bool(made), config.read_text()) == (lost is not None, before)
+    hand, _ = new_cloud.new_ec2_key()  # whoever else has the login goes on too
+    foreseen = ask(new_cloud, login=login, check=True)
+    after = ask(new_cloud, login=login)
+    assert (after["action"], after["access_key"], foreseen["revoked"]) == ("reused", old, after["revoked"])
+    assert after["revoked"] == ([lost] if leaves == "ours" else [])
+    assert {each["access_key"] for each in after["left"]} >= ({lost} if leaves == "uncertain" else set())
+    assert listed(new_cloud) == {old, hand, *([lost] if leaves == "uncertain" else [])}
+
+
+def test_rotation_that_was_killed_goes_on_with_the_pair_that_it_made(ask, new_cloud, killed):
+    old = ask(new_cloud)["access_key"]
+    killed(new_cloud, "embedded", "after", signal.SIGKILL)
+    (lost,) = listed(new_cloud) - {old}
+    begun = ask(new_cloud, rotate=True, phase="begin")
+    assert (begun["access_key"], begun["replaced"], begun["ours"]) == (lost, [old], True)
+    assert not ask(new_cloud, rotate=True, phase="begin")["changed"]
+    assert ask(new_cloud)["replaced"] == [old]
+    foreseen = ask(new_cloud, rotate=True, phase="finish", check=True)
+    finished = ask(new_cloud, rotate=True, phase="finish", grace=0)
+    assert (finished["action"], finished["revoked"], finished["changed"]) == ("revoked", [old], True)
+    assert (foreseen["revoked"], foreseen["action"]) == ([old], "revoked")
+    assert not ask(new_cloud, rotate=True, phase="finish")["changed"]
+    assert listed(new_cloud) == {lost}
 
 
 # --- supplied keys ----------------------------------------------------------------------------------------------------

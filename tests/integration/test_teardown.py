@@ -47,10 +47,11 @@ class Site:
         with self.cloud.connect() as connection:
             return sorted(each.name for each in connection.object_store.containers())
 
-    def keys(self) -> int:
-        """How many pairs of S3 keys the user has."""
+    def keys(self) -> set[str]:
+        """The access keys of all pairs that the user has."""
         with self.cloud.connect() as connection:
-            return len(connection.identity.get(f"/users/{connection.current_user_id}/credentials/OS-EC2").json()["credentials"])
+            entries = connection.identity.get(f"/users/{connection.current_user_id}/credentials/OS-EC2").json()["credentials"]
+        return {entry["access"] for entry in entries}
 
 
 def environment(path: Path) -> None:
@@ -99,7 +100,7 @@ def site(cloud: Any, run_playbook: Any, tmp_path: Path) -> Site:
     built = Site(replace(own, logins=kept), tmp_path, run)
     before = built.keys()
     run("site.yml", inventory=no_servers)
-    assert (built.buckets(), built.keys() - before, built.local_store.exists()) == (["empty", "full"], 1, True)
+    assert (built.buckets(), len(built.keys() - before), built.local_store.exists()) == (["empty", "full"], 1, True)
     return built
 
 
@@ -109,14 +110,16 @@ def nothing_left(site: Site) -> bool:
 
 def test_what_the_site_made_goes_and_data_only_when_told_twice(site: Site) -> None:
     keys = site.keys()
+    (ours,) = re.findall(r"^aws_access_key_id = (\w+)$", site.profile.read_text(), re.MULTILINE)
     predicted = site.run("teardown.yml", "--check", "--diff")
+    assert f"access key {ours}, which is revoked" in predicted.stdout
     assert "bucket full: it holds" in predicted.stdout
     assert "bucket empty, which is empty" in predicted.stdout
     assert (site.buckets(), site.keys(), nothing_left(site)) == (["empty", "full"], keys, False)
 
     first = site.run("teardown.yml")
     assert "bucket full: it holds" in first.stdout
-    assert (site.buckets(), site.keys(), nothing_left(site)) == (["full"], keys - 1, True)
+    assert (site.buckets(), site.keys(), nothing_left(site)) == (["full"], keys - {ours}, True)
     assert site.local_store.exists()
     assert predicted.changed == first.changed == 3  # keys with their profile, bucket, environment
 
