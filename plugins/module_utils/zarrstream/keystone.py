@@ -4,7 +4,7 @@
 
 Through ``/users/{id}/credentials/OS-EC2``, since the general ``/credentials`` has had several security holes, and clouds close it in
 different ways. One request goes there: only there can whoever makes a pair choose its access key, so that it can be noted before it
-exists (docs/decisions/0011). It is sent only by logins that OS-EC2 would let make one too, and OS-EC2 is asked where it is refused.
+exists (docs/decisions/0012). It is sent only by logins that OS-EC2 would let make one too, and OS-EC2 is asked where it is refused.
 No request of this file is logged: the answers hold secrets.
 """
 
