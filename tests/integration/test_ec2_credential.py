@@ -322,44 +322,48 @@ def test_no_key_of_another_profile_or_controller_dies(ask, new_cloud, config, tm
     assert listed(new_cloud) == {second, guest["access_key"]}
 
 
+class Passing(BaseHTTPRequestHandler):
+    """Passes requests on, and tells the server's ``hook`` of each that makes a pair, before it and after it; True ends it there."""
+
+    def pass_on(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        makes = self.command == "POST" and "credentials" in self.path
+        if makes and self.server.hook("before"):
+            return
+        there = http.client.HTTPConnection(self.server.target.hostname, self.server.target.port)
+        there.request(self.command, self.path, body, dict(self.headers))
+        answer = there.getresponse()
+        data = answer.read()
+        if not (makes and self.server.hook("after")):
+            self.answer(answer, data)
+
+    def answer(self, answer, data):
+        self.send_response_only(answer.status)
+        for name in ("Content-Type", "X-Subject-Token"):
+            if value := answer.headers.get(name):
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def do_GET(self):
+        self.pass_on()
+
+    def do_POST(self):
+        self.pass_on()
+
+    def do_DELETE(self):
+        self.pass_on()
+
+    def log_message(self, *_):
+        pass
+
+
 @contextmanager
 def keystone_through(cloud, login, tmp_path, hook):
-    """A clouds.yaml whose requests to Keystone pass by ``hook``, which is told of each that makes a pair, before it and after it."""
-    target = urlsplit(cloud.keystone_url)
-
-    class Proxy(BaseHTTPRequestHandler):
-        def pass_on(self):
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            makes = self.command == "POST" and "credentials" in self.path
-            if makes and hook("before"):
-                return
-            there = http.client.HTTPConnection(target.hostname, target.port)
-            there.request(self.command, self.path, body, dict(self.headers))
-            answer = there.getresponse()
-            data = answer.read()
-            if makes and hook("after"):
-                return
-            self.send_response_only(answer.status)
-            for name in ("Content-Type", "X-Subject-Token"):
-                if value := answer.headers.get(name):
-                    self.send_header(name, value)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def do_GET(self):
-            self.pass_on()
-
-        def do_POST(self):
-            self.pass_on()
-
-        def do_DELETE(self):
-            self.pass_on()
-
-        def log_message(self, *_):
-            pass
-
-    listening = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+    """A clouds.yaml whose requests to Keystone pass by ``hook``."""
+    listening = ThreadingHTTPServer(("127.0.0.1", 0), Passing)
+    listening.target, listening.hook = urlsplit(cloud.keystone_url), hook
     threading.Thread(target=listening.serve_forever, daemon=True).start()
     entry = yaml.safe_load(cloud.clouds_file.read_text())["clouds"][login]
     entry["identity_endpoint_override"] = f"http://127.0.0.1:{listening.server_port}/v3"

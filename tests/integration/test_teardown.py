@@ -47,7 +47,7 @@ class Site:
         with self.cloud.connect() as connection:
             return sorted(each.name for each in connection.object_store.containers())
 
-    def keys(self) -> set[str]:
+    def pairs(self) -> set[str]:
         """The access keys of all pairs that the user has."""
         with self.cloud.connect() as connection:
             entries = connection.identity.get(f"/users/{connection.current_user_id}/credentials/OS-EC2").json()["credentials"]
@@ -98,9 +98,9 @@ def site(cloud: Any, run_playbook: Any, tmp_path: Path) -> Site:
 
     kept = shutil.copy(own.clouds_file, tmp_path / "kept.yaml")  # the other one goes with the cloud
     built = Site(replace(own, logins=kept), tmp_path, run)
-    before = built.keys()
+    before = built.pairs()
     run("site.yml", inventory=no_servers)
-    assert (built.buckets(), len(built.keys() - before), built.local_store.exists()) == (["empty", "full"], 1, True)
+    assert (built.buckets(), len(built.pairs() - before), built.local_store.exists()) == (["empty", "full"], 1, True)
     return built
 
 
@@ -109,17 +109,17 @@ def nothing_left(site: Site) -> bool:
 
 
 def test_what_the_site_made_goes_and_data_only_when_told_twice(site: Site) -> None:
-    keys = site.keys()
+    keys = site.pairs()
     (ours,) = re.findall(r"^aws_access_key_id = (\w+)$", site.profile.read_text(), re.MULTILINE)
     predicted = site.run("teardown.yml", "--check", "--diff")
     assert f"access key {ours}, which is revoked" in predicted.stdout
     assert "bucket full: it holds" in predicted.stdout
     assert "bucket empty, which is empty" in predicted.stdout
-    assert (site.buckets(), site.keys(), nothing_left(site)) == (["empty", "full"], keys, False)
+    assert (site.buckets(), site.pairs(), nothing_left(site)) == (["empty", "full"], keys, False)
 
     first = site.run("teardown.yml")
     assert "bucket full: it holds" in first.stdout
-    assert (site.buckets(), site.keys(), nothing_left(site)) == (["full"], keys - {ours}, True)
+    assert (site.buckets(), site.pairs(), nothing_left(site)) == (["full"], keys - {ours}, True)
     assert site.local_store.exists()
     assert predicted.changed == first.changed == 3  # keys with their profile, bucket, environment
 
@@ -142,7 +142,7 @@ def test_what_the_site_made_goes_and_data_only_when_told_twice(site: Site) -> No
     with site.cloud.connect() as connection:
         assert [each.name for each in connection.object_store.objects("full")] == ["notes.txt"]
     assert [path.name for path in site.local_store.iterdir()] == ["notes.txt"]
-    assert (hand in site.keys(), nothing_left(site)) == (True, True), "one refusal does not stop the rest"
+    assert (hand in site.pairs(), nothing_left(site)) == (True, True), "one refusal does not stop the rest"
 
     refused = site.run("teardown.yml", zarr_teardown_cloud=True, check=False)
     assert refused.rc
@@ -153,5 +153,5 @@ def test_what_the_site_made_goes_and_data_only_when_told_twice(site: Site) -> No
     assert "bucket full, with all its 1 objects, whoever wrote them" in last.stdout
     assert (site.buckets(), site.cloud.path.exists()) == ([], False)
     assert last.changed == 2, "what went before is not changed again"
-    assert hand in site.keys()
+    assert hand in site.pairs()
     assert site.run("teardown.yml", **both, zarr_buckets=whole).changed == 0
