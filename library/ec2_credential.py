@@ -300,6 +300,8 @@ class Ec2CredentialModule(OpenStackModule):
     def ensure(self):
         """Find, plan, apply."""
         params, name = self.params, self.params["profile"]
+        if params["grace"] < 0:
+            raise BadRequest(f"grace is {params['grace']}: a number of seconds, 0 or more, is wanted.")
         who = login(self.conn)
         catalog = services(self.conn)
         wanted = self.wanted(who)

@@ -268,6 +268,9 @@ def test_request_that_named_no_access_key_is_never_decided_by_guessing(known, mi
     cloud = have(Cloud(), HELD, LISTED)
     found = find(Wanted(OWNER), Place(HELD, note), cloud, cloud, WHO)
     assert (found.uncertain, found.unused, found.recovered, found.nameless_gone) == (uncertain, (), None, over)
+    cloud.lists = False
+    found = find(Wanted(OWNER), Place(HELD, note), cloud, cloud, WHO)
+    assert (found.uncertain, found.nameless_gone) == ((), False)
 
 
 @pytest.mark.parametrize("held", [None, HELD])
@@ -417,6 +420,26 @@ def test_pair_that_cannot_be_proved_or_written_is_deleted_again(file, step, monk
     with pytest.raises((Unreachable, ProfileError)):
         todo.apply(cloud, cloud)
     assert (held_by(file), list(cloud.valid), note_of(file)) == ("HELD", ["HELD"], {"HELD": "written"})
+
+
+@pytest.mark.parametrize("wanted", [ROTATE, BEGIN])
+def test_run_that_is_interrupted_when_the_profile_has_been_written_keeps_the_new_pair(file, rotating, wanted, monkeypatch):
+    """Whoever reads the profile has it by then; the next run knows which pair it has replaced."""
+    write = safe_file.write
+
+    def interrupted(path, *rest):
+        write(path, *rest)
+        if path == file:
+            raise KeyboardInterrupt
+
+    todo = change(wanted, Found(HELD, note=OURS), file)
+    monkeypatch.setattr(safe_file, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        todo.apply(rotating, rotating)
+    made = rotating.made.access_key
+    assert (held_by(file), set(rotating.valid)) == (made, {"HELD", made})
+    settled = ec2_note.settled(ec2_note.read(file).note, OWNER, made)
+    assert {each.access_key: str(each.stage) for each in settled.pairs} == {"HELD": "replaced", made: "written"}
 
 
 def test_note_that_cannot_be_written_stops_everything(file, monkeypatch):

@@ -163,7 +163,7 @@ def _with_noted(wanted: Wanted, found: Found, looked: Mapping[Noted, Seen], keys
         for each in nameless
         if each.known is not None and pair.access_key not in each.known and not found.note.find(pair.access_key)
     }
-    over = not uncertain and not any(each.may_be_on_its_way(now) for each in nameless)
+    over = listed is not None and not uncertain and not any(each.may_be_on_its_way(now) for each in nameless)
     return replace(found, gone=lost, unused=unused, uncertain=tuple(uncertain), nameless_gone=bool(nameless) and over)
 
 
@@ -289,9 +289,15 @@ class Change:
             _await(pair, proof, propagation)
             self.file_plan(pair).apply()
         except BaseException as error:
-            self._undo(pair.access_key, keys, error)
+            if not self._is_written(pair):
+                self._undo(pair.access_key, keys, error)
             raise
         return pair
+
+    def _is_written(self, pair: Pair) -> bool:
+        """Whether the profile holds the pair by now, whatever was interrupted after that."""
+        found = profile_file.find(str(self.found.path))
+        return profile_file.values(self.owner.profile, found).get("aws_access_key_id") == pair.access_key
 
     def _make(self, keys: Keys) -> Pair:
         """A new pair, noted before Keystone is asked for it: by its access key where we may choose that, else by those that there are."""
@@ -318,7 +324,7 @@ class Change:
         return pair
 
     def _noted(self, access_key: str | None, stage: Stage, known: tuple[str, ...] | None = None) -> Noted:
-        replaces = next(iter(reversed(self.decision.replaced)), None)
+        replaces = next(reversed(self._replaced()), None)
         return ec2_note.new_pair(self.owner, access_key, stage, replaces=replaces, known=known)
 
     def _note_intent(self, access_key: str | None, known: tuple[str, ...] | None = None) -> None:
@@ -327,11 +333,15 @@ class Change:
     def _note_written(self, pair: Pair) -> None:
         """The profile holds this pair, and those whose place it has taken are noted as replaced, until the rotation is finished."""
         note = self.notes.note.moved(pair.access_key, Stage.WRITTEN)
-        kept = {*self.decision.replaced, *(key for key in self.decision.revoke if self._was_used((key,)))}
+        kept = self._replaced()
         for key in kept:
             note = ec2_note.replaced(note, self.owner, key)
         over = [each.access_key for each in note.of(self.owner) if not each.ours and each.access_key not in kept]
         self.notes.save(note.without(*over))
+
+    def _replaced(self) -> tuple[str, ...]:
+        """The pairs whose place another one takes, the one that the profile holds last."""
+        return (*self.decision.replaced, *(key for key in self.decision.revoke if self._was_used((key,))))
 
     def _revoke(self, keys: Keys) -> tuple[tuple[str, ...], tuple[Left, ...]]:
         """Revoke what was decided, each noted at once; in a profile that works, one that cannot be revoked is no failure of the run."""
