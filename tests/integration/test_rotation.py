@@ -135,6 +135,7 @@ def test_rotation_with_a_host_that_is_down_goes_on_in_the_next_run(site: Site) -
     assert predicted.rc == 0, predicted.output
     assert {name: each["changed"] for name, each in predicted.stats.items()} == {"localhost": 1, "one": 1, "two": 1, "three": 0}
     assert "three: unreachable" in predicted.stdout
+    assert f"revoked, when everybody has the new one: {old}" in predicted.stdout
     assert site.listed() == {old} | others
     with site.asked_meanwhile() as answers:
         first = site.run("rotate.yml", down=("three",))

@@ -44,6 +44,7 @@ def keys(plan_):
     return [each.access_key for each in plan_.left]
 
 
+ADOPTED = "this controller has no note of having made it; revoke_adopted: true revokes it all the same"
 OURS, BEGUN = noted(HELD="written"), noted(OLD="replaced", HELD="written")
 
 
@@ -65,7 +66,7 @@ OURS, BEGUN = noted(HELD="written"), noted(OLD="replaced", HELD="written")
         ({}, Found(None, listed=None), Ec2Plan(Action.CREATED, create=True, ours=True)),
         (ROTATE, Found(HELD, note=OURS), Ec2Plan(Action.ROTATED, create=True, revoke=("HELD",), ours=True)),
         (BEGIN, Found(HELD, note=OURS), Ec2Plan(Action.ROTATED, create=True, replaced=("HELD",), ours=True)),
-        (BEGIN, Found(HELD), Ec2Plan(Action.ROTATED, create=True, replaced=("HELD",), ours=True)),
+        (BEGIN, Found(HELD), Ec2Plan(Action.ROTATED, create=True, replaced=("HELD",), left=(Left("HELD", ADOPTED),), ours=True)),
         (BEGIN, Found(HELD, True, note=BEGUN), Ec2Plan(Action.ROTATED, HELD, replaced=("OLD",), ours=True)),
         (ROTATE, Found(HELD, True, note=BEGUN), Ec2Plan(Action.ROTATED, HELD, revoke=("OLD",), ours=True)),
         (

@@ -206,9 +206,9 @@ def _rotate(wanted: Wanted, found: Found) -> Ec2Plan:
         decided = Ec2Plan(Action.ROTATED, found.held, revoke=found.unused, replaced=begun, ours=_is_ours(wanted, found, _key(found.held)))
     else:
         decided = _instead(Action.ROTATED if found.held else Action.CREATED, wanted, found, found.recovered)
-    if wanted.phase is Phase.BEGIN:
-        return decided
     revoke, left = _judged(wanted, found, decided.replaced)
+    if wanted.phase is Phase.BEGIN:
+        return replace(decided, left=left)
     return replace(decided, revoke=decided.revoke + revoke, replaced=(), left=left)
 
 
