@@ -43,7 +43,7 @@ require_system() {
     [ -z "$missing" ] || { echo "Python 3.11, 3.12 or 3.13 is needed and this system offers none: install one, or name it with PYTHON=…" >&2; exit 1; }
 }
 
-# Python compiles what it imports, and keeps it: a fifth of what is there. Many tests at once would each do so.
+# Python compiles what it imports, and keeps it. Many tests at once would each do so.
 compile() {
     say "Compiling it once"
     # Of the hundred collections that the package "ansible" brings, these are the ones in use.
