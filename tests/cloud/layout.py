@@ -36,9 +36,6 @@ KEYSTONE = f"http://{ADDRESS}:5000/v3"
 EMBEDDED_PORTS = {
     "embedded_cloud_keystone_port": 5000,
     "embedded_cloud_swift_port": 8080,
-    "embedded_cloud_account_port": 6202,
-    "embedded_cloud_container_port": 6201,
-    "embedded_cloud_object_port": 6200,
 }
 PORTS = {"glance": 9292, "neutron": 9696, "nova": 8774, "placement": 8778}
 # The message queue is for the services alone: on a loopback address of its own, where nobody else's ports are.

@@ -18,7 +18,7 @@ from running import THOROUGH, VENVS
 CHECKOUT = Path(__file__).resolve().parents[2]
 LOCKS = CHECKOUT / "roles" / "embedded_cloud" / "files" / "locks"
 FOREIGN = ("AWS_", "OS_", "ANSIBLE_", "PYTHON")
-PORTS = ("keystone", "swift", "account", "container", "object")
+PORTS = ("keystone", "swift")
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 VENVS = CHECKOUT / "build" / "embedded-cloud-venvs"
 PLAYBOOK = CHECKOUT / "playbooks" / "embedded_cloud.yml"
 CONTROL = CHECKOUT / "roles" / "embedded_cloud" / "files" / "server" / "control.py"
-PORT_VARIABLES = tuple(f"embedded_cloud_{name}_port" for name in ("keystone", "swift", "account", "container", "object"))
+PORT_VARIABLES = tuple(f"embedded_cloud_{name}_port" for name in ("keystone", "swift"))
 FOREIGN = ("AWS_", "OS_", "ANSIBLE_", "PYTHONDONTWRITEBYTECODE")
 RECAP = re.compile(r"^(\S+)\s+: (ok=\d+ .*)$", re.MULTILINE)
 INVENTORY = """\

@@ -4,22 +4,27 @@
 
 from __future__ import annotations
 
+import hashlib
+import http.client
 import importlib.util
 import os
 import signal
 import socket
 import stat
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 from errno import ENOTSUP
 from pathlib import Path
+from urllib.parse import quote
 
+import psutil
 import pytest
 from integration.conftest import new_cloud, remove
 
 ROLE = Path(__file__).resolve().parents[2] / "roles" / "embedded_cloud"
 PLAYBOOK = ROLE.parents[1] / "playbooks" / "embedded_cloud.yml"
 MADE = []  # what the role has printed with -vvv
+NOBODY = 65534
 SECRETS = {"admin", "swift", "zarr", "zarr-reader", "other", "app-unrestricted", "app-restricted"}
 
 
@@ -92,6 +97,76 @@ def test_the_processes_show_no_secret_and_inherit_nothing(cloud):
         assert b"HOME=" not in Path(f"/proc/{process}/environ").read_bytes()
 
 
+def listening_ports(processes):
+    """The TCP ports on which processes listen, as the kernel tells."""
+    found = [each for process in processes for each in psutil.Process(process).net_connections("tcp")]
+    return {each.laddr.port for each in found if each.status == psutil.CONN_LISTEN}
+
+
+def partition(*path):
+    """Where Swift's rings put something; the hash's salt is no secret."""
+    return int.from_bytes(hashlib.md5(f"embedded/{'/'.join(path)}cloud".encode()).digest()[:4], "big") >> 28
+
+
+def asked_directly(cloud, server, method, *path, headers=None, body=None):
+    """What a storage server answers to whoever can connect to it."""
+    connection = http.client.HTTPConnection("localhost")
+    connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with closing(connection.sock):
+        connection.sock.connect(str(cloud.path / "etc" / f"{server}.sock"))
+        connection.request(method, quote(f"/disk/{partition(*path)}/{'/'.join(path)}"), body, headers or {})
+        return connection.getresponse().status
+
+
+@contextmanager
+def another_user():
+    """Be another user of this machine for a while."""
+    groups = os.getgroups()
+    os.setgroups([])
+    os.setegid(NOBODY)
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+        os.setgroups(groups)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user; the role's scenario has two users")
+def test_another_user_reaches_nothing_but_the_two_public_ports(cloud, s3):
+    s3.create_bucket(Bucket="private")
+    s3.put_object(Bucket="private", Key="store/zarr.json", Body=b"{}")
+    account, now = f"AUTH_{cloud.project_id()}", {"X-Timestamp": f"{time.time() + 1:.5f}"}
+    attempts = [
+        ("account", "GET", account),
+        ("container", "GET", account, "private"),
+        ("object", "GET", account, "private", "store/zarr.json"),
+        ("object", "PUT", account, "private", "store/zarr.json"),
+        ("object", "GET", account, "private", "store/zarr.json"),
+        ("container", "POST", account, "private"),
+    ]
+    more = {
+        "PUT": {"headers": {**now, "Content-Type": "text/plain"}, "body": b"{}"},
+        "POST": {"headers": {**now, "X-Container-Read": ".r:*,.rlistings"}},
+    }
+    files = [cloud.path / "keystone" / "keystone.db", cloud.path / "secrets" / "admin", cloud.path / "etc" / "swift.conf"]
+    processes = [*pids(cloud.path, "supervisord.conf"), *pids(cloud.path, "keystone_server.py"), *pids(cloud.path, "swift_server.py")]
+
+    assert listening_ports(processes) == set(cloud.ports.values())
+    with another_user():
+        for attempt in attempts:
+            with pytest.raises(PermissionError):
+                asked_directly(cloud, *attempt, **more.get(attempt[1], {}))
+        for file in files:
+            with pytest.raises(PermissionError):
+                file.read_bytes()
+        with pytest.raises(PermissionError), closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as control:
+            control.connect(str(cloud.path / "supervisor.sock"))
+    answers = [asked_directly(cloud, *attempt, **more.get(attempt[1], {})) for attempt in attempts]
+    assert answers == [200, 200, 200, 201, 200, 204], "it was the user that was refused, not the request"
+
+
 @pytest.mark.parametrize("program", ["keystone_server.py", "swift_server.py"])
 def test_a_killed_server_comes_back(cloud, s3, program):
     (before,) = pids(cloud.path, program)
@@ -109,6 +184,7 @@ def test_the_next_run_puts_right_what_was_edited_opened_to_others_lost_and_kille
     before = keystone.read_text()
     keystone.write_text(f"{before}# by hand\n")
     swift.chmod(0o644)
+    cloud.path.chmod(0o755)
     (supervisor,) = pids(cloud.path, "supervisord.conf")
     os.kill(supervisor, signal.SIGKILL)
     wait_until(lambda: not any(listens(port) for port in cloud.ports.values()))  # orphans would keep the ports
@@ -121,6 +197,7 @@ def test_the_next_run_puts_right_what_was_edited_opened_to_others_lost_and_kille
     assert {name for name in both if name in checked.stdout} == both
     assert not any(file.exists() for file in lost)
     assert run_playbook(PLAYBOOK, extra_vars=cloud.variables).changed > 0
+    assert stat.S_IMODE(cloud.path.stat().st_mode) == 0o700
     assert (keystone.read_text(), stat.S_IMODE(swift.stat().st_mode)) == (before, 0o600)
     assert "survivor" in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
     for name in ("embedded", "embedded-admin", "embedded-app-restricted"):
@@ -157,11 +234,11 @@ def test_a_changed_setting_then_stopped_with_a_port_taken_then_removed(cloud, s3
     assert listens(cloud.ports["embedded_cloud_swift_port"])
     assert run_playbook(PLAYBOOK, extra_vars=stopped).changed == 1
     assert not any(listens(port) for port in cloud.ports.values())
-    port = cloud.ports["embedded_cloud_object_port"]
+    port = cloud.ports["embedded_cloud_keystone_port"]
     with closing(socket.create_server(("127.0.0.1", port))):
         play = run_playbook(PLAYBOOK, extra_vars=secure, check=False)
     assert play.rc == 2
-    assert f"embedded_cloud_object_port is {port}, but the embedded cloud cannot listen on 127.0.0.1:{port}" in unwrapped(play.output)
+    assert f"embedded_cloud_keystone_port is {port}, but the embedded cloud cannot listen on 127.0.0.1:{port}" in unwrapped(play.output)
     assert not any(listens(port) for port in cloud.ports.values())
 
     gone = {**secure, "embedded_cloud_state": "absent"}
@@ -178,8 +255,8 @@ WRONG = [
     ({"embedded_cloud_path": "/tmp/" + "x" * 90}, "at most 82 characters (it has 95;"),
     ({"embedded_cloud_path": "/tmp/100%"}, "without a slash at the end, quotes, and the characters %"),
     ({"embedded_cloud_host": "localhost"}, "embedded_cloud_host is 'localhost': it must be an IPv4 address"),
-    ({"embedded_cloud_swift_port": 15000}, "The ports must be five different numbers from 1 to 65535"),
-    ({"embedded_cloud_swift_port": 70000}, "The ports must be five different numbers from 1 to 65535"),
+    ({"embedded_cloud_swift_port": 15000}, "The ports must be two different numbers from 1 to 65535"),
+    ({"embedded_cloud_swift_port": 70000}, "The ports must be two different numbers from 1 to 65535"),
     ({"embedded_cloud_swift_port": "http"}, "embedded_cloud_swift_port"),
     ({"embedded_cloud_keystone_version": "12"}, "value of embedded_cloud_keystone_version must be one of: 29.1.0, 30.0.0"),
     (

@@ -31,12 +31,15 @@ from typing import Any
 
 SECRETS = ("admin", "swift", "zarr", "zarr-reader", "other", "app-unrestricted", "app-restricted")
 FOLDERS = ("log", "secrets", "swift")
+# What other users of the machine may not enter; the environment too, since whoever writes there runs as its owner.
+PRIVATE = ("", "etc", "tls", "keystone", *FOLDERS)
 START_SECONDS = 120.0
 STOP_SECONDS = 20.0
 PORT_SECONDS = 3.0
 ANSWER_SECONDS = 10.0
 LOG_LINES = 15
 ALREADY_STARTED = 60  # a fault code of the supervisor
+PRIVATE_MODE = 0o700
 RUNNING = ("STARTING", "RUNNING", "BACKOFF")
 # Ext4 keeps the attributes of a file in one block of 4 KiB; Swift's own metadata of an object fit in this.
 XATTR_BYTES = 3000
@@ -130,6 +133,18 @@ def make_secrets(folder: Path, only_look: bool) -> bool:
     return bool(missing)
 
 
+def close_folders(cloud: Cloud, only_look: bool) -> bool:
+    """Make the folders that are missing, close those that others may enter; tell whether there was any."""
+    missing = [cloud.path / name for name in FOLDERS if not (cloud.path / name).exists()]
+    ours = [folder for folder in (*(cloud.path / name for name in PRIVATE), Path(sys.prefix)) if folder.exists()]
+    exposed = [folder for folder in ours if folder.stat().st_uid == os.geteuid() and folder.stat().st_mode & 0o077]
+    for folder in missing if not only_look else ():
+        folder.mkdir(mode=PRIVATE_MODE)
+    for folder in exposed if not only_look else ():
+        folder.chmod(PRIVATE_MODE)
+    return bool(missing or exposed)
+
+
 def check_attributes(folder: Path) -> None:
     """Refuse a file system without extended attributes, in which Swift keeps an object's metadata."""
     probe = folder / ".attributes"
@@ -207,14 +222,12 @@ def await_answer(cloud: Cloud, name: str, url: str) -> None:
 
 def start(cloud: Cloud, servers: dict[str, Any], only_look: bool) -> bool:
     """Make sure that the supervisor and both servers run and answer; tell whether anything had to be done."""
-    folders = [cloud.path / name for name in FOLDERS if not (cloud.path / name).exists()]
     states = cloud.states()
     down = [name for name in servers if states.get(name) not in RUNNING]
+    changed = bool(close_folders(cloud, only_look) or down)
     if only_look:
-        return bool(folders or down or make_secrets(cloud.path / "secrets", only_look=True))
+        return changed or make_secrets(cloud.path / "secrets", only_look=True)
 
-    for folder in folders:
-        folder.mkdir(mode=0o700)
     if make_secrets(cloud.path / "secrets", only_look=False) and cloud.stop():
         down, states = list(servers), {}  # they read their passwords when they start
     if down:
@@ -228,7 +241,7 @@ def start(cloud: Cloud, servers: dict[str, Any], only_look: bool) -> bool:
             launch(cloud)
     for name, server in servers.items():
         await_answer(cloud, name, server["url"])
-    return bool(folders or down)
+    return changed or bool(down)
 
 
 def start_programs(cloud: Cloud, names: list[str]) -> None:
