@@ -18,7 +18,7 @@ from ..errors import BadRequest
 from ..source import Stat, stat_items, take_digests
 from .address import parse_scheduler
 from .connection import Cluster
-from .job import access_of
+from .job import access_of, follow_of
 
 TOGETHER = 16  # objects a task: they wait for the server, not for the worker
 
@@ -51,7 +51,7 @@ class CheckCluster(Cluster):
                 "access": access_of(request),
                 "request": {**asked, "store": str(place.parent / place.key) if place.parent and local else place.url, **access_of(request)},
                 "source": [item.place for item in items],
-                "follow": list(request.follow),
+                "follow": follow_of(request),
                 "stats": [stat.to_dict() for stat in _stats(shot, reference)] if reference else [],
                 "documents": shot.tree.raw,
                 "listed": shot.listing is not None,

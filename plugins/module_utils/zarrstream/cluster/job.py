@@ -202,3 +202,8 @@ def access_of(request: Any) -> dict[str, Any]:
     """What a request says about the way to its places: names and paths, no secrets."""
     paths = {name: str(Path(path).absolute()) if (path := getattr(request, name)) else None for name in ("config_file", "ca_bundle")}
     return {"profile": request.profile, "endpoint_url": request.endpoint_url, **paths}
+
+
+def follow_of(request: Any) -> list[str]:
+    """The folders that the source may lead to, as workers in other folders find them."""
+    return [str(Path(folder).expanduser().absolute()) for folder in request.follow]

@@ -17,7 +17,7 @@ from ..plan import BLOCK_TARGET, Block, WritePlan, make_plan
 from ..request import WriteRequest
 from .address import parse_scheduler
 from .connection import Cluster
-from .job import access_of, plain_place
+from .job import access_of, follow_of, plain_place
 
 if TYPE_CHECKING:
     from ..copying import Copying
@@ -66,7 +66,7 @@ class WriteCluster(Cluster):
                 "memory": work.plan.memory,
                 "access": access_of(request),
                 "source": [item.place for item in situation.items],
-                "follow": list(request.follow),
+                "follow": follow_of(request),
                 "stats": [stat.to_dict() for stat in situation.stats],
                 "store": plain_place(situation.place),
                 "encodings": work.encodings,
