@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -19,6 +20,8 @@ import numpy as np
 import pytest
 import xarray as xr
 from botocore.exceptions import ClientError
+from zarr.abc.store import RangeByteRequest
+from zarr.core.buffer import default_buffer_prototype
 from zarrstream.errors import Unreachable, ZarrstreamError
 from zarrstream.manifest import md5_of
 from zarrstream.profile import read_profile
@@ -149,6 +152,35 @@ def test_a_listing_that_does_not_come_on_ends_in_time(server: Server, config: Pa
     assert f"bucket 'data' at {server.url}" in str(error.value)
     asked = settled(server)
     assert len(server.own.seen) == asked, "the requests go on behind our back"
+
+
+@pytest.mark.parametrize(
+    ("how", "head"), [("get", True), ("get", False), ("head", True), ("zarr", True), ("zarr", False), ("zarr, a part", True)]
+)
+def test_an_answer_that_dribbles_ends_in_time(server: Server, config: Path, how: str, head: bool) -> None:
+    def dribbles(handler: Handler, _query: Any) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\n" if head else HEAD)
+        for number in range(1000):
+            handler.wfile.write(f"X-{number}: 1\r\n".encode() if head else b" ")
+            if handler.server.stop.wait(0.1):  # type: ignore[attr-defined]
+                break
+        handler.close_connection = True
+
+    server.own.how = dribbles
+    objects, began = bucket(config), time.monotonic()
+    prototype = default_buffer_prototype()
+    calls: dict[str, Callable[[], Any]] = {
+        "get": lambda: objects.get("air.zarr/zarr.json"),
+        "head": lambda: objects.head("air.zarr/zarr.json"),
+        "zarr": lambda: asyncio.run(objects.zarr_store().get("zarr.json", prototype)),
+        "zarr, a part": lambda: asyncio.run(objects.zarr_store().get("zarr.json", prototype, RangeByteRequest(0, 10))),
+    }
+    with pytest.raises(Unreachable, match="no answer in time"):
+        calls[how]()
+    assert time.monotonic() - began < 12
+
+
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\nlast-modified: Tue, 24 Nov 2026 00:00:00 GMT\r\n\r\n"
 
 
 def settled(server: Server) -> int:

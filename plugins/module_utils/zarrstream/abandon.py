@@ -8,14 +8,45 @@ A thread whose caller has gone ends with its call, as the time-outs of the libra
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import Future, InvalidStateError, wait
 from contextlib import suppress
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-_Work = tuple["Future[Any]", Callable[[], Any]]
+
+
+class Late(Exception):
+    """A call that took too long, and goes on unheard."""
+
+
+@dataclass
+class _Ends:
+    """When nobody waits for a call any longer; None for never."""
+
+    at: float | None
+
+
+_Work = tuple["Future[Any]", Callable[[], Any], _Ends]
+_HERE = threading.local()
+
+
+def allow(seconds: float) -> None:
+    """Called by a call that has found out how long it may take: so long from now."""
+    if getattr(_HERE, "ends", None) is not None and _HERE.ends.at is not None:
+        _HERE.ends.at = time.monotonic() + seconds
+
+
+def _waited(result: Future[T], ends: _Ends) -> T:
+    while ends.at is not None and not result.done():
+        left = ends.at - time.monotonic()
+        if left <= 0:
+            raise Late
+        wait([result], left)
+    return result.result()
 
 
 class Runner:
@@ -27,9 +58,13 @@ class Runner:
         self._waiting: set[Future[Any]] = set()
         self._ended = False
 
-    def run(self, call: Callable[[], T]) -> T:
-        """What ``call`` returns or raises; KeyboardInterrupt when all are abandoned, or the main thread is interrupted."""
+    def run(self, call: Callable[[], T], seconds: float | None = None) -> T:
+        """What ``call`` returns or raises; KeyboardInterrupt when all are abandoned, or the main thread is interrupted.
+
+        Raises Late after ``seconds``, or those that the call has allowed itself (``allow``).
+        """
         result: Future[T] = Future()
+        ends = _Ends(time.monotonic() + seconds if seconds is not None else None)
         with self._lock:
             if self._ended:
                 raise KeyboardInterrupt
@@ -38,9 +73,9 @@ class Runner:
         if work is None:
             work = SimpleQueue()
             threading.Thread(target=self._serve, args=(work,), name="zarrstream-request", daemon=True).start()
-        work.put((result, call))
+        work.put((result, call, ends))
         try:
-            return result.result()
+            return _waited(result, ends)
         finally:
             with self._lock:
                 self._waiting.discard(result)
@@ -61,7 +96,7 @@ class Runner:
 
     def _serve(self, work: SimpleQueue[_Work]) -> None:
         while True:
-            result, call = work.get()
+            result, call, _HERE.ends = work.get()
             with suppress(InvalidStateError):  # its caller has gone
                 try:
                     value = call()

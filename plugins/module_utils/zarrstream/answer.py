@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from .abandon import Late
 from .redirects import is_redirect
 
 _CODE = re.compile(r"<Code>(\w+)</Code>")
@@ -57,7 +58,9 @@ class Answer:
 
 
 def read_answer(error: BaseException) -> Answer:
-    """What an exception of obstore's says."""
+    """What an exception of obstore's says, or that none came in time."""
+    if isinstance(error, Late):
+        return Answer("", 0, _SILENT, passing=True, overloaded=True, absent=False)
     text = str(error)
     found, number = _CODE.search(text), _STATUS.search(text)
     code = found.group(1) if found else _CODE_OF_CLASS.get(type(error).__name__, "")

@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from .errors import ZarrstreamError
-from .transport import Lane
+from .transport import LATER, Lane
 
 PAGE = 1000  # keys that a server gives at a time
-LATER = 1.0  # seconds: a time-out of the library, which says more, comes first
 
 
 def list_pages(begin: Callable[[str | None], Any], lane: Lane, prefix: str, where: str) -> Iterator[Sequence[Any]]:

@@ -20,9 +20,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from .abandon import allow
 from .answer import read_answer
 from .check.documents import is_document
-from .clients import NO_RETRIES, Clients
+from .clients import NO_RETRIES, SLOWEST, Clients
 from .decoded import LARGEST_DOCUMENT
 from .endpoint import anonymous_endpoint
 from .errors import BadRequest, NotFound, Unreachable, ZarrstreamError
@@ -30,7 +31,7 @@ from .listing import PAGE, list_pages
 from .profile import ca_file, read_profile
 from .redirects import Redirect, find_redirect
 from .s3_errors import S3Failure, s3_error
-from .transport import GaveUp, Lane, Transport
+from .transport import LATER, GaveUp, Lane, Transport
 from .zarr_reader import too_large
 
 if TYPE_CHECKING:
@@ -293,6 +294,7 @@ class BucketObjects(Objects):
             answer = obstore.get(self._clients.reader(), key)
             if answer.meta["size"] > LARGEST_DOCUMENT and is_document(key):
                 raise too_large(f"{self.place.bucket or self.place.parent}/{key}", answer.meta["size"], LARGEST_DOCUMENT)
+            allow(self._time_for(answer.meta["size"]))
             if not self._clients.reads(answer.meta["size"]):
                 answer = obstore.get(self._clients.reader(answer.meta["size"]), key)
             return bytes(answer.bytes())
@@ -350,9 +352,13 @@ class BucketObjects(Objects):
             # S3 and RGW take a thousand at once; Swift deletes them one after the other before it answers.
             together = min(DELETED_AT_MOST, together * 2) if time.monotonic() - began < DELETED_WITHIN else max(1, together // 2)
 
-    def _send(self, send: Callable[[], T], verb: str, key: str) -> T:
+    def _time_for(self, size: int) -> float:
+        """Seconds that an answer of so many bytes may take."""
+        return self._lane.timeout + LATER + size / SLOWEST
+
+    def _send(self, send: Callable[[], T], verb: str, key: str, seconds: float | None = None) -> T:
         try:
-            return self._lane.call(send)
+            return self._lane.call(send, seconds)
         except ZarrstreamError:
             raise
         except Exception as error:
@@ -360,7 +366,7 @@ class BucketObjects(Objects):
 
     def _unless_absent(self, send: Callable[[], T], key: str) -> T | None:
         try:
-            return self._send(send, "read", key)
+            return self._send(send, "read", key, self._time_for(0))
         except NotFound as error:
             if error.details["code"] == "NoSuchBucket":
                 raise

@@ -31,6 +31,7 @@ CONNECT_TIMEOUT = 5.0  # seconds
 READ_TIMEOUT = 30.0  # seconds without a byte
 ABSENT = 20.0  # seconds in which a server may come back that takes no connections
 CLOSING = 2.0  # seconds for requests that are cancelled
+LATER = 1.0  # seconds: a time-out of the library, which says more, comes first
 FIRST_WAIT, LONGEST_WAIT = 0.2, 2.0  # seconds
 
 
@@ -111,14 +112,17 @@ class Lane:
         self._idle = threading.Condition(self._lock)
         self._runner, self._abandoned = Runner(), threading.Event()
 
-    def call(self, send: Callable[[], T]) -> T:
-        """The result of ``send``, which is called again while that is worth it; raises what it raised, or GaveUp."""
+    def call(self, send: Callable[[], T], seconds: float | None = None) -> T:
+        """The result of ``send``, which is called again while that is worth it; raises what it raised, or GaveUp.
+
+        Each time it may take so many ``seconds``, or those that it allows itself; without them only the library bounds it.
+        """
         request = _Request(self._failure, self._answers)
         while True:
             place = self.limiter.enter(again=request.attempts > 0).result()
             try:
                 with self._attempt(request, place):
-                    return self._runner.run(send)
+                    return self._runner.run(send, seconds)
             except Exception as error:  # noqa: BLE001 - raised again, but for what passes
                 wait = self._wait(request, error)
             if self._abandoned.wait(wait):

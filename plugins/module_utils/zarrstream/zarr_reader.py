@@ -4,13 +4,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .abandon import Late
+from .clients import SLOWEST
 from .decoded import LARGEST
 from .errors import ZarrstreamError
 from .listing import in_time
+from .transport import LATER
 
 if TYPE_CHECKING:
     from zarr.abc.store import ByteRequest, Store
@@ -38,11 +42,12 @@ def zarr_reader(client: Any, lane: Lane, translate: Callable[[Exception, str, st
 
         async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
             if byte_range is None:
-                return await carry(lambda: _whole(client, key, prototype, self.most(key)), "read", key)
-            return await carry(lambda: ObjectStore.get(self, key, prototype, byte_range), "read", key)
+                return await carry(lambda: _whole(client, key, prototype, self.most(key), lane.timeout + LATER), "read", key)
+            seconds = lane.timeout + LATER + _length(byte_range) / SLOWEST
+            return await carry(lambda: _before(seconds, ObjectStore.get(self, key, prototype, byte_range)), "read", key)
 
         async def exists(self, key: str) -> bool:
-            return await carry(lambda: ObjectStore.exists(self, key), "read", key)
+            return await carry(lambda: _before(lane.timeout + LATER, ObjectStore.exists(self, key)), "read", key)
 
         async def list_dir(self, prefix: str) -> AsyncGenerator[str, None]:
             where = f"a server with '{prefix}'"
@@ -52,17 +57,34 @@ def zarr_reader(client: Any, lane: Lane, translate: Callable[[Exception, str, st
     return ZarrReader(client, read_only=True)
 
 
-async def _whole(client: Any, key: str, prototype: BufferPrototype, most: int) -> Buffer | None:
-    """An object whose size is looked at before its bytes come."""
+async def _whole(client: Any, key: str, prototype: BufferPrototype, most: int, seconds: float) -> Buffer | None:
+    """An object whose size is looked at before its bytes come; both in time."""
     import obstore
 
     try:
-        answer = await obstore.get_async(client, key)
+        answer = await _before(seconds, obstore.get_async(client, key))
     except FileNotFoundError:
         return None
-    if answer.meta["size"] > most:
-        raise too_large(key, answer.meta["size"], most)
-    return prototype.buffer.from_bytes(await answer.bytes_async())  # type: ignore[arg-type]  # they are a buffer
+    size = answer.meta["size"]
+    if size > most:
+        raise too_large(key, size, most)
+    data: Any = await _before(seconds + size / SLOWEST, answer.bytes_async())
+    return prototype.buffer.from_bytes(data)
+
+
+async def _before(seconds: float, answer: Awaitable[T]) -> T:
+    """An answer; raises Late where it takes longer. Nobody waits for it then."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await answer
+    except TimeoutError:
+        raise Late from None
+
+
+def _length(wanted: ByteRequest) -> int:
+    """Bytes of a part of an object, as far as they are known."""
+    start, end = getattr(wanted, "start", 0), getattr(wanted, "end", None)
+    return getattr(wanted, "suffix", LARGEST if end is None else end - start)
 
 
 def too_large(place: str, size: int, most: int) -> ZarrstreamError:
