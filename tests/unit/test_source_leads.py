@@ -146,6 +146,16 @@ def test_what_follow_declares_is_read(tmp_path: Path, other: Path, kind: str) ->
         check_store(request_from({"store": str(tmp_path / "a.zarr"), "source": str(path)}))
 
 
+def test_a_link_of_a_kind_of_its_own_is_refused(tmp_path: Path, other: Path) -> None:
+    path = make(tmp_path, LEADS["external link"][0], other)
+    data = bytearray(path.read_bytes())
+    kind = data.rindex(h5py.h5l.TYPE_EXTERNAL, 0, data.index(b"leak"))
+    data[kind] = h5py.h5l.TYPE_EXTERNAL + 2
+    path.write_bytes(data)
+    with pytest.raises(SourceError, match=r"'/leak' is a link of a kind of its own \(number 66\) to an unknown place"):
+        open_file_of(find(path, follow=("/",))[0])
+
+
 def test_what_is_followed_belongs_to_the_source(tmp_path: Path, other: Path) -> None:
     path = make(tmp_path, LEADS["external link"][0], other)
     request = WriteRequest(source=(str(path),), store=str(tmp_path / "a.zarr"), follow=(str(other),), mode="replace")
