@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -62,11 +63,12 @@ def test_a_log_keeps_its_lines() -> None:
 def test_names_in_a_source_and_its_plan(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["evil\x1b[2J"] = np.arange(3)
+        file["turned\u202e"] = np.arange(3)
     request = WriteRequest(source=(str(tmp_path / "a.h5"),), store=str(tmp_path / "a.zarr"))
-    try:
-        text = preview(request).diff()["after"]
-    except ZarrstreamError as error:
-        text = str(error)
+    with pytest.raises(SourceError, match=r"the name 'evil\\x1b\[2J' holds control characters"):
+        preview(request)
+    text = preview(replace(request, variables=("turned\u202e",))).diff()["after"]
+    assert r"turned\u202e: " in text
     assert not steers(text)
     with h5py.File(tmp_path / "b.h5", "w") as file:
         file["evil\x1b[2J"] = h5py.ExternalLink("/etc/\x1b[2J.h5", "/\x07")

@@ -8,6 +8,7 @@ What is written that way decodes to the same values, whatever library reads it, 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -122,6 +123,12 @@ class Source:
         return texts
 
     def _array(self, name: str, variable: xr.Variable) -> ArraySource:
+        if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
+            raise SourceError(
+                f"source {self.place}: the name '{name}' holds control characters, which make no key of an object. Rename it, or leave "
+                "it out: name the others in 'variables'.",
+                variable=name,
+            )
         if variable.dtype.kind not in "biufcSUOT" or "ragged" in variable.encoding:
             what = "rows of unequal length" if "ragged" in variable.encoding else f"dtype {variable.dtype}"
             raise SourceError(
