@@ -62,7 +62,7 @@ class Site:
 
         def loop() -> None:
             while not over.wait(0.1):
-                answers.update(self.ask(name) for name in HOSTS)
+                answers.update(self.ask(name) for name in ("controller", *HOSTS))
 
         thread = threading.Thread(target=loop)
         thread.start()
@@ -129,7 +129,7 @@ def site(cloud: Any, modules: Any, run_playbook: Any, tmp_path: Path) -> Iterato
 
 
 def test_rotation_with_a_host_that_is_down_goes_on_in_the_next_run(site: Site) -> None:
-    """No request of whoever reads the profile anew fails, and there are never more than two pairs."""
+    """So it does with one where AWS tools would go on with the old pair. No request of whoever reads the profile anew fails."""
     (old,), others = site.keys("controller"), site.listed() - site.keys("controller")
     predicted = site.run("rotate.yml", "--check", down=("three",))
     assert predicted.rc == 0, predicted.output
@@ -137,15 +137,19 @@ def test_rotation_with_a_host_that_is_down_goes_on_in_the_next_run(site: Site) -
     assert "three: unreachable" in predicted.stdout
     assert f"revoked, when everybody has the new one: {old}" in predicted.stdout
     assert site.listed() == {old} | others
+    shadow = site.file("two").with_name("credentials")
+    shadow.write_text("[default]\naws_access_key_id = {}\naws_secret_access_key = {}\n".format(*site.pair("two")))
     with site.asked_meanwhile() as answers:
         first = site.run("rotate.yml", down=("three",))
         assert first.rc == 2, first.output
         assert f"The old one, {old}, was not revoked" in first.stdout
+        assert f"two: Profile 'default' on two cannot be proved: AWS tools do not use it, since {shadow} is asked first" in first.stdout
         assert re.search(r"three: unreachable \(.*Connection refused", first.stdout), first.stdout
         (new,) = site.keys("controller")
         assert (site.keys("one", "two"), site.keys("three")) == ({new}, {old})
         assert site.listed() == {old, new} | others
 
+        shadow.unlink()
         second = site.run("rotate.yml")
         assert second.rc == 0, second.output
         assert {name: second.stats[name]["changed"] for name in ("one", "two", "three")} == {"one": 0, "two": 0, "three": 1}

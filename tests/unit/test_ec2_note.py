@@ -61,6 +61,14 @@ def test_what_is_no_note_is_refused_with_the_way_out(config, text):
     assert note_path(config).read_text() == text
 
 
+def test_note_that_others_may_write_is_refused(config):
+    """It says what is revoked."""
+    ec2_note.read(config).save(Note((ec2_note.new_pair(OWNER, "a" * 32, Stage.WRITTEN),)))
+    note_path(config).chmod(0o620)
+    with pytest.raises(ProfileError, match="others may write it: its mode is 0620"):
+        ec2_note.read(config)
+
+
 def test_link_in_the_place_of_the_note_is_refused(config, tmp_path):
     note_path(config).symlink_to(tmp_path / "elsewhere")
     with pytest.raises(ProfileError, match="symbolic link"):

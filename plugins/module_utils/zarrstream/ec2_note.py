@@ -22,6 +22,7 @@ from .errors import ProfileError
 _SUFFIX = ".zarrstream.json"
 _FORMAT = 1
 _MODE = 0o600
+_OTHERS_WRITE = 0o022
 _KEY = re.compile(r"^[\w.-]{1,128}$")
 _LATE = timedelta(minutes=10)  # a request that was sent is answered, or lost, by then
 
@@ -164,8 +165,12 @@ def note_path(config_file: Path) -> Path:
 def read(config_file: Path) -> NoteFile:
     """The note of a configuration file; an empty one where there is none. Raises ProfileError for what is no note."""
     path = note_path(config_file)
-    data = safe_file.read(path).data
-    return NoteFile(path, Note() if data is None else parse(data, path))
+    found = safe_file.read(path)
+    if found.data is None:
+        return NoteFile(path, NOTHING)
+    if (found.mode or 0) & _OTHERS_WRITE:
+        raise _unreadable(path, f"others may write it: its mode is {found.mode:04o}")
+    return NoteFile(path, parse(found.data, path))
 
 
 def dump(note: Note) -> str:
