@@ -3,7 +3,6 @@
 """The decision about a pair of keys as tables, and the order of steps when something fails in between."""
 
 import json
-import os
 import signal
 import threading
 from dataclasses import dataclass, field, replace
@@ -496,7 +495,7 @@ def test_signal_waits_until_the_answer_is_noted(file, number):
 
     class Interrupted(Cloud):
         def create(self):
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
             return super().create()
 
     came = []
@@ -512,7 +511,7 @@ def test_signal_waits_until_the_answer_is_noted(file, number):
 def test_signal_does_not_wait_for_a_server_that_hangs(file, monkeypatch):
     class Hanging(Cloud):
         def create(self):
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
             threading.Event().wait(30)
 
     cloud = Hanging(chooses=False)

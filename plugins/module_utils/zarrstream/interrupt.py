@@ -69,11 +69,14 @@ def _listen(ear: socket.socket) -> None:
 
 
 def _call_all() -> None:
-    began, called = time.monotonic(), set()
-    while time.monotonic() - began <= LAST + GRACE:
-        with _LOCK:
-            due = [entry for entry in _CALLS if entry not in called and time.monotonic() - began >= entry[0]]
-        for entry in due:
-            called.add(entry)
-            entry[1]()
+    began = time.monotonic()
+    with _LOCK:
+        waiting = list(_CALLS)  # what begins later was not interrupted
+    while waiting:
         time.sleep(0.05)
+        with _LOCK:
+            waiting = [entry for entry in waiting if entry in _CALLS]
+        due = [entry for entry in waiting if time.monotonic() - began >= entry[0]]
+        waiting = [entry for entry in waiting if entry not in due]
+        for _, call in due:
+            call()

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -42,4 +41,4 @@ def held_back() -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         if came:
-            os.kill(os.getpid(), came[0])
+            signal.raise_signal(came[0])  # to this thread: sent to the process, another thread may get it a moment later
