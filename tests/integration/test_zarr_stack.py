@@ -4,6 +4,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
+import stat
 import sys
 from pathlib import Path
 from typing import Any
@@ -57,3 +61,98 @@ def test_python_that_cannot_be_downloaded_is_a_clear_error(stack: Any, tmp_path:
     assert "http://127.0.0.1:9" in said
     assert "name a mirror in UV_PYTHON_INSTALL_MIRROR" in said
     assert not (tmp_path / "stack" / "current").exists()
+
+
+# Stands for uv, whose work needs a registry: an environment that runs the tests' own Python, with modes as files in its cache have them.
+UV = """\
+#!/bin/sh
+[ "$1" = venv ] || exit 0
+for folder; do :; done
+mkdir -p "$folder/bin" "$folder/lib/python3.13/site-packages"
+printf '#!/bin/sh\\nexec {python} "$@"\\n' > "$folder/bin/python"
+echo > "$folder/lib/python3.13/site-packages/library.py"
+chmod {program} "$folder/bin/python"
+chmod {library} "$folder/lib/python3.13/site-packages/library.py"
+touch "$folder/.lock"
+chmod 666 "$folder/.lock"
+"""
+
+
+@pytest.fixture
+def two(run_playbook: Any, tmp_path: Path) -> Any:
+    """A function that runs the role for two hosts, both this machine: one builds, the other gets what it has built."""
+    uv, lock, temporary = tmp_path / "uv", tmp_path / "my.lock", tmp_path / "tmp"
+    lock.write_text(f"# {tmp_path}\n")
+    temporary.mkdir()
+    env = {"TMPDIR": str(temporary), "ANSIBLE_FORKS": "1"}  # one host after the other, since they write to the same place
+    local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    inventory = tmp_path / "hosts.json"
+    inventory.write_text(json.dumps({"zarr_hosts": {"hosts": {"one": local, "two": local}}}))
+    variables = {"zarr_stack_path": tmp_path / "stack", "zarr_stack_python": sys.executable, "zarr_stack_lock": lock, "zarr_stack_uv": uv}
+
+    def run(*arguments: str, umask: int, play: str = PLAY, **more: str) -> Any:
+        modes = {"program": f"{0o777 & ~umask:o}", "library": f"{0o666 & ~umask:o}"}
+        uv.write_text(UV.format(python=sys.executable, **modes))
+        uv.chmod(0o755)
+        before = os.umask(umask)
+        try:
+            return run_playbook(play, *arguments, inventory=inventory, extra_vars=variables, env=env | more, check=False)
+        finally:
+            os.umask(before)
+
+    return run
+
+
+def assert_settled(path: Path) -> None:
+    """All users can read it and run its programs, its owner alone can write."""
+    for entry in (path, *path.rglob("*")):
+        mode = stat.S_IMODE(entry.lstat().st_mode)
+        runs = entry.is_dir() or entry.parent.name == "bin"
+        assert entry.is_symlink() or (mode, entry.lstat().st_uid) == (0o755 if runs else 0o644, os.geteuid()), (entry, oct(mode))
+
+
+def handed_over(tmp_path: Path) -> list[Path]:
+    """What was packed on the host and on the controller, and is still there."""
+    return [*Path("/var/tmp").glob("zarr_stack-*"), *(tmp_path / "tmp").glob("zarr_stack-*")]
+
+
+@pytest.mark.parametrize("umask", [0o000, *(pytest.param(umask, marks=pytest.mark.thorough) for umask in (0o027, 0o077))])
+def test_any_umask_gives_an_environment_for_all_users_that_its_owner_alone_writes(two: Any, tmp_path: Path, umask: int) -> None:
+    """It goes from host to host in a folder of the run's own: what somebody has put at a name that could be guessed stays as it is."""
+    digest = hashlib.sha256((tmp_path / "my.lock").read_text().rstrip().encode()).hexdigest()[:16]
+    precious, planted = tmp_path / "precious", Path(f"/var/tmp/zarrstream-{digest}.tar.gz")
+    precious.write_bytes(b"precious")
+    planted.symlink_to(precious)
+    path, others = tmp_path / "stack", handed_over(tmp_path)
+    try:
+        first = two(umask=umask)
+    finally:
+        planted.unlink(missing_ok=True)
+    assert first.rc == 0, first.output
+    assert (path / "envs" / digest).is_dir()
+    assert "Take the environment from the host that built it" in first.stdout
+    assert precious.read_bytes() == b"precious"
+    assert handed_over(tmp_path) == others
+    assert_settled(path)
+
+    (path / "envs").chmod(0o777)
+    (path / "current" / "bin" / "python").chmod(0o640)
+    foresee = PLAY.replace("{", "{check_mode: true, ")
+    mended = two(umask=umask, play=foresee + PLAY + PLAY)
+    assert mended.rc == 0, mended.output
+    # In check mode each of the two foresees what then the first does.
+    assert (mended.stats["one"]["changed"], mended.stats["two"]["changed"]) == (2, 1), mended.output
+    assert_settled(path)
+
+
+def test_what_is_handed_over_goes_also_when_the_run_fails(two: Any, tmp_path: Path) -> None:
+    others = handed_over(tmp_path)
+    tar = tmp_path / "bin" / "tar"
+    tar.parent.mkdir()
+    tar.write_text("#!/bin/sh\n")  # says that all is well, and packs nothing
+    tar.chmod(0o755)
+    failed = two(umask=0o022, PATH=f"{tar.parent}:{os.environ['PATH']}")
+    assert failed.rc, failed.output
+    assert "Make a folder for it on the controller" in failed.stdout
+    assert handed_over(tmp_path) == others
+    assert [failed.stats[host]["failed"] for host in ("one", "two")] == [1, 0], "the other builds its own"

@@ -9,14 +9,19 @@ host, in step with the modules, without a registry and without building anything
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from .errors import BadRequest, ZarrstreamError
+from .modes import Change as ModeChange
+from .modes import settle, settle_shared
 
 NAME = "zarrstream"
 _SCRIPT = """#!{python}
@@ -73,11 +78,24 @@ def install(environment: str, *, dry_run: bool = False) -> Change:
     change = plan(wanted, _installed(libraries[0] / NAME) if libraries else {}, script, _read(place / "bin" / NAME))
     if change.anything and not dry_run:
         try:
-            _apply(change, wanted, script, place, libraries[0])
+            with _umask(0o022):
+                _apply(change, wanted, script, place, libraries[0])
         except OSError as error:
             text = f"{error.filename or environment} cannot be written ({error.strerror}). Become the user who owns {environment}."
             raise ZarrstreamError(text, path=environment) from None
     return change
+
+
+def settle_stack(folder: str, *, dry_run: bool = False) -> list[ModeChange]:
+    """Owner and modes of what the role zarr_stack has put into its folder; gives what that changes.
+
+    In the folder itself and in ``bin`` others' things may lie, which stay as they are.
+    """
+    place = Path(folder)
+    found = [each for shared in (place, place / "bin") for each in settle_shared(shared, dry_run=dry_run)]
+    for ours in (place / "bin" / "uv", place / "envs", place / "pythons"):
+        found += settle(ours, os.geteuid(), dry_run=dry_run)
+    return found
 
 
 def plan(wanted: dict[str, bytes], found: dict[str, bytes], script: bytes, found_script: bytes | None) -> Change:
@@ -96,6 +114,15 @@ def _installed(folder: Path) -> dict[str, bytes]:
 
 def _read(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
+
+
+@contextmanager
+def _umask(mask: int) -> Iterator[None]:
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def _apply(change: Change, wanted: dict[str, bytes], script: bytes, place: Path, library: Path) -> None:
@@ -120,6 +147,5 @@ def _apply(change: Change, wanted: dict[str, bytes], script: bytes, place: Path,
 def _write(path: Path, content: bytes, mode: int) -> None:
     if not path.parent.is_dir():
         path.parent.mkdir(parents=True)
-        path.parent.chmod(0o755)  # whatever the umask says, everybody may run the command
     path.write_bytes(content)
     path.chmod(mode)
