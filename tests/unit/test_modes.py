@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from zarrstream import shipped
+from zarrstream import modes, shipped
 from zarrstream.errors import ZarrstreamError
 from zarrstream.modes import settle, settle_shared
 from zarrstream.shipped import settle_stack
@@ -134,3 +134,27 @@ def test_an_owner_is_set_as_root_and_named_to_others(tmp_path: Path, umask: None
         os.seteuid(0)
     assert change in settle_stack(str(path))
     assert_settled(path)
+
+
+def test_what_goes_or_becomes_a_link_meanwhile_is_left_alone(tmp_path: Path, umask: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, outside = tmp_path / "stack", tmp_path / "outside"
+    stack(path)
+    settle_stack(str(path))
+    outside.touch()
+    outside.chmod(0o666)
+    gone, link = (path / "envs/0123/lib" / name for name in ("gone", "link"))
+    for file in (gone, link):
+        file.touch()
+        file.chmod(0o666)
+    before = modes._set
+
+    def late(folder: int, name: str, change: modes.Change, seen: os.stat_result) -> None:
+        file = Path(change.path)
+        file.unlink()
+        if file == link:
+            file.symlink_to(outside)
+        before(folder, name, change, seen)
+
+    monkeypatch.setattr(modes, "_set", late)
+    assert len(settle_stack(str(path))) == 2
+    assert stat.S_IMODE(outside.stat().st_mode) == 0o666

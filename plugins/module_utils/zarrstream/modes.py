@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,7 +109,8 @@ def _inside(folder: int, name: str, path: str, task: _Task) -> Iterator[Change]:
     try:
         with os.scandir(inner) as entries:
             for entry in entries:
-                yield from _settle(inner, entry.name, f"{path}/{entry.name}", entry.stat(follow_symlinks=False), task)
+                with suppress(FileNotFoundError):  # Python replaces what it compiles, also while somebody looks
+                    yield from _settle(inner, entry.name, f"{path}/{entry.name}", entry.stat(follow_symlinks=False), task)
     finally:
         os.close(inner)
 
@@ -138,12 +139,14 @@ def _begins_as_program(folder: int, name: str) -> bool:
 
 
 def _set(folder: int, name: str, change: Change, seen: os.stat_result) -> None:
-    held = os.open(name, os.O_PATH | os.O_NOFOLLOW, dir_fd=folder)
+    try:
+        held = os.open(name, os.O_PATH | os.O_NOFOLLOW, dir_fd=folder)
+    except FileNotFoundError:
+        return
     try:
         state = os.fstat(held)
-        if (state.st_ino, stat.S_IFMT(state.st_mode)) != (seen.st_ino, stat.S_IFMT(seen.st_mode)):
-            said = f"{change.path} was replaced by somebody else meanwhile. See who writes there, and run again."
-            raise ZarrstreamError(said, path=change.path)
+        if stat.S_IFMT(state.st_mode) != stat.S_IFMT(seen.st_mode):
+            return  # something else by now: the next run looks at it
         place = Path(f"/proc/self/fd/{held}")  # the descriptor itself, whatever the name leads to now
         if state.st_uid != change.wanted_owner:
             os.chown(place, change.wanted_owner, -1)
@@ -153,6 +156,10 @@ def _set(folder: int, name: str, change: Change, seen: os.stat_result) -> None:
             f"{change.path} belongs to the user {seen.st_uid}, and {change.wanted_owner} may not change that. "
             "Become root, or that user; or remove it and run again.",
             path=change.path,
+        ) from None
+    except OSError as error:
+        raise ZarrstreamError(
+            f"owner and mode of {change.path} cannot be set ({error.strerror}). Is its file system writable?", path=change.path
         ) from None
     finally:
         os.close(held)
