@@ -22,6 +22,7 @@ import xarray as xr
 from botocore.exceptions import ClientError
 from zarr.abc.store import RangeByteRequest
 from zarr.core.buffer import default_buffer_prototype
+from zarrstream import listing
 from zarrstream.errors import Unreachable, ZarrstreamError
 from zarrstream.manifest import md5_of
 from zarrstream.profile import read_profile
@@ -426,3 +427,12 @@ def interrupted(command: str, source: Path, config: Path, ready: Callable[[], bo
     assert said == f"zarrstream {command}: interrupted.\n"
     assert process.returncode == 130
     return time.monotonic() - began
+
+
+def test_what_a_console_makes_for_a_folder_is_a_key_among_others() -> None:
+    """Obstore gives "air.zarr/" and "air.zarr/sub/" without their slashes, and so out of order."""
+    keys = ["air.zarr", "air.zarr/sub-1", "air.zarr/sub", "air.zarr/sub/x"]
+    listing._check([{"path": key} for key in keys], None, "air.zarr", "a bucket")
+    for again in (["air.zarr/x", "air.zarr/x"], ["air.zarr/x", "air.zarr/b"]):
+        with pytest.raises(ZarrstreamError, match="again, or out of order"):
+            listing._check([{"path": key} for key in again], None, "air.zarr", "a bucket")

@@ -64,9 +64,10 @@ def _check(page: Sequence[Any], last: str | None, prefix: str, where: str) -> No
     """Raises ZarrstreamError for a page that goes back, or holds what was not asked for."""
     for meta in page:
         key = meta["path"]
-        if not key.startswith(f"{prefix}/"):
+        # What consoles make for a folder, "air.zarr/", obstore gives without its slash.
+        if key != prefix and not key.startswith(f"{prefix}/"):
             raise ZarrstreamError(f"{where} lists '{key}', which does not lie below '{prefix}/'. Ask the cloud; nothing was done.", key=key)
-        if last is not None and key.encode() <= last.encode():
+        if last is not None and (key == last or f"{key}/".encode() <= last.encode()):
             text = f"{where} lists '{key}' after '{last}': again, or out of order. A listing that goes around in circles has no end."
             raise ZarrstreamError(f"{text} Try again; if it stays, ask the cloud.", key=key)
         last = key

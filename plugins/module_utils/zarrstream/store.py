@@ -26,7 +26,7 @@ from .check.documents import is_document
 from .clients import NO_RETRIES, SLOWEST, Clients
 from .decoded import LARGEST_DOCUMENT
 from .endpoint import anonymous_endpoint
-from .errors import BadRequest, NotFound, Unreachable, ZarrstreamError
+from .errors import BadRequest, Conflict, NotFound, Unreachable, ZarrstreamError
 from .listing import PAGE, list_pages
 from .profile import ca_file, read_profile
 from .redirects import Redirect, find_redirect
@@ -43,6 +43,7 @@ SIDECAR = ".zarrstream"  # added to the name of a store
 
 DELETED_AT_FIRST, DELETED_AT_MOST = 100, 1000  # objects a request
 DELETED_WITHIN = 2.0  # seconds of a request, after which the next one asks for less: it must not come near its time-out
+_ODD_KEY = re.compile(r'object with invalid path: Path "(.*?)" contained')  # obstore's paths have none
 _BUCKET = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{1,254}$")
 
 
@@ -381,6 +382,10 @@ class BucketObjects(Objects):
     def translate(self, error: Exception, verb: str, key: str) -> ZarrstreamError:
         """What obstore raised, as one of ours."""
         gave_up = error if isinstance(error, GaveUp) else None
+        odd = _ODD_KEY.search(str(error))
+        if odd:
+            text = f"bucket '{self.place.bucket}' holds an object with the key '{odd.group(1)}', which has an empty part, '.' or '..' in it"
+            return Conflict(f"{text}: no client can list what lies around it. Rename it, or name another store.", key=odd.group(1))
         answer = read_answer(gave_up.cause if gave_up else error)
         sent_on = self._redirect(key) if self._redirect and (answer.redirected or (answer.absent and not answer.code)) else None
         translated = s3_error(
