@@ -8,8 +8,9 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from .abandon import Late
 from .errors import ZarrstreamError
-from .transport import LATER, Lane
+from .transport import LATER, GaveUp, Lane
 
 PAGE = 1000  # keys that a server gives at a time
 
@@ -23,19 +24,27 @@ def list_pages(begin: Callable[[str | None], Any], lane: Lane, prefix: str, wher
     last: str | None = None
     stream: Any = None
 
+    # Not as a coroutine, which could be cancelled: obstore's threads come back to Python after its last page, and abort a process that
+    # ends just then, one in twenty. So the thread of a listing without end asks on until its process ends; nobody waits for it.
     def next_page() -> Sequence[Any]:
         nonlocal stream
         try:
-            stream = stream or begin(last)
-            return asyncio.run(_next(stream, lane.timeout + LATER))
-        except TimeoutError:
-            stream = None
-            raise _endless(where, lane.timeout) from None
+            stream = stream or iter(begin(last))
+            page: Sequence[Any] = next(stream, ())
         except BaseException:
-            stream = None  # a listing that broke off goes on behind the last key
+            stream = None  # a listing that was interrupted goes on behind the last key
             raise
+        return page
 
-    while page := lane.call(next_page):
+    def in_its_time() -> Sequence[Any]:
+        try:
+            return lane.call(next_page, lane.timeout + LATER)
+        except (Late, GaveUp) as error:
+            if isinstance(error, GaveUp) and not isinstance(error.cause, Late):
+                raise
+            raise _endless(where, lane.timeout) from None
+
+    while page := in_its_time():
         _check(page, last, prefix, where)
         last = page[-1]["path"]
         yield page
@@ -48,16 +57,6 @@ async def in_time(keys: Any, lane: Lane, where: str) -> list[str]:
             return [key async for key in keys]
     except TimeoutError:
         raise _endless(where, lane.timeout) from None
-
-
-async def _next(stream: Any, seconds: float) -> Sequence[Any]:
-    """The next page, () at the end. Whoever waits no longer cancels the requests, too."""
-    try:
-        async with asyncio.timeout(seconds):
-            page: Sequence[Any] = await stream.__anext__()
-            return page
-    except StopAsyncIteration:
-        return ()
 
 
 def _check(page: Sequence[Any], last: str | None, prefix: str, where: str) -> None:
