@@ -9,6 +9,8 @@ import json
 import os
 import stat
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -79,11 +81,17 @@ chmod 666 "$folder/.lock"
 
 
 @pytest.fixture
-def two(run_playbook: Any, tmp_path: Path) -> Any:
+def temporary() -> Iterator[Path]:
+    """Where the controller makes temporary files; a short path, since Ansible's own socket lies there too."""
+    with tempfile.TemporaryDirectory(prefix="two-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def two(run_playbook: Any, tmp_path: Path, temporary: Path) -> Any:
     """A function that runs the role for two hosts, both this machine: one builds, the other gets what it has built."""
-    uv, lock, temporary = tmp_path / "uv", tmp_path / "my.lock", tmp_path / "tmp"
+    uv, lock = tmp_path / "uv", tmp_path / "my.lock"
     lock.write_text(f"# {tmp_path}\n")
-    temporary.mkdir()
     env = {"TMPDIR": str(temporary), "ANSIBLE_FORKS": "1"}  # one host after the other, since they write to the same place
     local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     inventory = tmp_path / "hosts.json"
@@ -111,19 +119,21 @@ def assert_settled(path: Path) -> None:
         assert entry.is_symlink() or (mode, entry.lstat().st_uid) == (0o755 if runs else 0o644, os.geteuid()), (entry, oct(mode))
 
 
-def handed_over(tmp_path: Path) -> list[Path]:
+def handed_over(temporary: Path) -> list[Path]:
     """What was packed on the host and on the controller, and is still there."""
-    return [*Path("/var/tmp").glob("zarr_stack-*"), *(tmp_path / "tmp").glob("zarr_stack-*")]
+    return [*Path("/var/tmp").glob("zarr_stack-*"), *temporary.glob("zarr_stack-*")]
 
 
 @pytest.mark.parametrize("umask", [0o000, *(pytest.param(umask, marks=pytest.mark.thorough) for umask in (0o027, 0o077))])
-def test_any_umask_gives_an_environment_for_all_users_that_its_owner_alone_writes(two: Any, tmp_path: Path, umask: int) -> None:
+def test_any_umask_gives_an_environment_for_all_users_that_its_owner_alone_writes(
+    two: Any, tmp_path: Path, temporary: Path, umask: int
+) -> None:
     """It goes from host to host in a folder of the run's own: what somebody has put at a name that could be guessed stays as it is."""
     digest = hashlib.sha256((tmp_path / "my.lock").read_text().rstrip().encode()).hexdigest()[:16]
     precious, planted = tmp_path / "precious", Path(f"/var/tmp/zarrstream-{digest}.tar.gz")
     precious.write_bytes(b"precious")
     planted.symlink_to(precious)
-    path, others = tmp_path / "stack", handed_over(tmp_path)
+    path, others = tmp_path / "stack", handed_over(temporary)
     try:
         first = two(umask=umask)
     finally:
@@ -132,7 +142,7 @@ def test_any_umask_gives_an_environment_for_all_users_that_its_owner_alone_write
     assert (path / "envs" / digest).is_dir()
     assert "Take the environment from the host that built it" in first.stdout
     assert precious.read_bytes() == b"precious"
-    assert handed_over(tmp_path) == others
+    assert handed_over(temporary) == others
     assert_settled(path)
 
     (path / "envs").chmod(0o777)
@@ -145,8 +155,8 @@ def test_any_umask_gives_an_environment_for_all_users_that_its_owner_alone_write
     assert_settled(path)
 
 
-def test_what_is_handed_over_goes_also_when_the_run_fails(two: Any, tmp_path: Path) -> None:
-    others = handed_over(tmp_path)
+def test_what_is_handed_over_goes_also_when_the_run_fails(two: Any, tmp_path: Path, temporary: Path) -> None:
+    others = handed_over(temporary)
     tar = tmp_path / "bin" / "tar"
     tar.parent.mkdir()
     tar.write_text("#!/bin/sh\n")  # says that all is well, and packs nothing
@@ -154,5 +164,5 @@ def test_what_is_handed_over_goes_also_when_the_run_fails(two: Any, tmp_path: Pa
     failed = two(umask=0o022, PATH=f"{tar.parent}:{os.environ['PATH']}")
     assert failed.rc, failed.output
     assert "Make a folder for it on the controller" in failed.stdout
-    assert handed_over(tmp_path) == others
+    assert handed_over(temporary) == others
     assert [failed.stats[host]["failed"] for host in ("one", "two")] == [1, 0], "the other builds its own"
