@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 from faults.places import CORE, Place, write_profile
 from faults.proxy import FaultProxy
-from integration.conftest import Cloud, Runner, _session_environment, home, run_playbook, running  # noqa: F401 - fixtures
+from integration.conftest import Cloud, Runner, _module_server, _session_environment, home, run_playbook, running  # noqa: F401 - fixtures
 from zarrstream.write import write_dataset
 
 
