@@ -364,7 +364,7 @@ class Change:
             return error
         return type(error)(
             f"profile '{self.owner.profile}' holds the new access key, which works, but the old one, {access_key}, still exists: {error} "
-            "Run with rotate: true and phase: finish once this is mended.",
+            "Run with rotate: true and phase: finish once this is fixed.",
             **{**error.details, "not_revoked": access_key},
         )
 
