@@ -447,3 +447,13 @@ def test_a_bad_request_is_refused(options: dict[str, Any]) -> None:
 def test_a_missing_profile_is_an_error_and_no_finding(tmp_path: Path) -> None:
     with pytest.raises(ZarrstreamError, match="profile 'nobody'"):
         check_store(CheckRequest(store="s3://bucket/a.zarr", profile="nobody", config_file=str(tmp_path / "config")))
+
+
+def test_a_link_that_is_named_is_followed_and_none_below_the_store(tmp_path: Path) -> None:
+    store, link, elsewhere = make_store(tmp_path / "s.zarr"), tmp_path / "latest.zarr", tmp_path / "elsewhere"
+    link.symlink_to(store)
+    assert all(result.status in ("passed", "skipped") for result in check(link).values())
+    chunk = next(path for path in sorted(store.rglob("c/*")) if path.is_file())
+    chunk.rename(elsewhere)
+    chunk.symlink_to(elsewhere)
+    assert "symbolic link" in check(link, "decode", sample=None)["decode"].message

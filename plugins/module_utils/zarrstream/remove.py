@@ -22,6 +22,7 @@ from typing import Any
 
 from .errors import Conflict
 from .existing import OPENS, State, check_name, look, records_of
+from .interrupt import GRACE, on_interrupt
 from .libraries import missing_libraries_named
 from .manifest import MANIFEST, WRITING
 from .marker import Marker, check_alone, check_free, leave, take
@@ -104,7 +105,7 @@ class _Found:
 def preview_removal(request: RemoveRequest) -> RemoveResult:
     """What ``remove_store`` would remove; changes nothing, and raises what it would raise before its first change."""
     began = time.monotonic()
-    with missing_libraries_named(), closing(request.transport):
+    with missing_libraries_named(), closing(request.transport), on_interrupt(GRACE, request.transport.abandon):
         found = _gather(request)
         if found.state.marker is not None:
             check_free(found.objects, found.state.marker)
@@ -115,7 +116,7 @@ def remove_store(request: RemoveRequest, progress: Callable[[Progress], None] | 
     """Remove what the records of a store name. ``progress`` is called about once a second. Raises a ZarrstreamError."""
     began = time.monotonic()
     path = check_path(request.progress_path)
-    with missing_libraries_named(), closing(request.transport):
+    with missing_libraries_named(), closing(request.transport), on_interrupt(GRACE, request.transport.abandon):
         found = _gather(request)
         if found.anything:
             with ProgressReporter(path, progress, retries=lambda: request.transport.retries) as reporter:

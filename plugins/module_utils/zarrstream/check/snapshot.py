@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -140,7 +140,7 @@ def take_snapshot(request: CheckRequest) -> Snapshot:
 
 def open_for_reading(request: CheckRequest) -> Objects:
     """The objects of the request; an anonymous one takes endpoint and CA from the profile where one is named, but no keys."""
-    place = parse_store(request.store)
+    place = _where_it_leads(parse_store(request.store))
     endpoint, ca_bundle = request.endpoint_url, request.ca_bundle
     if request.anonymous and place.bucket and request.profile and not (endpoint and ca_bundle):
         known = read_profile(request.profile, request.config_file)
@@ -154,6 +154,14 @@ def open_for_reading(request: CheckRequest) -> Objects:
         ca_bundle=ca_bundle,
         transport=request.transport,
     )
+
+
+def _where_it_leads(place: StoreUrl) -> StoreUrl:
+    """A link that was named as the store was meant, such as ``latest.zarr``; below a store none is followed."""
+    if place.parent is None:
+        return place
+    real = (place.parent / place.key).resolve()
+    return replace(place, parent=real.parent, key=real.name)
 
 
 def _list(shot: Snapshot) -> None:
