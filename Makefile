@@ -75,7 +75,7 @@ lint-all:
 	@PATH=$(abspath $(TEST_VENV)/bin):$$PATH $(TEST_VENV)/bin/ansible-lint -q $(LINT_LATER)
 
 unit: test-environment ## Unit tests: no server, a minute
-	@$(COST) unit $(PYTEST) -q -n 4 tests/unit
+	@$(COST) unit $(PYTEST) -q -n 3 tests/unit
 
 integration: test-environment ## Against the embedded cloud: real Keystone, real Swift, over TLS
 	@$(COST) integration $(PYTEST) -q -n 2 --dist loadfile tests/integration

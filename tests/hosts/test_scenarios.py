@@ -25,8 +25,10 @@ from .conftest import Outcome, measured, run
 CLOUDLESS = ("dask_client", "dask_scheduler", "dask_service", "dask_tls", "dask_worker", "embedded_cloud", "notebook", "zarr_stack")
 # The last part of the first host's address, by whether the scenario shares the cloud.
 FIRST_HOST = {True: "11", False: "111"}
-# The scenarios that `make test` runs; the others of a role are in `make test-all`.
+# The scenarios that `make test` runs; the others are in `make test-all`: other situations of a role, and the roles of which neither systemd
+# nor another user is a part, or which the site applies to three hosts. docs/testing.md tells what stands for each.
 USUAL = ("default", "site")
+ELSEWHERE = ("bucket", "dask_client", "dask_tls", "ec2_credentials", "zarr_dataset")
 # What a scenario holds besides playbooks that a side effect names.
 ORDINARY = ("converge.yml", "inventory.yml", "molecule.yml", "prepare.yml", "verify.yml")
 
@@ -41,6 +43,11 @@ def name_of(scenario: Path) -> str:
     return f"{scenario.parents[1].name}-{scenario.name}"
 
 
+def is_usual(scenario: Path) -> bool:
+    """Tell whether `make test` runs a scenario."""
+    return scenario.name in USUAL and scenario.parents[1].name not in ELSEWHERE
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make a test of each scenario, of all roles or of the one that was named."""
     folders = sorted(
@@ -50,8 +57,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         folders = [folder for folder in folders if role in (folder.parents[1].name, folder.name)]
         if not folders:
             raise pytest.UsageError(f"'{role}' has no scenario: there is no roles/{role}/molecule/*/molecule.yml")
-    # Of all roles, `make test` has one scenario each, and the site; of the role that was named, all.
-    marks = {folder: [] if role or folder.name in USUAL else [pytest.mark.thorough] for folder in folders}
+    # Of the role that was named, all.
+    marks = {folder: [] if role or is_usual(folder) else [pytest.mark.thorough] for folder in folders}
     metafunc.parametrize("scenario", [pytest.param(folder, marks=marks[folder]) for folder in folders], ids=map(name_of, folders))
 
 

@@ -1,18 +1,20 @@
 # Copyright (c) 2026, the Zarrstream authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The role dask_tls: what it shows and refuses, and who is let in by a real scheduler. The life of its files is a Molecule scenario."""
+"""The role dask_tls: the life of its files as openssl reads them, what it shows and refuses, and who is let in by a real scheduler."""
 
 from __future__ import annotations
 
 import asyncio
 import datetime
+import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-NODES = "nodes: {hosts: {one: {dask_tls_addresses: [127.0.0.1, localhost]}, two: {dask_tls_addresses: [10.0.0.2]}}}\n"
+NODES = 'nodes: {hosts: {one: {dask_tls_addresses: [127.0.0.1, "fd00::1", localhost]}, two: {dask_tls_addresses: [10.0.0.2]}}}\n'
 
 
 @pytest.fixture(scope="module")
@@ -22,12 +24,85 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def issued(run_playbook: Any, folder: Path) -> Any:
-    """What the role said: it has issued certificates for two nodes, then another generation, and then refused."""
+    """What the role said: certificates for two nodes, one of them near its end, renewed; another generation; and then it refused."""
     (folder / "nodes.yml").write_text(NODES)
     steps: list[dict[str, Any]] = [{}, {"dask_tls_generation": 2}, {"dask_tls_valid_days": 30}]
-    plays = [{"hosts": "nodes", "gather_facts": False, "roles": ["dask_tls"], "vars": step} for step in steps]
+    plays: list[dict[str, Any]] = [{"hosts": "nodes", "gather_facts": False, "roles": ["dask_tls"], "vars": step} for step in steps]
+    copied = {"src": f"{folder}/tls/1/", "dest": str(folder / "before"), "mode": "0600"}
+    near_its_end = {
+        "hosts": "two",
+        "gather_facts": False,
+        "vars": {"dask_tls_valid_days": 20, "dask_tls_renew_days": 10},
+        "pre_tasks": [on_the_controller({"ansible.builtin.file": {"path": str(folder / "tls/1/two.pem"), "state": "absent"}})],
+        "roles": ["dask_tls"],
+        "post_tasks": [on_the_controller({"ansible.builtin.copy": copied})],
+    }
     path = {"dask_tls_path": str(folder / "tls")}
-    return run_playbook(yaml.safe_dump(plays), "--diff", "-vvv", inventory=folder / "nodes.yml", extra_vars=path, check=False)
+    text = yaml.safe_dump([plays[0], near_its_end, *plays])
+    return run_playbook(text, "--diff", "-vvv", inventory=folder / "nodes.yml", extra_vars=path, check=False)
+
+
+def on_the_controller(task: dict[str, Any]) -> dict[str, Any]:
+    """The task, for the machine that has the files."""
+    return {**task, "delegate_to": "localhost"}
+
+
+def openssl(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What openssl says, which did not make the files."""
+    return subprocess.run(["openssl", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+
+
+USES = [
+    ("sslclient", (), "one"),
+    ("sslclient", (), "two"),
+    ("sslserver", ("-verify_ip", "127.0.0.1"), "one"),
+    ("sslserver", ("-verify_ip", "fd00::1"), "one"),
+    ("sslserver", ("-verify_hostname", "localhost"), "one"),
+    ("sslserver", ("-verify_ip", "10.0.0.2"), "two"),
+]
+
+
+def test_a_node_is_client_and_server_at_its_addresses_and_signs_nothing(issued: Any, folder: Path) -> None:
+    files = folder / "tls" / "1"
+    for purpose, where, node in USES:
+        done = openssl(files, "verify", "-x509_strict", "-CAfile", "ca.pem", "-purpose", purpose, *where, f"{node}.pem")
+        assert not done.returncode, (purpose, where, node, done.stderr)
+    extensions = "basicConstraints,keyUsage,extendedKeyUsage,subjectAltName"
+    texts = {
+        name: " ".join(openssl(files, "x509", "-in", f"{name}.pem", "-noout", "-ext", extensions).stdout.split())
+        for name in ("ca", "one", "two")
+    }
+    assert re.search(r"Basic Constraints: critical CA:TRUE, pathlen:0", texts["ca"])
+    assert re.search(r"Key Usage: critical Certificate Sign, CRL Sign", texts["ca"])
+    for node in ("one", "two"):
+        assert "TLS Web Server Authentication, TLS Web Client Authentication" in texts[node]
+        assert "CA:TRUE" not in texts[node]
+    assert re.search(r"Alternative Name: IP Address:10\.0\.0\.2( X509|$)", texts["two"])
+
+
+def test_the_keys_are_their_owners_alone_and_those_of_the_certificates(issued: Any, folder: Path) -> None:
+    modes = {path.name: f"{path.stat().st_mode & 0o7777:o}" for path in (folder / "tls").rglob("*") if path.parts[-2] != "2"}
+    assert {"1": "700", "ca.key": "600", "ca.pem": "644", "one.key": "600", "one.pem": "644"}.items() <= modes.items()
+    assert set(modes) == {"1", "2", "ca.key", "ca.pem", "one.key", "one.pem", "two.key", "two.pem"}
+    for name in ("ca", "one", "two"):
+        public = openssl(folder / "tls/1", "pkey", "-in", f"{name}.key", "-pubout").stdout
+        assert public == openssl(folder / "tls/1", "x509", "-in", f"{name}.pem", "-noout", "-pubkey").stdout
+
+
+def test_a_certificate_near_its_end_is_renewed_and_it_alone(issued: Any, folder: Path) -> None:
+    before, after = folder / "before", folder / "tls" / "1"
+    new = [path.name for path in sorted(after.iterdir()) if path.read_bytes() != (before / path.name).read_bytes()]
+    assert new == ["two.pem"]
+    for file, days in (("two", 89), ("one", 89), ("ca", 3600)):
+        assert not openssl(after, "x509", "-in", f"{file}.pem", "-noout", "-checkend", str(days * 86400)).returncode
+    assert openssl(before, "x509", "-in", "two.pem", "-noout", "-checkend", str(21 * 86400)).returncode
+
+
+def test_generations_do_not_know_each_other(issued: Any, folder: Path) -> None:
+    for ca in ("1", "2"):
+        for node in ("1", "2"):
+            done = openssl(folder / "tls", "verify", "-CAfile", f"{ca}/ca.pem", f"{node}/two.pem")
+            assert (done.returncode == 0) == (ca == node), done.stderr
 
 
 def certificate(path: Path) -> Any:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import xarray as xr
-from writing import assert_same, decoded, fail_at, files, killed_writes, passed, refuse, request, sidecar, write_apart
+from writing import assert_same, decoded, fail_at, files, killed_writes, made_once, passed, refuse, request, sidecar, write_apart
 from zarrstream.errors import BadRequest, Conflict, PlanError, SourceError, WriteError, ZarrstreamError
 from zarrstream.folder import FolderObjects
 from zarrstream.manifest import MANIFEST
@@ -31,6 +31,12 @@ def part(data: xr.Dataset, folder: Path, start: int, stop: int, /, **changes: An
     encoding = {name: {"_FillValue": None} for name in piece.variables if "_FillValue" not in piece[name].attrs}
     piece.to_netcdf(path, engine="netcdf4", encoding=encoding)
     return path
+
+
+def begun(data: xr.Dataset, folder: Path, stop: int = 20, /, **options: Any) -> Path:
+    """A store with the first steps, which a file that is still there gave it."""
+    first = part(data, folder, 0, stop)
+    return made_once(folder / "air.zarr", lambda store: write_dataset(request(first, store, **options)), stop, str(options))
 
 
 @pytest.mark.parametrize(
@@ -117,8 +123,7 @@ def test_times_are_counted_from_where_the_store_counts(air: xr.Dataset, tmp_path
 def test_what_does_not_continue_the_store_is_refused(
     air: xr.Dataset, tmp_path: Path, start: int, stop: int, change: Any, words: str | None
 ) -> None:
-    store = tmp_path / "air.zarr"
-    write_dataset(request(part(air, tmp_path, 0, 20), store, chunks={"time": 4}))
+    store = begun(air, tmp_path, chunks={"time": 4})
     before = files(tmp_path)
     source = part(air, tmp_path / "..", start, stop, **change).rename(tmp_path / "next.nc")
     before["next.nc"] = source.read_bytes()
@@ -134,8 +139,7 @@ def test_what_does_not_continue_the_store_is_refused(
 
 
 def test_a_variable_that_is_left_out_is_missed(air: xr.Dataset, tmp_path: Path) -> None:
-    store = tmp_path / "air.zarr"
-    write_dataset(request(part(air, tmp_path, 0, 20), store))
+    store = begun(air, tmp_path)
     with pytest.raises(SourceError, match=r"'byte' is in store .* but not in"):
         write_dataset(request(part(air.drop_vars("byte"), tmp_path, 20, 30), store, mode="append", append_dim="time"))
 
@@ -152,8 +156,7 @@ def test_a_variable_that_is_left_out_is_missed(air: xr.Dataset, tmp_path: Path) 
     ],
 )
 def test_what_cannot_be_appended_to_is_refused(air: xr.Dataset, tmp_path: Path, made: Any, asked: Any, error: Any, words: str) -> None:
-    store = tmp_path / "air.zarr"
-    write_dataset(request(part(air, tmp_path, 0, 20), store, **made))
+    store = begun(air, tmp_path, **made)
     wanted = dataclasses.replace(request(part(air, tmp_path, 20, 30), store, mode="append", append_dim="time"), **asked)
     before = files(tmp_path)
     for run in (preview, write_dataset):

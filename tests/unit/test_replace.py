@@ -22,8 +22,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Failed to open Zarr store with consolidated metadata"),
 ]
 Format = Literal[2, 3]
-# Each change of format in `make test`, and each way to verify; all of both in `make test-all`.
-USUAL = [("full", 2, 2), ("none", 2, 3), ("manifest", 3, 2), ("full", 3, 3)]
+# Both changes of format in `make test`, none, and each way to verify; all of them in `make test-all`.
+USUAL = [("none", 2, 3), ("manifest", 3, 2), ("full", 3, 3)]
 CHANGES = [
     pytest.param(*each, marks=[] if each in USUAL else pytest.mark.thorough)
     for each in itertools.product(("none", "manifest", "full"), (2, 3), (2, 3))

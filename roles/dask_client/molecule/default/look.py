@@ -1,6 +1,7 @@
-"""What a user has in ~/.config/dask, and that a TLS client can use it; runs as that user, with nothing but Python."""
+"""What a user has in ~/.config/dask, and that a TLS client can use it; runs as that user, with nothing but Python: look.py SCHEDULER."""
 
 import ssl
+import sys
 from pathlib import Path
 
 FOLDER = Path.home() / ".config" / "dask"
@@ -23,7 +24,7 @@ def main() -> None:
     files = {name: str(FOLDER / "tls" / f"{name}.pem") for name in ("ca", "cert", "key")}
     ssl.create_default_context(cafile=files["ca"]).load_cert_chain(files["cert"], files["key"])
     text = (FOLDER / "zarrstream.yaml").read_text()
-    for wanted in (*files.values(), "scheduler-address: tls://10.20.30.1:8786", "require-encryption: true"):
+    for wanted in (*files.values(), f"scheduler-address: {sys.argv[1]}", "require-encryption: true"):
         assert wanted in text, text
 
 
