@@ -183,6 +183,20 @@ def test_what_others_put_into_an_interrupted_write_stays(little: Path, tmp_path:
     assert files(sidecar(store)).keys() == {MANIFEST}
 
 
+@pytest.mark.parametrize("key", ["zarr.json", "v/zarr.json", "v/c/1"])
+def test_an_empty_folder_where_a_file_belongs_stays_and_is_named(tmp_path: Path, key: str) -> None:
+    """A listing shows none: it is met when the file is to be put there."""
+    source, store = tmp_path / "x.nc", tmp_path / "x.zarr"
+    _steps(source, 4)
+    (store / key).mkdir(parents=True)
+    with pytest.raises(Conflict, match=rf"{key} is a folder, where a file of the store belongs. Move it elsewhere"):
+        write_dataset(request(source, store, chunks={"x": 2}))
+    assert (store / key).is_dir()
+    (store / key).rmdir()
+    assert write_dataset(request(source, store, chunks={"x": 2})).changed
+    assert_same(store, source)
+
+
 @pytest.mark.parametrize("around", ["a group", "an array", "format 2", "interrupted", "ours"])
 def test_a_store_in_a_store_is_refused(little: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, around: str) -> None:
     outer = tmp_path / "outer.zarr"

@@ -182,6 +182,8 @@ class FolderObjects(Objects):
             return AccessRefused(f"{what} (user {_user()}). Check its owner and mode, and those of the folders around it.", key=key)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return AccessRefused(f"{what}. Free some room there, or name another place.", key=key)
+        if error.errno == errno.EISDIR:
+            return Conflict(f"{path} is a folder, where a file of the store belongs. Move it elsewhere, or name another store.", key=key)
         if error.errno == errno.EXDEV:
             return Conflict(f"{what}: another file system is mounted below '{self.place.url}'. Unmount it, or name another store.", key=key)
         return ZarrstreamError(f"{what}. Name another place, or put this one in order.", key=key)
@@ -284,7 +286,7 @@ class FolderObjects(Objects):
     def _regular(self, handle: int, key: str) -> os.stat_result:
         found = os.fstat(handle)
         if stat.S_ISDIR(found.st_mode):
-            raise IsADirectoryError(errno.ENOENT, "is a folder")
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if not stat.S_ISREG(found.st_mode):
             raise self._refused(key, _kind(found.st_mode) or "special file")
         return found
