@@ -52,7 +52,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str
 
 
 def literals(module: str) -> dict[str, Any]:
-    tree = ast.parse((CHECKOUT / "library" / f"{module}.py").read_text())
+    tree = ast.parse((CHECKOUT / "plugins" / "modules" / f"{module}.py").read_text())
     return {node.targets[0].id: node.value.value for node in tree.body if isinstance(node, ast.Assign) and hasattr(node.value, "value")}  # type: ignore[attr-defined]
 
 

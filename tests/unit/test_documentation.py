@@ -1,4 +1,4 @@
-"""ansible-doc shows every module and filter of the collection."""
+"""ansible-doc shows every module, filter and lookup of the collection."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-MODULES, FILTERS = (sorted(ROOT.glob(pattern)) for pattern in ("library/*.py", "plugins/filter/*.py"))
-PLUGINS = [("module", path.stem) for path in MODULES] + [("filter", path.stem) for path in FILTERS]
+FOLDERS = {"module": "plugins/modules", "filter": "plugins/filter", "lookup": "plugins/lookup"}
+PLUGINS = [(kind, path.stem) for kind, folder in FOLDERS.items() for path in sorted(ROOT.glob(f"{folder}/*.py"))]
 
 
 @pytest.mark.parametrize("kind", sorted({kind for kind, _ in PLUGINS}))
@@ -26,3 +27,9 @@ def test_ansible_doc_shows_all_plugins(kind: str) -> None:
         assert parts["doc"]["short_description"], name
         assert parts["examples"], name
         assert parts["return"], name
+
+
+def test_every_module_is_in_an_action_group() -> None:
+    groups = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text())["action_groups"]
+    names = {name for members in groups.values() for name in members if isinstance(name, str)}
+    assert names == {name for kind, name in PLUGINS if kind == "module"}
