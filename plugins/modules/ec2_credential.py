@@ -243,7 +243,8 @@ from pathlib import Path
 from ansible_collections.openstack.cloud.plugins.module_utils.openstack import OpenStackModule
 
 from ..module_utils.zarrstream import ec2_note, profile_file
-from ..module_utils.zarrstream.ec2 import Change, Outcome, Place, SignedRequest, endpoint_from, find
+from ..module_utils.zarrstream.catalog import endpoint_from
+from ..module_utils.zarrstream.ec2 import Change, Outcome, Place, SignedRequest, find
 from ..module_utils.zarrstream.ec2_note import Owner
 from ..module_utils.zarrstream.ec2_plan import Pair, Phase, Wanted, plan
 from ..module_utils.zarrstream.errors import BadRequest, ZarrstreamError

@@ -11,11 +11,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from zarrstream import ec2_note, profile_file, safe_file, signals
-from zarrstream.ec2 import Change, Place, endpoint_from, find
+from zarrstream.catalog import Services, endpoint_from
+from zarrstream.ec2 import Change, Place, find
 from zarrstream.ec2_note import Note, NoteFile, Owner, Stage, note_path
 from zarrstream.ec2_plan import Action, Ec2Plan, Found, Left, Pair, Phase, Seen, Wanted, plan
 from zarrstream.errors import AccessRefused, BadRequest, Conflict, NotFound, ProfileError, Unreachable, ZarrstreamError
-from zarrstream.keystone import Login, Services, project_of_owner, refusal
+from zarrstream.keystone import Login, project_of_owner, refusal
 from zarrstream.profile_text import ProfileSettings, read_values
 
 HELD, LISTED, NEW, BROUGHT, OLD, LOST = (Pair(name, f"secret of {name}") for name in ("HELD", "LISTED", "NEW", "BROUGHT", "OLD", "LOST"))

@@ -14,9 +14,8 @@ from typing import Protocol
 from . import ec2_note, profile_file
 from .ec2_note import NOTHING, Note, Noted, NoteFile, Owner, Stage
 from .ec2_plan import Ec2Plan, Found, Left, Pair, Seen, Wanted, check
-from .endpoint import origin, s3_endpoint
-from .errors import AccessRefused, NotFound, ZarrstreamError
-from .keystone import Login, Services, project_of_owner
+from .errors import AccessRefused, ZarrstreamError
+from .keystone import Login, project_of_owner
 from .profile import DEFAULT_REGION, Profile
 from .profile_file import FilePlan, FoundFile
 from .profile_text import NEW, ProfileSettings
@@ -47,22 +46,6 @@ class Proof(Protocol):
     @property
     def owner(self) -> str | None: ...
     def works(self, pair: Pair) -> bool: ...
-
-
-def endpoint_from(given: str | None, catalog: Services, *, required: bool = True) -> str | None:
-    """The S3 endpoint: as given, else the catalog's service ``s3``, else the host and port of its object store."""
-    if given:
-        return s3_endpoint(given)
-    if catalog.s3_url:
-        return s3_endpoint(catalog.s3_url, "the URL of the service s3 in the catalog")
-    if catalog.object_store_url:
-        return s3_endpoint(origin(catalog.object_store_url))
-    if not required:
-        return None
-    raise NotFound(
-        "the catalog of this cloud names neither a service 's3' nor 'object-store' (in this region and interface). "
-        "Set endpoint_url, or region_name and interface of the cloud."
-    )
 
 
 class SignedRequest:

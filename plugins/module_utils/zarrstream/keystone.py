@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from .catalog import Services
 from .ec2_plan import Pair, Seen
 from .errors import AccessRefused, BadRequest, Unreachable, ZarrstreamError
 
@@ -79,14 +80,6 @@ def project_of_owner(owner: str | None, who: Login) -> str | None:
         return who.project_id if project == who.project_name else f"'{project}'"
     project = project.partition("$")[0]
     return project if _ID.match(project) else None
-
-
-@dataclass(frozen=True)
-class Services:
-    """What the catalog says about the object store; None for what it does not name."""
-
-    s3_url: str | None
-    object_store_url: str | None
 
 
 def services(conn: Any) -> Services:
