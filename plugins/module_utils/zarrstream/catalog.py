@@ -35,3 +35,16 @@ def endpoint_from(given: str | None, catalog: Services, *, required: bool = True
         "the catalog of this cloud names neither a service 's3' nor 'object-store' (in this region and interface). "
         "Set endpoint_url, or region_name and interface of the cloud."
     )
+
+
+def swift_url_of(catalog: Services, cloud: str) -> str:
+    """The project's URL of the Swift API, by which buckets are made. Raises NotFound where the catalog names none."""
+    if catalog.object_store_url:
+        return catalog.object_store_url
+    beside = f"{origin(catalog.s3_url)}/swift/v1" if catalog.s3_url else "https://object.example.org/swift/v1"
+    raise NotFound(
+        f"the catalog of cloud '{cloud}' names no service 'object-store' (in this region and interface), and buckets are made through the "
+        f"Swift API. Ceph RGW serves it beside S3: set object_store_endpoint_override: {beside} in this cloud's entry of clouds.yaml, or "
+        "correct region_name and interface there.",
+        cloud=cloud,
+    )
