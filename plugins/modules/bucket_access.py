@@ -63,15 +63,14 @@ left:
   elements: str
 """
 
-from ansible_collections.openstack.cloud.plugins.module_utils.openstack import OpenStackModule
-
+from ..module_utils.cloud_module import CloudModule
 from ..module_utils.zarrstream.bucket_signed import closing, signer
 from ..module_utils.zarrstream.catalog import endpoint_from
 from ..module_utils.zarrstream.errors import AccessRefused, ZarrstreamError
 from ..module_utils.zarrstream.keystone import services
 
 
-class BucketAccessModule(OpenStackModule):
+class BucketAccessModule(CloudModule):
     argument_spec = {
         "bucket": {"type": "str", "required": True},
         "profile": {"type": "str"},

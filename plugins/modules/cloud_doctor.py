@@ -11,6 +11,8 @@ author: Zarrstream authors (@zarrstream)
 description:
   - Looks at the login, the quotas, what the cloud offers, its endpoints and the names of buckets, and says for each whether it will do, and
     what to do where it will not.
+  - It sends the requests that the run will send, as far as they only read: a signed one to the S3 endpoint, and for each bucket what the
+    role C(bucket) asks, with and without credentials.
   - Nothing is made or changed. A cloud without a compute service is looked at as far as it goes.
 options:
   cluster:
@@ -21,6 +23,23 @@ options:
     type: list
     elements: str
     default: []
+  public_buckets:
+    description: Those of O(buckets) that are planned to be public.
+    type: list
+    elements: str
+    default: []
+  keys:
+    description: What M(zarrstream.platform.ec2_credential) answers in check mode, so that the table has it.
+    type: dict
+  profile:
+    description: The AWS profile whose keys read the policies and ACLs of the buckets.
+    type: str
+  config_file:
+    description: The AWS configuration file that holds O(profile).
+    type: path
+  endpoint_url:
+    description: The S3 endpoint, where the catalog does not say it.
+    type: str
   own_keys:
     description: Whether a pair of S3 keys is brought, so that none has to be made.
     type: bool
@@ -68,18 +87,22 @@ table:
 import datetime
 from dataclasses import asdict
 
-from ansible_collections.openstack.cloud.plugins.module_utils.openstack import OpenStackModule
-
+from ..module_utils.cloud_module import CloudModule
 from ..module_utils.zarrstream.compute.doctor import Planned, rows, table
-from ..module_utils.zarrstream.compute.facts import Questions
+from ..module_utils.zarrstream.compute.facts import KeysOf, Questions
 from ..module_utils.zarrstream.compute.wanted import wanted_from
 from ..module_utils.zarrstream.errors import ZarrstreamError
 
 
-class CloudDoctorModule(OpenStackModule):
+class CloudDoctorModule(CloudModule):
     argument_spec = {
         "cluster": {"type": "dict"},
         "buckets": {"type": "list", "elements": "str", "default": []},
+        "public_buckets": {"type": "list", "elements": "str", "default": []},
+        "keys": {"type": "dict", "no_log": False},
+        "profile": {"type": "str"},
+        "config_file": {"type": "path"},
+        "endpoint_url": {"type": "str"},
         "own_keys": {"type": "bool", "default": False, "no_log": False},
         "expires_in": {"type": "int", "default": 14},
     }
@@ -91,8 +114,16 @@ class CloudDoctorModule(OpenStackModule):
             wanted = wanted_from(params["cluster"]) if params["cluster"] else None
         except ZarrstreamError as error:
             self.fail_json(msg=str(error), **error.details)
-        planned = Planned(wanted, tuple(params["buckets"]), params["own_keys"], params["expires_in"])
-        facts = Questions(self.conn).ask(planned.buckets, wanted.name if wanted else "")
+        planned = Planned(
+            wanted,
+            tuple(params["buckets"]),
+            params["own_keys"],
+            tuple(params["public_buckets"]),
+            params["keys"],
+            params["expires_in"],
+        )
+        keys = KeysOf(params["profile"], params["config_file"], params["endpoint_url"] or None)
+        facts = Questions(self.conn, keys).ask(planned.buckets, wanted.name if wanted else "")
         found = rows(facts, planned, datetime.datetime.now(datetime.UTC))
         self.exit_json(
             changed=False,

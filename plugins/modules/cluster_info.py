@@ -109,8 +109,7 @@ owner:
 
 from pathlib import Path
 
-from ansible_collections.openstack.cloud.plugins.module_utils.openstack import OpenStackModule
-
+from ..module_utils.cloud_module import CloudModule
 from ..module_utils.zarrstream.compute.find import Finder, console_keys, settled
 from ..module_utils.zarrstream.compute.marks import KIT
 from ..module_utils.zarrstream.compute.resources import in_removal_order
@@ -118,7 +117,7 @@ from ..module_utils.zarrstream.errors import Unreachable, ZarrstreamError
 from ..module_utils.zarrstream.keystone import Ec2Keys, login
 
 
-class ClusterInfoModule(OpenStackModule):
+class ClusterInfoModule(CloudModule):
     argument_spec = {
         "cluster": {"type": "str"},
         "images": {"type": "list", "elements": "str", "default": []},

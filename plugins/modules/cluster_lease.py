@@ -78,14 +78,13 @@ taken_over:
   elements: str
 """
 
-from ansible_collections.openstack.cloud.plugins.module_utils.openstack import OpenStackModule
-
+from ..module_utils.cloud_module import CloudModule
 from ..module_utils.zarrstream.compute.lease import Leases, run_of
 from ..module_utils.zarrstream.compute.marks import Mark
 from ..module_utils.zarrstream.errors import ZarrstreamError
 
 
-class ClusterLeaseModule(OpenStackModule):
+class ClusterLeaseModule(CloudModule):
     argument_spec = {
         "cluster": {"type": "str", "required": True},
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},

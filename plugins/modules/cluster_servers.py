@@ -93,14 +93,13 @@ removed:
 
 import base64
 
-from ansible_collections.openstack.cloud.plugins.module_utils.openstack import OpenStackModule
-
+from ..module_utils.cloud_module import CloudModule
 from ..module_utils.zarrstream.compute.lease import is_alive
 from ..module_utils.zarrstream.compute.servers import make, remove
 from ..module_utils.zarrstream.errors import ZarrstreamError
 
 
-class ClusterServersModule(OpenStackModule):
+class ClusterServersModule(CloudModule):
     argument_spec = {
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         "servers": {"type": "list", "elements": "dict", "default": []},

@@ -240,8 +240,7 @@ project_id:
 
 from pathlib import Path
 
-from ansible_collections.openstack.cloud.plugins.module_utils.openstack import OpenStackModule
-
+from ..module_utils.cloud_module import CloudModule
 from ..module_utils.zarrstream import ec2_note, profile_file
 from ..module_utils.zarrstream.catalog import endpoint_from
 from ..module_utils.zarrstream.ec2 import Change, Outcome, Place, SignedRequest, find
@@ -254,7 +253,7 @@ from ..module_utils.zarrstream.profile_text import ProfileSettings, check_name
 from ..module_utils.zarrstream.secret import fingerprint
 
 
-class Ec2CredentialModule(OpenStackModule):
+class Ec2CredentialModule(CloudModule):
     argument_spec = {
         "profile": {"type": "str", "default": "default"},
         "config_file": {"type": "path"},

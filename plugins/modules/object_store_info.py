@@ -141,8 +141,7 @@ anonymous_endpoint:
   type: str
 """
 
-from ansible_collections.openstack.cloud.plugins.module_utils.openstack import OpenStackModule
-
+from ..module_utils.cloud_module import CloudModule
 from ..module_utils.zarrstream.bucket_signed import signer
 from ..module_utils.zarrstream.catalog import endpoint_from, swift_url_of
 from ..module_utils.zarrstream.errors import ZarrstreamError
@@ -150,8 +149,13 @@ from ..module_utils.zarrstream.keystone import services
 from ..module_utils.zarrstream.privacy import look
 
 
-class ObjectStoreInfoModule(OpenStackModule):
-    argument_spec = {"bucket": {"type": "str"}, "endpoint_url": {"type": "str"}, "profile": {"type": "str"}, "config_file": {"type": "path"}}
+class ObjectStoreInfoModule(CloudModule):
+    argument_spec = {
+        "bucket": {"type": "str"},
+        "endpoint_url": {"type": "str"},
+        "profile": {"type": "str"},
+        "config_file": {"type": "path"},
+    }
     module_kwargs = {"supports_check_mode": True}
 
     def run(self):

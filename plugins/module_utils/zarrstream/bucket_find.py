@@ -66,7 +66,7 @@ def _own(store: Any, name: str) -> Iterable[str]:
             bucket=name,
         )
     if answer.status_code >= 300:
-        raise ZarrstreamError(f"the object store answers {answer.status_code} for the list of buckets. Try again; if it stays, ask the cloud.")
+        raise ZarrstreamError(f"the object store answers {answer.status_code} for the list of buckets. Try again.")
     return [entry["name"] for entry in answer.json()] if answer.content else []
 
 

@@ -99,7 +99,7 @@ def find(wanted: Wanted, place: Place, keys: Keys, proof: Proof, who: Login) -> 
         return replace(_with_held(found, keys) if project is None else replace(found, held_project=project), held_works=True)
     if wanted.finishes:
         return found
-    _reach(proof)
+    reach(proof)
     found = _with_held(found, keys)
     found = replace(found, recovered=next((pair for pair in _recoverable(wanted, looked) if proof.works(pair)), None))
     if wanted.rotate or found.recovered:
@@ -178,7 +178,7 @@ def _noted_project(found: Found) -> str | None:
     return noted.project_id if noted else None
 
 
-def _reach(proof: Proof) -> None:
+def reach(proof: Proof) -> None:
     """Show by a pair that nobody knows that the endpoint answers, this host's clock is right, and which region it wants."""
     try:
         proof.works(Pair(secrets.token_hex(16), secrets.token_hex(16)))

@@ -58,8 +58,8 @@ def ask_anonymously(
 ) -> Anonymous:
     """Unsigned requests for the lists and for each of ``keys``, objects that are there; no object is read. Raises Unreachable.
 
-    ``verify`` is True or the file of a CA. An empty bucket is asked for an object that is not there: "404" also tells that somebody may list
-    it who may not read, so that ``opens_reading`` has to say whether anything that is known of the bucket lets objects be read.
+    ``verify`` is True or the file of a CA. An empty bucket is asked for an object that is not there: "404" may also mean that somebody can
+    list and not read it, so that ``opens_reading`` says whether anything that is known of the bucket lets objects be read.
     """
     import requests
 

@@ -15,7 +15,8 @@ from .object_store import Anonymous, anonymous_endpoint, ask_anonymously
 
 _NOTHING = Anonymous(s3_list=False, s3_read=False, swift_list=False, swift_read=False)
 _CLOSE_OBJECTS = (
-    "Objects may have ACLs of their own, which nobody can list: 'aws s3api put-object-acl --acl private --bucket {bucket} --key KEY' closes one, "
+    "Objects may have ACLs of their own, which nobody can list: "
+    "'aws s3api put-object-acl --acl private --bucket {bucket} --key KEY' closes one, "
     "'aws s3api put-public-access-block --bucket {bucket} --public-access-block-configuration IgnorePublicAcls=true' all of them"
 )
 
@@ -72,7 +73,9 @@ class Look:
             "public": self.public,
             "private": self.private,
             "anonymous_endpoint": self.endpoint,
-            "open_by": [{"where": each.where, "what": each.what, "writes": each.writes, "conditional": each.conditional} for each in self.openings],
+            "open_by": [
+                {"where": each.where, "what": each.what, "writes": each.writes, "conditional": each.conditional} for each in self.openings
+            ],
             "closable": any(not each.conditional for each in self.openings),
             "s3_grants": self.access.named,
             "versioned": self.access.versioned,

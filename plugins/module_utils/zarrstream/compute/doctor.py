@@ -5,15 +5,22 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+from ..privacy import Look
 from .facts import Facts
 from .plan import missing_message
 from .wanted import Wanted, WantedServer
 
 Status = Literal["pass", "warn", "fail", "skip"]
+_HELD = {
+    "reused": "the pair of the profile works",
+    "listed": "a pair that Keystone lists works",
+    "recovered": "a pair that was made before works",
+    "supplied": "the pair that you bring works",
+}
 _SUPPLY = "make a pair in Horizon (Project > API Access > View Credentials) and hand it over: ec2_credentials_access_key and _secret_key"
 
 
@@ -29,11 +36,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Planned:
-    """What is planned: a cluster, or none, and buckets. ``own_keys``: a pair of S3 keys is brought, so that none has to be made."""
+    """What is planned: a cluster, or none, and buckets. ``own_keys``: a pair of S3 keys is brought, so that none has to be made.
+
+    ``public`` are the buckets that are to be; ``keys`` is what ``ec2_credential`` answers in check mode, if it was asked.
+    """
 
     wanted: Wanted | None = None
     buckets: tuple[str, ...] = ()
     own_keys: bool = False
+    public: tuple[str, ...] = ()
+    keys: Mapping[str, Any] | None = None
     expires_in: int = 14
 
     @property
@@ -103,6 +115,11 @@ def _roles(facts: Facts) -> Row:
 
 def _ec2(facts: Facts, planned: Planned) -> Row:
     name = "EC2 credentials"
+    keys = planned.keys or {}
+    if keys.get("msg") and not keys.get("action"):
+        return Row(name, "fail", str(keys["msg"]))
+    if keys.get("action") in _HELD:
+        return Row(name, "pass", f"{_HELD[keys['action']]}, access key {keys['access_key']}")
     if planned.own_keys:
         return Row(name, "pass", "you bring a pair")
     if facts.who is None or not facts.who.delegated:
@@ -191,17 +208,19 @@ def _quotas(facts: Facts, planned: Planned) -> Iterator[Row]:
 
 
 def _object_store(facts: Facts) -> Iterator[Row]:
-    if "object-store" not in facts.endpoints:
+    swift, s3 = facts.endpoints.get("object-store"), facts.endpoints.get("s3")
+    if not swift and not s3:
         yield Row("object store", "skip", "the catalog names none")
         return
-    swift = facts.endpoints["object-store"]
-    kind = "OpenStack Swift" if "/AUTH_" in swift and "/swift/v1" not in swift else "Ceph RGW"
-    s3 = facts.endpoints.get("s3")
-    if s3:
-        yield Row("S3 endpoint", "pass", f"{s3}, {kind} by its URL; profiles get request_checksum_calculation = when_required")
+    if facts.s3_endpoint:
+        by = "as the catalog says" if s3 else "beside the object-store, since the catalog names no s3"
+        yield Row("S3 endpoint", "pass", f"{facts.s3_endpoint} speaks S3, {by}; profiles get request_checksum_calculation = when_required")
     else:
         mend = "where the Swift service does not serve S3 beside it, set ec2_credentials_endpoint_url"
-        yield Row("S3 endpoint", "warn", f"the catalog names none; {kind} at {swift} is tried", mend)
+        yield Row("S3 endpoint", "fail", facts.unanswered.get("S3 endpoint", "not asked"), mend)
+    if not swift:
+        yield Row("object store", "fail", facts.unanswered.get("Swift API", "the catalog names none"))
+        return
     limit, used = facts.quotas.get("object_bytes", (-1, 0))
     if "object store" in facts.unanswered:
         yield Row("quota of object bytes", "skip", f"not told: {facts.unanswered['object store']}")
@@ -213,14 +232,30 @@ def _object_store(facts: Facts) -> Iterator[Row]:
 
 def _buckets(facts: Facts, planned: Planned) -> Iterator[Row]:
     for name in planned.buckets:
-        state = facts.buckets.get(name)
-        if state == "taken":
-            mend = "bucket names are shared by the whole of this cloud: choose another one in zarr_buckets"
-            yield Row(f"bucket {name}", "fail", "belongs to another project", mend)
-        elif state:
-            yield Row(f"bucket {name}", "pass", "is there and ours" if state == "ours" else "is free")
+        found = facts.buckets.get(name)
+        if found is None:
+            why = facts.unanswered.get(f"bucket {name}")
+            yield Row(f"bucket {name}", "fail" if why else "skip", why or "there is no object store to ask")
         else:
-            yield Row(f"bucket {name}", "skip", facts.unanswered.get(f"bucket {name}", "there is no object store to ask"))
+            yield _bucket(name, found, name in planned.public)
+
+
+def _bucket(name: str, found: Look, public: bool) -> Row:
+    check = f"bucket {name}"
+    if found.bucket.state == "taken":
+        mend = "bucket names are shared by the whole of this cloud: choose another one in zarr_buckets"
+        return Row(check, "fail", "belongs to another project", mend)
+    if found.bucket.state == "free":
+        return Row(check, "pass", "is free")
+    unclear = [str(each) for each in found.openings if (each.writes if public else each.conditional)]
+    if unclear:
+        what = "lets anybody write" if public else "lets anybody in under a condition, which site.yml does not judge"
+        return Row(check, "fail", f"is there and ours; {'; '.join(unclear)} {what}", "take it out of the bucket policy")
+    unknown = f"; not known: {'; '.join(found.access.unknown)}" if found.access.unknown else ""
+    if public or found.private:
+        return Row(check, "pass", f"is there and ours{'' if public else ', and private'}{unknown}")
+    mend = "site.yml closes Swift ACL, S3 ACL and policy; 'public: true' in zarr_buckets leaves it open"
+    return Row(check, "warn", f"is there and ours, declared private, and {found.why_open}{unknown}", mend)
 
 
 def table(found: Iterable[Row]) -> list[str]:

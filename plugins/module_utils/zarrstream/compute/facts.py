@@ -9,9 +9,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from ..bucket_signed import signer
+from ..catalog import endpoint_from, swift_url_of
+from ..ec2 import SignedRequest, reach
 from ..endpoint import origin
 from ..errors import ZarrstreamError
-from ..keystone import Login, login
+from ..keystone import Login, login, services
+from ..privacy import Look, look
 from .find import Finder
 from .resources import Resource
 
@@ -43,15 +47,26 @@ class Facts:
     images: list[str] | None = None
     networks: list[str] | None = None
     resources: list[Resource] = field(default_factory=list)
-    buckets: dict[str, str] = field(default_factory=dict)
+    s3_endpoint: str = ""
+    buckets: dict[str, Look] = field(default_factory=dict)
     unanswered: dict[str, str] = field(default_factory=dict)
 
 
-class Questions:
-    """Asks through the SDK's connection."""
+@dataclass(frozen=True)
+class KeysOf:
+    """The AWS profile of the run, its file, and the S3 endpoint where the catalog does not say it."""
 
-    def __init__(self, conn: Any) -> None:
+    profile: str | None = None
+    config_file: str | None = None
+    endpoint_url: str | None = None
+
+
+class Questions:
+    """Asks through the SDK's connection; ``keys`` says what signs, where there are keys already."""
+
+    def __init__(self, conn: Any, keys: KeysOf | None = None) -> None:
         self._conn = conn
+        self._keys = keys or KeysOf()
         self.facts = Facts(auth_type=str(conn.config.config.get("auth_type") or "password"))
 
     def ask(self, buckets: Iterable[str], cluster: str) -> Facts:
@@ -73,8 +88,11 @@ class Questions:
             self._try("images", self._images)
         if "block-storage" in facts.endpoints:
             self._try("volume quota", self._volume_quota)
+        self._try("S3 endpoint", self._s3)
+        self._try("Swift API", self._swift)
         if "object-store" in facts.endpoints:
             self._try("object store", self._object_store)
+        if facts.s3_endpoint and "Swift API" not in facts.unanswered:
             for bucket in buckets:
                 self._try(f"bucket {bucket}", partial(self._bucket, bucket))
         return facts
@@ -174,19 +192,23 @@ class Questions:
     def _networks(self) -> None:
         self.facts.networks = sorted({each.name for each in self._conn.network.networks()})
 
-    def _bucket(self, name: str) -> None:
-        """``ours``, ``free`` or ``taken``. A name is taken only where the store is one name space, as Ceph RGW is."""
-        import requests
+    def _s3(self) -> None:
+        """Where the keys will be proved: a pair that nobody has is refused there by whatever speaks S3."""
+        endpoint = endpoint_from(self._keys.endpoint_url, services(self._conn)) or ""
+        reach(SignedRequest("none", endpoint, None, self._ca_bundle(endpoint)))
+        self.facts.s3_endpoint = endpoint
 
-        if self._conn.object_store.head(f"/{name}").status_code < 300:
-            self.facts.buckets[name] = "ours"
-            return
-        swift = self.facts.endpoints["object-store"]
-        if "/AUTH_" in swift:
-            self.facts.buckets[name] = "free"
-            return
+    def _swift(self) -> None:
+        swift_url_of(services(self._conn), str(self._conn.config.name))
+
+    def _ca_bundle(self, endpoint: str) -> str | None:
         verify, _client_certificate = self._conn.config.get_requests_verify_args()
-        with requests.Session() as session:
-            session.trust_env = False
-            answer = session.get(f"{self.facts.endpoints.get('s3') or origin(swift)}/{name}", verify=verify, timeout=_SECONDS)
-        self.facts.buckets[name] = "free" if answer.status_code == 404 else "taken"
+        return verify if isinstance(verify, str) and endpoint.startswith("https:") else None
+
+    def _bucket(self, name: str) -> None:
+        """What the role bucket will find."""
+        endpoint, keys = self.facts.s3_endpoint, self._keys
+        who = signer(self._conn, endpoint, self._ca_bundle(endpoint), keys.profile, keys.config_file)
+        verify, _client_certificate = self._conn.config.get_requests_verify_args()
+        swift = self.facts.endpoints["object-store"]
+        self.facts.buckets[name] = look(name, self._conn.object_store, who, endpoint, swift, verify)
