@@ -11,7 +11,7 @@ author: Zarrstream authors (@zarrstream)
 description:
   - Looks at the login, the quotas, what the cloud offers, its endpoints and the names of buckets, and says for each whether it will do, and
     what to do where it will not.
-  - It sends the requests that the run will send, as far as they only read: a signed one to the S3 endpoint, and for each bucket what the
+  - It sends the requests that the run will send, as far as they only read, a signed one to the S3 endpoint, and for each bucket what the
     role C(bucket) asks, with and without credentials.
   - Nothing is made or changed. A cloud without a compute service is looked at as far as it goes.
 options:

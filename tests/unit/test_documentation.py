@@ -33,3 +33,9 @@ def test_every_module_is_in_an_action_group() -> None:
     groups = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text())["action_groups"]
     names = {name for members in groups.values() for name in members if isinstance(name, str)}
     assert names == {name for kind, name in PLUGINS if kind == "module"}
+
+
+def test_the_checkouts_library_has_a_link_to_every_module() -> None:
+    """ansible-test leaves out modules that are links, so that the files are in plugins/modules."""
+    links = {link.name: str(link.readlink()) for link in (ROOT / "library").iterdir() if not link.name.startswith("__")}
+    assert links == {f"{name}.py": f"../plugins/modules/{name}.py" for kind, name in PLUGINS if kind == "module"}

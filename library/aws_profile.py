@@ -1,0 +1,1 @@
+../plugins/modules/aws_profile.py

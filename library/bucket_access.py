@@ -1,0 +1,1 @@
+../plugins/modules/bucket_access.py

@@ -1,0 +1,1 @@
+../plugins/modules/cluster_info.py

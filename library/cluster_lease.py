@@ -1,0 +1,1 @@
+../plugins/modules/cluster_lease.py

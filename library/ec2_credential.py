@@ -1,0 +1,1 @@
+../plugins/modules/ec2_credential.py

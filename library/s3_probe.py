@@ -1,0 +1,1 @@
+../plugins/modules/s3_probe.py

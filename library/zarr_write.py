@@ -1,0 +1,1 @@
+../plugins/modules/zarr_write.py

@@ -1,0 +1,1 @@
+../plugins/modules/zarrstream_command.py
