@@ -20,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # These would win over the profile that the kit writes.
 unexport AWS_CA_BUNDLE AWS_PROFILE AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_ENDPOINT_URL
 
-.PHONY: help demo demo-down environment test-environment test test-all lint lint-all unit integration faults e2e molecule cloud-up cloud-down cloud-status cloud-test e2e-cloud cloud-faults bench lock clean
+.PHONY: help demo demo-down environment test-environment test test-all lint lint-all unit integration faults e2e consumer molecule cloud-up cloud-down cloud-status cloud-test e2e-cloud cloud-faults bench lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -83,8 +83,11 @@ integration: test-environment ## Against the embedded cloud: real Keystone, real
 faults: test-environment ## Everything that can go wrong between writer, checker and store; FAULTS_SEED=N repeats the kills
 	@$(COST) faults $(PYTEST) -q tests/faults
 
-e2e: test-environment ## The demo, twice, and the tutorial's own steps
-	@$(COST) e2e $(PYTEST) -q tests/e2e
+e2e: test-environment ## The demo, twice, the tutorial's own steps, and the kit from another repository
+	@$(COST) e2e $(PYTEST) -q tests/e2e tests/consumer
+
+consumer: test-environment ## The kit from another repository, by full names; ZARRSTREAM_TESTS=all for all ansible-cores and ansible-test
+	@$(COST) consumer $(PYTEST) -v tests/consumer
 
 molecule: test-environment ## Every role on hosts with systemd and SSH; role=bucket for all scenarios of one of them
 	@$(COST) molecule $(PYTEST) -v tests/hosts $(if $(role),--role $(role),-n 2 --dist loadfile)

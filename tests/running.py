@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import sys
+import sysconfig
+import venv
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +48,16 @@ def shared_work(session: Path) -> dict[str, str]:
         "PYTHONPATH": str(CACHES),
         "ZIP_BYTECODE": str(BYTECODE),
     }
+
+
+def stand_in_for_the_stack(path: Path) -> None:
+    """Make what the role zarr_stack takes for its own environment: with the libraries of the tests, so that nothing is installed."""
+    lock = (ROOT / "roles" / "zarr_stack" / "files" / "requirements.lock").read_text().rstrip()
+    name = hashlib.sha256(lock.encode()).hexdigest()[:16]
+    venv.create(path / "envs" / name, symlinks=True)
+    (next((path / "envs" / name).glob("lib/python3.*/site-packages")) / "libraries.pth").write_text(sysconfig.get_paths()["purelib"])
+    (path / "envs" / name / f".complete-{name}").touch()
+    (path / "current").symlink_to(f"envs/{name}")
 
 
 def prefix() -> str:

@@ -4,12 +4,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 import sys
-import sysconfig
-import venv
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +16,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from integration.conftest import with_own_users
+from running import stand_in_for_the_stack
 
 PLAYBOOKS = Path(__file__).resolve().parents[2] / "playbooks"
 
@@ -54,16 +52,6 @@ class Site:
         return {entry["access"] for entry in entries}
 
 
-def environment(path: Path) -> None:
-    """What the role zarr_stack takes for its own environment: with the libraries of the tests, so that nothing is installed."""
-    lock = (PLAYBOOKS.parent / "roles" / "zarr_stack" / "files" / "requirements.lock").read_text().rstrip()
-    name = hashlib.sha256(lock.encode()).hexdigest()[:16]
-    venv.create(path / "envs" / name, symlinks=True)
-    (next((path / "envs" / name).glob("lib/python3.*/site-packages")) / "libraries.pth").write_text(sysconfig.get_paths()["purelib"])
-    (path / "envs" / name / f".complete-{name}").touch()
-    (path / "current").symlink_to(f"envs/{name}")
-
-
 @pytest.fixture
 def site(cloud: Any, run_playbook: Any, tmp_path: Path) -> Site:
     """Its cloud is the one of all tests, with users of its own. In the place of its folder is one without servers, which may go."""
@@ -72,7 +60,7 @@ def site(cloud: Any, run_playbook: Any, tmp_path: Path) -> Site:
     (folder / ".embedded_cloud").touch()
     own = replace(cloud, path=folder, logins=folder / "clouds.yaml")
     with_own_users(cloud, own.clouds_file)
-    environment(tmp_path / "stack")
+    stand_in_for_the_stack(tmp_path / "stack")
     no_servers = tmp_path / "no-servers.yml"
     no_servers.write_text(re.sub(r"^    embedded_cloud: .*\n", "", run_playbook.inventory, flags=re.MULTILINE))
     source = tmp_path / "air.nc"
@@ -132,7 +120,7 @@ def test_what_the_site_made_goes_and_data_only_when_told_twice(site: Site) -> No
     assert f"access key {hand}: this controller has no note of having made it" in predicted.stdout
     assert (site.buckets(), site.local_store.exists()) == (["full"], True)
 
-    environment(site.stack)
+    stand_in_for_the_stack(site.stack)
     site.run("credentials.yml")
     with site.cloud.connect() as connection:
         connection.create_object("full", "notes.txt", data=b"mine")
