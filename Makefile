@@ -20,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # These would win over the profile that the kit writes.
 unexport AWS_CA_BUNDLE AWS_PROFILE AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_ENDPOINT_URL
 
-.PHONY: help demo demo-down environment test-environment test test-all lint lint-all unit integration faults e2e consumer molecule cloud-up cloud-down cloud-status cloud-test e2e-cloud cloud-faults bench lock clean
+.PHONY: help demo demo-down environment test-environment test test-all lint lint-all unit integration faults e2e consumer molecule cloud-up cloud-down cloud-status cloud-test rgw-up rgw-down rgw-status rgw-test e2e-cloud cloud-faults bench lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -54,6 +54,7 @@ STAGES := molecule integration e2e faults unit lint
 # Runs a program and tells what it cost, daemons and hosts included: $(COST) NAME PROGRAM.
 COST := $(TEST_VENV)/bin/python tests/cost.py
 PYTEST := $(TEST_VENV)/bin/python -m pytest
+RGW := PYTHONPATH=tests $(TEST_VENV)/bin/python -m rgw
 
 test: test-environment ## All tests, two stages at a time; each is shown when it ends, and at the end what they cost
 	@$(TEST_VENV)/bin/python tests/stages.py $(STAGES)
@@ -104,6 +105,18 @@ cloud-status: test-environment ## Tell how the compute cloud is and how to use i
 cloud-test: cloud-up ## Prove the compute cloud: guests, limits, security groups, faults, restarts
 	@$(COST) cloud-test $(PYTEST) -v tests/cloud
 
+rgw-up: test-environment ## A cloud as Jetstream2 is, for tests: Ceph RGW behind Keystone; keystone=30 for another release; needs root
+	@$(RGW) up $(if $(keystone),--keystone $(keystone))
+
+rgw-down: test-environment ## End the RGW cloud; only its caches stay
+	@$(RGW) down
+
+rgw-status: test-environment ## Tell how the RGW cloud is and how to use it
+	@$(RGW) status
+
+rgw-test: test-environment ## The tests on the RGW cloud: the one of `make rgw-up`, or one of their own
+	@$(COST) rgw-test $(PYTEST) -q tests/rgw
+
 bench: test-environment ## Measure: ratios go to build/bench.json; BENCHES="write check docs" renews docs/benchmarks
 	@./make --environment $(BENCH_VENV) requirements/bench.lock
 	@for name in $(BENCHES); do $(COST) bench-$$name $(TEST_VENV)/bin/python tests/bench/$$name.py; done
@@ -127,5 +140,6 @@ clean: ## Leave the checkout as cloned; stops the embedded cloud first
 	@[ ! -x $(VENV)/bin/ansible-playbook ] || $(PLAYBOOK) playbooks/embedded_cloud.yml -e embedded_cloud_state=absent
 	@[ ! -d build/hosts ] || $(TEST_VENV)/bin/python tests/hosts/hosts.py clean
 	@[ ! -d build/compute-cloud ] || $(TEST_VENV)/bin/python tests/cloud/cloud.py clean
+	@[ ! -d build/rgw ] || $(RGW) clean
 	@rm -rf build .ansible .pytest_cache .mypy_cache .ruff_cache
 	@find . -name __pycache__ -prune -exec rm -rf {} +
