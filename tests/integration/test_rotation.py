@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
@@ -93,14 +94,15 @@ class Site:
             "zarr_profile": "default",
             "zarr_profile_file": str(self.file("controller")),
             "zarr_stack_path": "/nowhere",
-            "zarr_buckets": [{"name": "rotation"}],
+            "zarr_buckets": [{"name": BUCKET}],
             "aws_profile_python": sys.executable,
-            "aws_profile_probe_bucket": "rotation",
+            "aws_profile_probe_bucket": BUCKET,
             "ec2_credentials_grace": 3,
         }
 
 
 HOSTS = ("one", "two", "three")
+BUCKET = f"rotation-{uuid4().hex[:8]}"  # on Ceph RGW one name space is everybody's
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +116,7 @@ def site(cloud: Any, modules: Any, run_playbook: Any, tmp_path: Path) -> Iterato
     """A site whose hosts have the pair of the controller."""
     built = Site(cloud, tmp_path, run_playbook)
     with cloud.connect() as connection:
-        connection.object_store.create_container("rotation")
+        connection.object_store.create_container(BUCKET)
     before = built.listed()
     arguments = {"cloud": "embedded", "config_file": str(built.file("controller")), "adopt": False}
     modules("ec2_credential", arguments, env={"OS_CLIENT_CONFIG_FILE": str(cloud.clouds_file)})
