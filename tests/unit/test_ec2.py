@@ -249,6 +249,13 @@ def test_only_what_the_decision_needs_is_asked(cloud, place, wanted, steps, acti
     assert cloud.log == steps
 
 
+@pytest.mark.parametrize(("note", "action"), [(OURS, Action.CREATED), (Note(), Action.REUSED)])
+def test_revoked_pair_that_the_object_store_still_accepts_is_replaced(note, action):
+    """Ceph RGW remembers secrets for five minutes. What the note does not name may be another user's, of which Keystone says nothing."""
+    keystone, rgw = Cloud(), have(Cloud(), HELD)
+    assert plan(Wanted(OWNER), find(Wanted(OWNER), Place(HELD, note), keystone, rgw, WHO)).action is action
+
+
 def at(minutes, entry):
     """The entry as it was made some minutes ago."""
     return Note((replace(entry, made=(datetime.now(UTC) - timedelta(minutes=minutes)).isoformat()),))

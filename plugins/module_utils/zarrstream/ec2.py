@@ -94,7 +94,7 @@ def find(wanted: Wanted, place: Place, keys: Keys, proof: Proof, who: Login) -> 
     found = _with_noted(wanted, found, looked, keys)
     if not wanted.present:
         return _with_held(found, keys)
-    if found.held and _has_to_work(wanted, found) and proof.works(found.held):
+    if found.held and _has_to_work(wanted, found) and proof.works(found.held) and not _is_revoked(wanted, found, keys):
         project = project_of_owner(proof.owner, who) or _noted_project(found)
         return replace(_with_held(found, keys) if project is None else replace(found, held_project=project), held_works=True)
     if wanted.finishes:
@@ -122,6 +122,14 @@ def _has_to_work(wanted: Wanted, found: Found) -> bool:
     if not wanted.rotate:
         return True
     return wanted.finishes or any(each.stage is Stage.REPLACED for each in found.note.of(wanted.owner))
+
+
+def _is_revoked(wanted: Wanted, found: Found, keys: Keys) -> bool:
+    """Whether the pair in the profile, which we made, is gone: Ceph RGW accepts a revoked one for five minutes more."""
+    noted = found.note.find(found.held.access_key) if found.held else None
+    if not (noted and noted.access_key and noted.ours and noted.is_of(wanted.owner)):
+        return False  # Keystone shows a user no pair of another one
+    return keys.look(noted.access_key).exists is False
 
 
 def _look(wanted: Wanted, found: Found, keys: Keys) -> dict[Noted, Seen]:
