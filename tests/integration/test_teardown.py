@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from integration.conftest import with_own_users
 from running import stand_in_for_the_stack
 
 PLAYBOOKS = Path(__file__).resolve().parents[2] / "playbooks"
+FULL, EMPTY = (f"{name}-{uuid4().hex[:8]}" for name in ("full", "empty"))  # on Ceph RGW one name space is everybody's
 
 
 @dataclass(frozen=True)
@@ -74,9 +76,9 @@ def site(cloud: Any, run_playbook: Any, tmp_path: Path) -> Site:
         "zarr_stack_path": str(tmp_path / "stack"),
         "zarr_stack_python": sys.executable,
         "zarr_dataset_python": run_playbook.python,
-        "zarr_buckets": [{"name": "full"}, {"name": "empty"}],
+        "zarr_buckets": [{"name": FULL}, {"name": EMPTY}],
         "zarr_datasets": [
-            {"name": "air", "source": str(source), "store": "s3://full/air.zarr"},
+            {"name": "air", "source": str(source), "store": f"s3://{FULL}/air.zarr"},
             {"name": "local", "source": str(source), "store": str(tmp_path / "local.zarr")},
         ],
     }
@@ -88,7 +90,7 @@ def site(cloud: Any, run_playbook: Any, tmp_path: Path) -> Site:
     built = Site(replace(own, logins=kept), tmp_path, run)
     before = built.pairs()
     run("site.yml", inventory=no_servers)
-    assert (built.buckets(), len(built.pairs() - before), built.local_store.exists()) == (["empty", "full"], 1, True)
+    assert (built.buckets(), len(built.pairs() - before), built.local_store.exists()) == ([EMPTY, FULL], 1, True)
     return built
 
 
@@ -101,13 +103,13 @@ def test_what_the_site_made_goes_and_data_only_when_told_twice(site: Site) -> No
     (ours,) = re.findall(r"^aws_access_key_id = (\w+)$", site.profile.read_text(), re.MULTILINE)
     predicted = site.run("teardown.yml", "--check", "--diff")
     assert f"access key {ours}, which is revoked" in predicted.stdout
-    assert "bucket full: it holds" in predicted.stdout
-    assert "bucket empty, which is empty" in predicted.stdout
-    assert (site.buckets(), site.pairs(), nothing_left(site)) == (["empty", "full"], keys, False)
+    assert f"bucket {FULL}: it holds" in predicted.stdout
+    assert f"bucket {EMPTY}, which is empty" in predicted.stdout
+    assert (site.buckets(), site.pairs(), nothing_left(site)) == ([EMPTY, FULL], keys, False)
 
     first = site.run("teardown.yml")
-    assert "bucket full: it holds" in first.stdout
-    assert (site.buckets(), site.pairs(), nothing_left(site)) == (["full"], keys - {ours}, True)
+    assert f"bucket {FULL}: it holds" in first.stdout
+    assert (site.buckets(), site.pairs(), nothing_left(site)) == ([FULL], keys - {ours}, True)
     assert site.local_store.exists()
     assert predicted.changed == first.changed == 3  # keys with their profile, bucket, environment
 
@@ -118,18 +120,18 @@ def test_what_the_site_made_goes_and_data_only_when_told_twice(site: Site) -> No
     assert predicted.rc, "nothing is left that could remove the data sets"
     assert "Run site.yml again first, or declare delete_objects: true" in " ".join(predicted.output.split())
     assert f"access key {hand}: this controller has no note of having made it" in predicted.stdout
-    assert (site.buckets(), site.local_store.exists()) == (["full"], True)
+    assert (site.buckets(), site.local_store.exists()) == ([FULL], True)
 
     stand_in_for_the_stack(site.stack)
     site.run("credentials.yml")
     with site.cloud.connect() as connection:
-        connection.create_object("full", "notes.txt", data=b"mine")
+        connection.create_object(FULL, "notes.txt", data=b"mine")
     (site.local_store / "notes.txt").write_text("mine")
     data = site.run("teardown.yml", zarr_teardown_data=True, check=False)
     assert data.rc, "a bucket was to go and stays"
-    assert "bucket 'full' holds objects and was not removed" in " ".join(data.output.split())
+    assert f"bucket '{FULL}' holds objects and was not removed" in " ".join(data.output.split())
     with site.cloud.connect() as connection:
-        assert [each.name for each in connection.object_store.objects("full")] == ["notes.txt"]
+        assert [each.name for each in connection.object_store.objects(FULL)] == ["notes.txt"]
     assert [path.name for path in site.local_store.iterdir()] == ["notes.txt"]
     assert (hand in site.pairs(), nothing_left(site)) == (True, True), "one refusal does not stop the rest"
 
@@ -137,9 +139,9 @@ def test_what_the_site_made_goes_and_data_only_when_told_twice(site: Site) -> No
     assert refused.rc
     assert "Set zarr_teardown_data too" in refused.stdout
     both = {"zarr_teardown_data": True, "zarr_teardown_cloud": True, "zarr_datasets": []}
-    whole = [{"name": "full", "delete_objects": True}]
+    whole = [{"name": FULL, "delete_objects": True}]
     last = site.run("teardown.yml", **both, zarr_buckets=whole)
-    assert "bucket full, with all its 1 objects, whoever wrote them" in last.stdout
+    assert f"bucket {FULL}, with all its 1 objects, whoever wrote them" in last.stdout
     assert (site.buckets(), site.cloud.path.exists()) == ([], False)
     assert last.changed == 2, "what went before is not changed again"
     assert hand in site.pairs()
