@@ -45,14 +45,15 @@ import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from ansible import constants
 from ansible.plugins.lookup import LookupBase
 from ansible.release import __version__ as ansible_core
-from packaging.requirements import Requirement
-from packaging.specifiers import SpecifierSet
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 COLLECTION = Path(__file__).resolve().parents[2]
 REQUIREMENTS = COLLECTION / "requirements.txt"
@@ -109,12 +110,16 @@ def wanted_collections() -> dict[str, str]:
 
 def wanted_libraries() -> list[Requirement]:
     """What the controller's Python needs."""
+    from packaging.requirements import Requirement
+
     lines = [line.partition("#")[0].strip() for line in REQUIREMENTS.read_text().splitlines()]
     return [Requirement(line) for line in lines if line]
 
 
 def fits(version: str, wanted: str) -> bool:
     """Whether a version is among those wanted; one that cannot be known is."""
+    from packaging.specifiers import SpecifierSet
+
     return wanted == "*" or not re.match(r"\d", version) or SpecifierSet(wanted).contains(version, prereleases=True)
 
 

@@ -179,13 +179,13 @@ def run(module: AnsibleModule) -> dict:
     accounts = find_accounts(params["users"]) or [None]
     foreseen = [ensure(params, account, dry=True) for account in accounts]
     done = foreseen if module.check_mode else [ensure(params, account, dry=False) for account in accounts]
-    for result, _ in done:
+    for result, _unused in done:
         if result["shadowed_by"]:
             module.warn(profile_file.shadow_warning(name, result["shadowed_by"]))
-    files = [result for result, _ in done]
+    files = [result for result, _unused in done]
     return {
         "changed": any(result["changed"] for result in files),
-        "diff": [change for _, changes in done for change in changes] if module._diff else [],
+        "diff": [change for _unused, changes in done for change in changes] if module._diff else [],
         "profile": name,
         "path": files[0]["path"],
         "files": files,

@@ -375,7 +375,7 @@ class Ec2CredentialModule(CloudModule):
         """The CA of the cloud, for an endpoint with TLS."""
         verify, _client = self.conn.config.get_requests_verify_args()
         if isinstance(verify, str) and endpoint and endpoint.startswith("https://"):
-            return str(Path(verify).expanduser().absolute())
+            return str(Path(verify).absolute())  # the SDK has put the home in
         return None
 
 

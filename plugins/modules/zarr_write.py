@@ -313,7 +313,7 @@ bytes_removed:
   type: int
   returned: success, with O(state=absent)
   sample: 4120311
-keys:
+removed_keys:
   description: The keys of the first thousand of them.
   type: list
   elements: str

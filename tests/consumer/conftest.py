@@ -136,7 +136,7 @@ def repository_of(tmp_path: Path, checkout: Path, artifact: Path) -> Iterator[ob
         yield make
         for repository in there:
             if (Path(short) / "cloud").exists():
-                repository.play("zarrstream.platform.embedded_cloud", "-e", "embedded_cloud_state=absent")
+                repository.play("-i", "inventory", "zarrstream.platform.embedded_cloud", "-e", "embedded_cloud_state=absent")
 
 
 def _written(tmp_path: Path, short: Path, controller: Controller, checkout: Path, *, settings: bool) -> Repository:

@@ -23,7 +23,7 @@ NEWEST = ("2.21", "ansible>=14,<15")
 
 def whole(repository: Repository) -> None:
     """From nothing to a published store and back, with the commands of the page in their order."""
-    assert recap(repository.play("zarrstream.platform.embedded_cloud"))["changed"] > 0
+    assert recap(repository.play("-i", "inventory", "zarrstream.platform.embedded_cloud"))["changed"] > 0
     doctor, check, site, teardown = commands("ansible-playbook")[:4]
     assert "ready for site.yml" in repository.say(doctor)
     foretold = repository.say(check)

@@ -100,7 +100,8 @@ def test_a_store_goes_with_few_requests_and_readers_find_none_at_once(place: tup
     done = write_dataset(WriteRequest((str(folder / "12.nc"),), store, chunks={"x": 1}, **access))
     s3.put_object(Bucket=BUCKET, Key="removed/s.zarr/notes.txt", Body=b"mine")
     told = preview_removal(RemoveRequest(store, **access))
-    assert (told.objects_removed, told.foreign, told.keys[0]) == (done.objects, ["removed/s.zarr/notes.txt"], "removed/s.zarr/zarr.json")
+    assert (told.objects_removed, told.foreign) == (done.objects, ["removed/s.zarr/notes.txt"])
+    assert told.removed_keys[0] == "removed/s.zarr/zarr.json"
     with pytest.raises(Conflict, match=rf"would lie in 's3://{BUCKET}/removed/s\.zarr', which holds a Zarr group"):
         write_dataset(WriteRequest((str(folder / "6.nc"),), f"{store}/inner.zarr", **access))
     requests: list[list[str]] = []

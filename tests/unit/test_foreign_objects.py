@@ -290,7 +290,7 @@ def test_removing_takes_the_store_and_leaves_nothing(source: Path, tmp_path: Pat
     store = tmp_path / "air.zarr"
     done = write_dataset(request(source, store))
     planned = preview_removal(RemoveRequest(str(store)))
-    assert (planned.changed, planned.objects_removed, set(planned.keys)) == (
+    assert (planned.changed, planned.objects_removed, set(planned.removed_keys)) == (
         True,
         done.objects,
         {f"air.zarr/{key}" for key in files(store)},

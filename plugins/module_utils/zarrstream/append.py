@@ -53,7 +53,8 @@ class Append(Work):
 
         situation, request, dim = self.situation, self.request, str(self.request.append_dim)
         url, manifest = situation.place.url, situation.state.manifest
-        assert manifest is not None  # noqa: S101 - else it is refused
+        if manifest is None:
+            raise AssertionError("else it is refused")
         self.old, self.before = manifest, frozenset(manifest.objects)
         self.rewritten: dict[str, list[str]] = dict((situation.state.marker or {}).get("rewritten") or {})
         self.stored = stored_arrays(situation.state.roots)
@@ -102,7 +103,7 @@ class Append(Work):
     def source_region(self, block: Block) -> Region | None:
         """The rows of the source; None for an object that has rows of the store too."""
         array = next(array for array in self.plan.arrays if array.name == block.array)
-        axis, _ = self._axis(array)
+        axis, _unused = self._axis(array)
         start, stop = block.region[axis]
         if start < self.growth.old:
             return None
@@ -175,7 +176,7 @@ class Append(Work):
 
     def complete(self) -> None:
         """The records of the whole store."""
-        sent, planned = len(self.records), sum(1 for _ in self.keys())
+        sent, planned = len(self.records), sum(1 for _unused in self.keys())
         if sent != planned:
             raise WriteError(f"{sent} objects were sent where {planned} were planned: this is a fault of Zarrstream.")
         self.records = {**self.old.objects, **self.records, **{key: md5_of(data) for key, data in self.template.documents.items()}}
@@ -228,7 +229,7 @@ class Append(Work):
                 yield from self._tiles(array, start, min(start + unit, array.shape[axis]))
 
     def _tiles(self, array: ArrayPlan, start: int, stop: int) -> Iterator[Block]:
-        axis, _ = self._axis(array)
+        axis, _unused = self._axis(array)
         shape = (*array.shape[:axis], max(0, stop - start), *array.shape[axis + 1 :])
         for region in tiles(shape, array.block):
             low, high = region[axis]
@@ -288,7 +289,7 @@ class Append(Work):
         for block in self._cut_blocks():
             array = next(array for array in self.plan.arrays if array.name == block.array)
             if array.shards:
-                _, unit = self._axis(array)
+                _unused, unit = self._axis(array)
                 raise PlanError(
                     f"the last shard of '{array.name}' holds {self.growth.old % unit} of {unit} steps of '{self.growth.dim}': readers take "
                     "a shard in several requests, so that it cannot be changed under them. Append to stores that end at a whole shard, "

@@ -114,7 +114,7 @@ def _remove(parsed: argparse.Namespace) -> Answer:
         with Meter(sys.stderr, silent=parsed.quiet) as meter:
             result = remove_store(request, meter.show)
     stays = [f"stays: {key}, which Zarrstream did not write" for key in result.foreign]
-    return FINE, result.to_dict(), [*(result.keys if parsed.dry_run else ()), *stays, _removed(result, dry=parsed.dry_run)]
+    return FINE, result.to_dict(), [*(result.removed_keys if parsed.dry_run else ()), *stays, _removed(result, dry=parsed.dry_run)]
 
 
 def _removed(result: RemoveResult, *, dry: bool) -> str:
@@ -187,4 +187,4 @@ class Meter:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

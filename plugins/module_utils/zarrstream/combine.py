@@ -39,7 +39,8 @@ def combine_files(paths: Sequence[str], declared: Declared | None = None) -> xr.
         combined = xr.combine_by_coords(
             datasets, compat="equals", data_vars="minimal", coords="minimal", join="exact", combine_attrs="override"
         )
-        assert isinstance(combined, xr.Dataset)  # noqa: S101 - data sets give a data set
+        if not isinstance(combined, xr.Dataset):
+            raise AssertionError("data sets give a data set")  # noqa: TRY004 - no caller's doing
         _check_indexes(combined)
     except (ZarrstreamError, ImportError):
         _close(datasets)
@@ -191,7 +192,7 @@ def _check_overlap(datasets: Sequence[xr.Dataset], paths: Sequence[str], members
         if len(axis):
             spans.append((axis.min(), axis.max(), paths[index]))
     spans.sort(key=lambda span: span[:2])
-    for (_, end, one), (begin, _, two) in itertools.pairwise(spans):
+    for (_unused, end, one), (begin, _unused, two) in itertools.pairwise(spans):
         if begin <= end:
             raise SourceError(
                 f"the coordinate '{dim}' overlaps in {one} (up to {end}) and {two} (from {begin}): values would be there twice. "

@@ -63,7 +63,8 @@ def most_stored(layout: ArrayLayout, item: int | None) -> int:
 
 def inner_layout(layout: ArrayLayout) -> ArrayLayout:
     """The chunks of a shard, as an array of which each is one."""
-    assert layout.inner_chunks is not None  # noqa: S101 - only of sharded arrays
+    if layout.inner_chunks is None:
+        raise AssertionError("only of sharded arrays")
     codecs = codecs_v3(_sharding(layout).get("codecs"))
     return replace(layout, chunks=layout.inner_chunks, codecs=codecs, inner_chunks=inner_chunks(codecs, layout.inner_chunks))
 
@@ -143,7 +144,8 @@ def _limit(layout: ArrayLayout, item: int | None) -> int:
 
 
 def _parts(layout: ArrayLayout) -> int:
-    assert layout.inner_chunks is not None  # noqa: S101 - only of sharded arrays
+    if layout.inner_chunks is None:
+        raise AssertionError("only of sharded arrays")
     return math.prod(outer // size if size else 0 for outer, size in zip(layout.chunks, layout.inner_chunks, strict=True))
 
 

@@ -137,7 +137,7 @@ def find_chunked(source: SourceFile) -> dict[str, Chunked]:
         if file.userblock_size == 0 and hasattr(h5py.h5d.DatasetID, "chunk_iter"):  # which HDF5 has since 1.12.3
             file.visititems(look)
     for name in [name for name in found if name.rpartition("/")[2].startswith(_HIDDEN)]:
-        folder, _, last = name.rpartition("/")
+        folder, _unused, last = name.rpartition("/")
         found[f"{folder}/{last.removeprefix(_HIDDEN)}".lstrip("/")] = found.pop(name)
     return found
 
@@ -194,14 +194,15 @@ def _chunked(source: SourceFile, name: str, dataset: Any) -> Chunked | None:
         return None
     dtype = kind.dtype
     filters = [how.get_filter(position) for position in range(how.get_nfilters())]
-    if any(number not in (_DEFLATE, _SHUFFLE, _FLETCHER32, _ZSTD) for number, *_ in filters) or not kind.equal(h5py.h5t.py_create(dtype)):
+    known = all(number in (_DEFLATE, _SHUFFLE, _FLETCHER32, _ZSTD) for number, *_unused in filters)
+    if not known or not kind.equal(h5py.h5t.py_create(dtype)):
         return None
     grid = math.prod(-(-size // step) for size, step in zip(dataset.shape, dataset.chunks, strict=True))
     if how.fill_value_defined() == h5py.h5d.FILL_VALUE_UNDEFINED or grid > _MOST_CHUNKS:
         return None
     fill = np.zeros((), dtype)
     how.get_fill_value(fill)
-    steps = tuple((number, parameters[0] if number == _SHUFFLE else 0) for number, _, parameters, _ in filters)
+    steps = tuple((number, parameters[0] if number == _SHUFFLE else 0) for number, _unused, parameters, _unused in filters)
     return Chunked(source, name, dataset.shape, dataset.chunks, dtype, steps, fill)
 
 

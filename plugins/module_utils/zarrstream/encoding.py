@@ -64,6 +64,7 @@ class Encoding:
         """The request in one spelling, for the fingerprint; empty where it asks for nothing but the defaults."""
         if self == Encoding(self.variable):
             return {}
+        # NaN is not equal to itself; pylint: disable-next=comparison-with-itself
         packing = {key: "NaN" if value != value else value for key, value in sorted(self.packing.items())}
         codecs = [[codec.name, dict(sorted(codec.parameters.items()))] for codec in (*self.filters, self.compressor)]
         return {"codecs": codecs, "packing": packing}
@@ -107,7 +108,7 @@ class Packer:
 
         self.name = name
         self.encoding: dict[str, Any] = {key: value for key, value in packing.items() if value is not None}
-        empty = source[tuple(slice(0, 0) for _ in source.dims)] if source.dims else source
+        empty = source[tuple(slice(0, 0) for _unused in source.dims)] if source.dims else source
         decoded = self._decode(empty.copy(deep=True))
         if decoded.dtype.kind not in "biuf":
             raise BadRequest(f"encoding.{name} changes the packing, but '{name}' has dtype {decoded.dtype}: only numbers are packed.")
@@ -158,9 +159,9 @@ class Packer:
                 fits = not isinstance(fill, str) and np.array(fill).astype(self.dtype) == fill
         except (ValueError, TypeError, FloatingPointError, OverflowError):
             fits = False
-        if not (fits or fill != fill):  # NaN is not equal to itself, and fits every float
+        if not (fits or fill != fill):  # NaN is not equal to itself, and fits every float; pylint: disable=comparison-with-itself
             raise BadRequest(f"encoding.{self.name}._FillValue is {fill!r}: {self.dtype} cannot hold it. Choose another.")
-        if fill != fill and self.dtype.kind != "f":
+        if fill != fill and self.dtype.kind != "f":  # pylint: disable=comparison-with-itself
             raise BadRequest(f"encoding.{self.name}._FillValue is NaN: {self.dtype} cannot hold it. Choose a number.")
         self.encoding["_FillValue"] = self.dtype.type(fill)
 

@@ -128,7 +128,7 @@ def refuse_foreign(objects: Objects, records: Records) -> None:
     first = next(found, None)
     if first is None:
         return
-    number = 1 + sum(1 for _ in islice(found, COUNTED))
+    number = 1 + sum(1 for _unused in islice(found, COUNTED))
     many = "1 object" if number == 1 else f"{'more than ' if number > COUNTED else ''}{min(number, COUNTED)} objects"
     what = f"{first.key} (a {first.kind})" if first.kind else first.key
     text = f"store '{objects.place.url}' holds {many} that Zarrstream did not write, such as {what}."
@@ -181,7 +181,8 @@ def refusal(objects: Objects, state: State, request: Mapping[str, Any]) -> Confl
     strange = strangers(objects, state)
     if strange:
         return strange
-    assert manifest is not None  # noqa: S101 - a stranger's otherwise
+    if manifest is None:
+        raise AssertionError("a stranger's otherwise")
     if found.fingerprint is None:
         text = f"store '{url}' has a root document that is not the one of its manifest: somebody wrote or changed it since. {remedy}"
         return Conflict(text, store=url)

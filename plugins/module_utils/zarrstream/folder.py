@@ -120,7 +120,7 @@ class FolderObjects(Objects):
         """Delete files, those already gone included, and the folders that become empty so; calls ``done`` for each."""
         folders: set[str] = set()
         for key in keys:
-            around, _, name = key.rpartition("/")
+            around, _unused, name = key.rpartition("/")
             try:
                 with suppress(*_ABSENT), self._opened(around, _FOLDER) as folder:
                     os.unlink(name, dir_fd=folder)
@@ -205,7 +205,7 @@ class FolderObjects(Objects):
         return None
 
     def _put(self, key: str, data: bytes | memoryview, create: bool) -> None:
-        around, _, name = key.rpartition("/")
+        around, _unused, name = key.rpartition("/")
         part = secrets.token_hex(16)
         parts = self._enter([self.place.sidecar, PARTS], make=True)
         try:
@@ -345,7 +345,8 @@ class FolderObjects(Objects):
 def make_parent(place: StoreUrl) -> None:
     """Make the folder that is to hold a store; raises AccessRefused where that fails."""
     folder = place.parent
-    assert folder is not None  # noqa: S101 - it is a place in a folder
+    if folder is None:
+        raise AssertionError("it is a place in a folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -119,7 +119,7 @@ def find_growth(dim: str, before: np.ndarray, after: np.ndarray, place: str, url
     first, last = (before if before.size > 1 else np.concatenate([before, after]))[[0, -1]] if before.size + after.size else (0, 0)
     sign = -1 if last < first else 1
     there, ours = (sign * values.astype("f8" if values.dtype.kind == "f" else "i8") for values in (before, after))
-    for (what, where, _), values in zip(both, (there, ours), strict=True):
+    for (what, where, _unused), values in zip(both, (there, ours), strict=True):
         if not (values[1:] > values[:-1]).all():
             text = f"the coordinate '{dim}' of {what} '{where}' does not {'rise' if sign > 0 else 'fall'} at each step. Sort the source."
             raise SourceError(text, variable=dim)

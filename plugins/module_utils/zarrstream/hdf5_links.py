@@ -139,7 +139,7 @@ def _count_paths(root: int, links: dict[bytes, int]) -> None:
         inner = below.get(group, [])
         if done:
             above.discard(group)
-            paths[group] = 1 + sum(paths[address] for _, address in inner)
+            paths[group] = 1 + sum(paths[address] for _unused, address in inner)
             if paths[group] > _MOST_PATHS:
                 raise ValueError(f"its links make more than {_MOST_PATHS} paths")
         elif group in above:
@@ -296,6 +296,7 @@ def _text(name: bytes | str) -> str:
 
 
 def _why(error: BaseException) -> str:
+    # Its subclasses are of other libraries; pylint: disable-next=unidiomatic-typecheck
     return str(error) if type(error) is ValueError else f"it is truncated or damaged ({_short(error)})"
 
 

@@ -78,5 +78,5 @@ def _call_all() -> None:
             waiting = [entry for entry in waiting if entry in _CALLS]
         due = [entry for entry in waiting if time.monotonic() - began >= entry[0]]
         waiting = [entry for entry in waiting if entry not in due]
-        for _, call in due:
+        for _unused, call in due:
             call()

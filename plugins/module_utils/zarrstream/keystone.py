@@ -75,7 +75,7 @@ def project_of_owner(owner: str | None, who: Login) -> str | None:
 
     Ceph RGW names the project's id (``id`` or ``id$id``), Swift the names of project and user (``project:user``).
     """
-    project, separator, _ = (owner or "").partition(":")
+    project, separator, _unused = (owner or "").partition(":")
     if separator:
         return who.project_id if project == who.project_name else f"'{project}'"
     project = project.partition("$")[0]

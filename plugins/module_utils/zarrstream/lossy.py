@@ -66,6 +66,6 @@ def _missing(attrs: Mapping[str, Any], values: np.ndarray) -> np.ndarray:
     missing = np.isnan(values) if values.dtype.kind in "fc" else np.zeros(values.shape, bool)
     for key in ("_FillValue", "missing_value"):
         for fill in np.atleast_1d(attrs.get(key, [])):
-            if fill == fill:  # NaN is missing by itself
+            if fill == fill:  # NaN is missing by itself; pylint: disable=comparison-with-itself
                 missing = missing | (values == fill)
     return missing

@@ -63,7 +63,7 @@ def _control_groups(proc: Path, groups: Path) -> list[int | None]:
     """What each group leaves, from this process's own to the outermost; version 2 of control groups, and 1."""
     left: list[int | None] = []
     for line in _read(proc / "self/cgroup").splitlines():
-        _, controllers, path = line.split(":", 2)
+        _unused, controllers, path = line.split(":", 2)
         if controllers not in ("", "memory"):
             continue
         root = groups if not controllers else groups / controllers

@@ -62,7 +62,7 @@ class _Header:
         self.skip_padded(self.count())
 
     def skip_attributes(self) -> None:
-        for _ in range(self.list_length()):
+        for _unused in range(self.list_length()):
             self.skip_name()
             size = _SIZES[self.number(">I")]
             self.skip_padded(self.count() * size)
@@ -73,14 +73,14 @@ class _Header:
 
     def dimensions(self) -> list[int]:
         lengths = []
-        for _ in range(self.list_length()):
+        for _unused in range(self.list_length()):
             self.skip_name()
             lengths.append(self.count())
         return lengths
 
     def variable(self, lengths: list[int]) -> _Variable:
         self.skip_name()
-        shape = [lengths[self.count()] for _ in range(self.count())]
+        shape = [lengths[self.count()] for _unused in range(self.count())]
         self.skip_attributes()
         itemsize = _SIZES[self.number(">I")]
         self.count()  # vsize: redundant, and wrong for variables above 4 GiB
@@ -105,7 +105,7 @@ def required_size(path: Path) -> int:
             records = header.count()
             lengths = header.dimensions()
             header.skip_attributes()
-            variables = [header.variable(lengths) for _ in range(header.list_length())]
+            variables = [header.variable(lengths) for _unused in range(header.list_length())]
             end_of_header = file.tell()
     except (EOFError, KeyError, IndexError, struct.error, OverflowError, ValueError, OSError):
         raise SourceError(f"source '{path}' is truncated or damaged in its NetCDF header. Copy it again.", source=str(path)) from None

@@ -150,7 +150,7 @@ class _Probe:
     def _list_boto3(self, profile: Profile) -> str:
         client = s3_client(profile, read_timeout=PATIENCE)
         names = [bucket["Name"] for bucket in _asked(profile, "list the buckets of", client.list_buckets)["Buckets"]]
-        return self._listed(profile, names, lambda **where: client.list_objects_v2(**where))
+        return self._listed(profile, names, client.list_objects_v2)
 
     def _list_s3fs(self, profile: Profile) -> str:
         fs = self._s3fs(profile)
@@ -209,6 +209,7 @@ class _Probe:
         return f"{len(self._body)} bytes written to {bucket}/{self._key}"
 
     def _get(self, client: Any, profile: Profile, bucket: str) -> str:
+        # To read the body may fail as well; pylint: disable-next=unnecessary-lambda
         by_boto3 = _asked(profile, "read", lambda: client.get_object(Bucket=bucket, Key=self._key)["Body"].read(), bucket, self._key)
         by_s3fs = _asked(profile, "read", lambda: self._s3fs(profile).cat_file(f"{bucket}/{self._key}"), bucket, self._key)
         for reader, body in (("boto3", by_boto3), ("s3fs", by_s3fs)):

@@ -162,7 +162,7 @@ def profiles_with(access_key: str, text: str) -> list[str]:
 def nested(value: str) -> dict[str, str]:
     """The settings of a nested block such as ``s3``."""
     pairs = (line.partition("=") for line in value.splitlines() if "=" in line)
-    return {key.strip(): inner.strip() for key, _, inner in pairs}
+    return {key.strip(): inner.strip() for key, _unused, inner in pairs}
 
 
 def _check(wanted: ProfileSettings) -> None:
@@ -261,7 +261,7 @@ def _around(updater: ConfigUpdater, section: str) -> tuple[str, str, str]:
 
 
 def _newline(text: str) -> str:
-    first, found, _ = text.partition("\n")
+    first, found, _unused = text.partition("\n")
     return "\r\n" if found and first.endswith("\r") else "\n"
 
 
@@ -300,5 +300,5 @@ def _fault(error: configparser.Error) -> str:
     if isinstance(error, configparser.MissingSectionHeaderError):
         return f"line {error.lineno} stands before the first section"
     if isinstance(error, configparser.ParsingError):
-        return "line " + ", ".join(str(line) for line, _ in error.errors) + " is neither a section nor 'name = value'"
+        return "line " + ", ".join(str(line) for line, _unused in error.errors) + " is neither a section nor 'name = value'"
     return type(error).__name__

@@ -23,7 +23,7 @@ def words(moment: Progress) -> str:
     return ", ".join(parts)
 
 
-def bar(moment: Progress) -> str:
+def bar(moment: Progress) -> str:  # pylint: disable=disallowed-name
     """The same behind a bar of fixed length."""
     share = min(1.0, moment.objects_done / moment.objects_total) if moment.objects_total else 0.0
     done = int(share * BAR)

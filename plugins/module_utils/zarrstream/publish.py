@@ -37,7 +37,8 @@ def begin(objects: Objects, marker: Marker, state: State, records: Records) -> N
         finish(objects, marker)  # another one began after we had looked, and its marker was gone before ours came
         raise Conflict(f"another writer published '{place.url}' just now. Run again to see whether it is the same.", store=place.url)
     if state.found.root:
-        assert state.manifest is not None  # noqa: S101 - what has none is refused
+        if state.manifest is None:
+            raise AssertionError("what has none is refused")
         objects.put(f"{place.sidecar}/{PREVIOUS}", state.manifest.to_json())
     elif state.marker is not None:
         if state.record is not None and state.marker.get("mode") == "remove":

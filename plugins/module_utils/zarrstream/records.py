@@ -89,7 +89,7 @@ def plan_keys(documents: Mapping[str, bytes]) -> KeyPlan:
     """The plan of a store with these metadata documents."""
     arrays = {}
     for key, data in documents.items():
-        name, _, kind = key.rpartition("/")
+        name, _unused, kind = key.rpartition("/")
         if kind == ".zarray":
             document = json.loads(data)
             arrays[name] = ArrayKeys(_counts(document["shape"], document["chunks"]), "v2", document.get("dimension_separator", "."))

@@ -75,7 +75,7 @@ class RemoveResult:
     foreign_count: int
     seconds: float
     retries: int
-    keys: list[str] = field(default_factory=list)
+    removed_keys: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -83,9 +83,9 @@ class RemoveResult:
 
     def diff(self) -> dict[str, str]:
         """The objects before and after."""
-        more = f"and {self.objects_removed - len(self.keys)} more" if self.objects_removed > len(self.keys) else ""
+        more = f"and {self.objects_removed - len(self.removed_keys)} more" if self.objects_removed > len(self.removed_keys) else ""
         stays = self.foreign if not self.changed or self.foreign else []
-        lines = [*self.keys, *([more] if more else [])]
+        lines = [*self.removed_keys, *([more] if more else [])]
         return {"before": "".join(f"{line}\n" for line in [*lines, *stays]), "after": "".join(f"{line}\n" for line in stays)}
 
 
@@ -209,5 +209,5 @@ def _result(request: RemoveRequest, found: _Found, began: float) -> RemoveResult
         foreign_count=len(found.foreign),
         seconds=round(time.monotonic() - began, 3),
         retries=request.transport.retries,
-        keys=list(listed)[:SHOWN],
+        removed_keys=list(listed)[:SHOWN],
     )

@@ -82,7 +82,7 @@ def respelled(template: Template, spelling: Any) -> Template:
         name, separator = spelling
         return {**array, "chunk_key_encoding": {"name": name, "configuration": {"separator": separator}}}
 
-    return change_arrays(template, lambda _, array: changed(array))
+    return change_arrays(template, lambda _unused, array: changed(array))
 
 
 def change_arrays(template: Template, change: Any) -> Template:
@@ -103,7 +103,7 @@ def change_arrays(template: Template, change: Any) -> Template:
 
     arrays = {}
     for key, data in template.arrays.items():
-        name, _, kind = key.rpartition("/")
+        name, _unused, kind = key.rpartition("/")
         array = json.loads(data)
         arrays[key] = data if kind == ".zattrs" or array.get("node_type") == "group" else to_json(change(name, array))
     return replace(template, arrays=arrays, root={key: to_json(in_group(json.loads(data))) for key, data in template.root.items()})

@@ -134,7 +134,7 @@ def _apply(change: Change, wanted: dict[str, bytes], script: bytes, place: Path,
             # Not everybody who runs the command may write there: compiled now, or at each start. A path in a
             # traceback is to be the final one.
             command = [str(place / "bin" / "python"), "-m", "compileall", "-q", "-d", str(library / NAME), str(made)]
-            subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
+            subprocess.run(command, check=False, stdout=subprocess.DEVNULL)  # pylint: disable=ansible-bad-function
             if (library / NAME).exists():
                 (library / NAME).rename(Path(temporary) / "old")
             made.rename(library / NAME)

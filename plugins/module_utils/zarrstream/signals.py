@@ -26,7 +26,7 @@ def held_back() -> Iterator[None]:
             signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
         came.append(number)
 
-    def end(*_: object) -> None:
+    def end(*_unused: object) -> None:
         raise KeyboardInterrupt
 
     before = {number: signal.getsignal(number) for number in (*_ENDING, signal.SIGALRM)}

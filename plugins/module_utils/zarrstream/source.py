@@ -213,7 +213,7 @@ def _stat(item: Item) -> Stat:
     if item.objects and item.objects.place.bucket:
         return Stat(item.name, sum(info.size for info in item.objects.list(item.objects.place.key)), 0)
     try:
-        entries = [os.stat(path) for _, path in _files(item)]  # noqa: PTH116 - many, as text
+        entries = [os.stat(path) for _unused, path in _files(item)]  # noqa: PTH116 - many, as text
     except OSError as error:
         raise SourceError(f"source '{item.place}' cannot be read: {error.strerror}.", source=item.place) from None
     return Stat(item.name, sum(entry.st_size for entry in entries), max((entry.st_mtime_ns for entry in entries), default=0))

@@ -96,7 +96,7 @@ class SourceFolder(ReadableObjects):
     def names(self, key: str) -> Sequence[str]:
         """What lies directly in a folder of the store."""
         try:
-            return [name for name, _ in self._entries(key)]
+            return [name for name, _unused in self._entries(key)]
         except SourceError:
             return []
 
@@ -162,7 +162,7 @@ def folder_store(folder: SourceFolder) -> Store:
             return await asyncio.to_thread(folder.head, key) is not None
 
         async def list(self) -> AsyncIterator[str]:
-            for key, _ in folder.files():
+            for key, _unused in folder.files():
                 yield key
 
         async def list_dir(self, prefix: str) -> AsyncIterator[str]:
@@ -185,6 +185,7 @@ def _read(folder: SourceFolder, key: str, wanted: ByteRequest | None) -> bytes |
 
 def local_folder(place: StoreUrl, follow: tuple[str, ...] = ()) -> SourceFolder:
     """The Zarr store in a folder, with folders that its links may lead to."""
-    assert place.parent is not None  # noqa: S101 - the place is a folder
+    if place.parent is None:
+        raise AssertionError("the place is a folder")
     real = os.path.realpath(Path(place.parent, place.key))
     return SourceFolder(place, real, Declared((real, *follow)))

@@ -94,7 +94,7 @@ def parse_store(text: str, field: str = "store") -> StoreUrl:
 
 
 def _parse_s3(text: str, rest: str, field: str) -> StoreUrl:
-    bucket, _, key = rest.partition("/")
+    bucket, _unused, key = rest.partition("/")
     key = key.strip("/")
     if not bucket:
         raise BadRequest(f"{field} is '{text}': it names no bucket. Write s3://bucket/name.zarr.", store=text)
@@ -177,7 +177,8 @@ def _local_objects(place: StoreUrl, make_folders: bool) -> Objects:
 
     if make_folders:
         make_parent(place)
-    assert place.parent is not None  # noqa: S101 - a place without bucket has a parent folder
+    if place.parent is None:
+        raise AssertionError("a place without bucket has a parent folder")
     return FolderObjects(place, place.parent)
 
 

@@ -52,7 +52,7 @@ def look(endpoint_url: str, bucket: str, key: str, profile: Profile) -> Sight:
         }
         nothing = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "AWS_EC2_METADATA_DISABLED": "true"}
         try:
-            done = subprocess.run(
+            done = subprocess.run(  # this knows no Ansible; pylint: disable=ansible-bad-function
                 [sys.executable, "-c", inspect.getsource(anonymous_read)],
                 input=json.dumps(request),
                 env={**environment, **nothing, "HOME": home},

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from .chunking import Region
 from .errors import WriteError
@@ -32,7 +32,7 @@ WORKERS = MAKERS + 5  # blocks at work, as far as memory allows: some are sent, 
 EARLY = 24  # more of them while none may be sent yet, so that processors have work until then: 384 MiB of values, held encoded
 _SETTINGS = threading.Lock()
 _FUSED = "FusedCodecPipeline"
-Data = bytes | memoryview
+Data: TypeAlias = "bytes | memoryview"
 T = TypeVar("T")
 _HASH_IN_THREAD = 2**18  # bytes above which a digest would hold up the other requests
 
@@ -67,7 +67,8 @@ def staged_store(  # noqa: C901 - one class of a dozen short methods, whose base
     @lru_cache(MAKERS)  # a shard at the edge of its array is read in parts, one after the other
     def read_back(key: str) -> bytes:
         data = objects.get(place(key))
-        assert proved is not None  # noqa: S101 - see above
+        if proved is None:
+            raise AssertionError("see above")
         if data is None or not proved(key, md5_of(data)):
             raise damaged(objects, place(key), "is missing" if data is None else "has other bytes than were sent")
         return data
@@ -122,7 +123,8 @@ def staged_store(  # noqa: C901 - one class of a dozen short methods, whose base
             await asyncio.gather(*(self._send_one(key, data, stored) for key, (data, stored) in waiting.items()))
 
         async def _send_one(self, key: str, data: Data, stored: Stored) -> None:
-            assert on_stored is not None  # noqa: S101 - see above
+            if on_stored is None:
+                raise AssertionError("see above")
             if kept is None or kept.get(key) != stored:
                 await put(key, data)
             on_stored(key, stored)
@@ -261,7 +263,7 @@ def _part(data: bytes, wanted: ByteRequest | None) -> bytes:
 
 
 def _settle(running: dict[Future[Any], int]) -> None:
-    done, _ = wait(running, return_when=FIRST_COMPLETED)
+    done, _unused = wait(running, return_when=FIRST_COMPLETED)
     for future in done:
         memory = running.pop(future)
         sending = future.result()

@@ -117,7 +117,7 @@ class Lane:
 
         Each time it may take so many ``seconds``, or those that it allows itself; without them only the library bounds it.
         """
-        request = _Request(self._failure, self._answers)
+        request, wait = _Request(self._failure, self._answers), 0.0
         while True:
             place = self.limiter.enter(again=request.attempts > 0).result()
             try:
@@ -130,7 +130,7 @@ class Lane:
 
     async def call_async(self, send: Callable[[], Awaitable[T]]) -> T:
         """As ``call``, for an event loop."""
-        request = _Request(self._failure, self._answers)
+        request, wait = _Request(self._failure, self._answers), 0.0
         with self._known():
             while True:
                 place = await self._enter_async(request)
@@ -165,7 +165,8 @@ class Lane:
     @contextmanager
     def _known(self) -> Iterator[None]:
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - coroutines run in tasks
+        if task is None:
+            raise AssertionError("coroutines run in tasks")
         with self._lock:
             if self._closed:
                 raise ZarrstreamError("this write or check has ended.")

@@ -74,7 +74,7 @@ def web_listing(objects: ReadableObjects) -> Iterator[ObjectInfo]:
 
 
 def _keys(tree: Hierarchy) -> Iterator[str]:
-    for _, layout in sorted(tree.arrays.items()):
+    for _unused, layout in sorted(tree.arrays.items()):
         yield from layout.object_keys()
 
 

@@ -153,7 +153,7 @@ class Work:
         """The result that a run would have, as far as it can be known."""
         self._find_kept(None)
         objects = self.plan_dict["objects"]
-        written = sum(1 for _ in self.keys()) + len(self.template.documents) - len(self.kept)
+        written = sum(1 for _unused in self.keys()) + len(self.template.documents) - len(self.kept)
         return self.result(objects, written, verification={"level": self.request.verify})
 
     def keys(self) -> Iterable[str]:
@@ -291,7 +291,8 @@ class Work:
         from .copying import Copying
 
         journal = self._find_kept(marker)
-        assert journal is not None  # noqa: S101 - there is a marker
+        if journal is None:
+            raise AssertionError("there is a marker")
         copying = Copying(self, marker, journal, reporter)
         failure: BaseException | None = None
         try:

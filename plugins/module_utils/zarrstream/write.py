@@ -128,7 +128,8 @@ def _look_around(request: WriteRequest) -> Situation:
     wanted = fingerprint(normal, [stat.digest for stat in stats])
     action, refused = _choose(request, objects, state, normal, wanted)
     if action == "append":
-        assert state.manifest is not None  # noqa: S101 - else it is refused
+        if state.manifest is None:
+            raise AssertionError("else it is refused")
         known = {entry["digest"] for entry in written}
         items, stats = _not_in(known, items, stats)
         action = action if items else "nothing"
@@ -188,12 +189,13 @@ def _unfit(url: str, state: State, normal: Mapping[str, Any]) -> Conflict | None
 
 def _not_in(known: set[str], items: Sequence[Item], stats: Sequence[Stat]) -> tuple[tuple[Item, ...], tuple[Stat, ...]]:
     new = [(item, stat) for item, stat in zip(items, stats, strict=True) if stat.digest not in known]
-    return tuple(item for item, _ in new), tuple(stat for _, stat in new)
+    return tuple(item for item, _unused in new), tuple(stat for _unused, stat in new)
 
 
 def _unchanged(request: WriteRequest, situation: Situation) -> WriteResult:
     manifest = situation.state.manifest
-    assert manifest is not None  # noqa: S101 - the decision was made from it
+    if manifest is None:
+        raise AssertionError("the decision was made from it")
     return WriteResult(
         changed=False,
         action="nothing",

@@ -28,7 +28,8 @@ def open_zarr(item: Item, options: Mapping[str, Any]) -> tuple[xr.Dataset, dict[
     import xarray as xr
     import zarr
 
-    assert item.objects is not None  # noqa: S101 - a Zarr item has its objects
+    if item.objects is None:
+        raise AssertionError("a Zarr item has its objects")
     tree = _read(item)
     store = bounded_store(item.objects.zarr_store(), tree.arrays, item.place)
     options = {"engine": "zarr", "cache": False, "create_default_indexes": False, **options}
@@ -55,7 +56,8 @@ def one_line(error: BaseException) -> str:
 def _read(item: Item) -> Hierarchy:
     """The documents of a source; raises SourceError for those that describe nothing that can be read."""
     objects = item.objects
-    assert objects is not None  # noqa: S101 - see above
+    if objects is None:
+        raise AssertionError("see above")
     root = objects.place.key
 
     def fetch(key: str) -> bytes | None:
@@ -196,7 +198,7 @@ def _index_request(layout: ArrayLayout) -> ByteRequest | None:
     """How Zarr asks for the index of a shard; None for one of a kind that is not known here."""
     from zarr.abc.store import RangeByteRequest, SuffixByteRequest
 
-    where, whole, _ = index_place(layout)
+    where, whole, _unused = index_place(layout)
     if not whole:
         return None
     return RangeByteRequest(0, whole) if where == "start" else SuffixByteRequest(whole)

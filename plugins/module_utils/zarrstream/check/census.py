@@ -128,7 +128,7 @@ def _item_bytes_v3(name: Any) -> int | None:
         length = configuration.get("length_bytes") if isinstance(configuration, dict) else None
         if str(name.get("name")).startswith("numpy."):
             return 8  # numpy.datetime64, numpy.timedelta64
-        return length if type(length) is int else None
+        return length if isinstance(length, int) and not isinstance(length, bool) else None
     if not isinstance(name, str):
         return None
     matched = _WIDTH.fullmatch(name)

@@ -12,7 +12,7 @@ from typing import Any
 from .layout import ArrayLayout, BadDocument, UnknownGrid, array_layout
 from .parallel import each
 
-Fetch = Callable[[str], bytes | None]
+Fetch = Callable[[str], "bytes | None"]
 
 DOCUMENTS = {2: (".zarray", ".zgroup", ".zattrs", ".zmetadata"), 3: ("zarr.json",)}
 NODE_DOCUMENTS = {2: (".zarray", ".zgroup"), 3: ("zarr.json",)}
@@ -130,7 +130,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object of JSON; of a field that is there twice, some readers would take the first value and some the last."""
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
+        names = [name for name, _unused in pairs]
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"the field {twice!r} is there twice")
     return found

@@ -195,7 +195,7 @@ def inner_chunks(codecs: tuple[dict[str, Any], ...], chunks: tuple[int, ...]) ->
 
 def _sizes(document: dict[str, Any], name: str) -> tuple[int, ...]:
     value = document.get(name)
-    if not isinstance(value, list) or not all(type(size) is int and size >= 0 for size in value):
+    if not isinstance(value, list) or not all(isinstance(size, int) and not isinstance(size, bool) and size >= 0 for size in value):
         raise BadDocument(f"{name} is {short(value)}, not a list of whole numbers")
     if len(value) > MAX_RANK:
         raise BadDocument(f"{name} has {len(value)} numbers: an array has no more than {MAX_RANK} dimensions")

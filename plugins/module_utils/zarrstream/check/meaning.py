@@ -180,6 +180,7 @@ def _bad_fill_attribute(layout: ArrayLayout) -> str:
     matched = re.fullmatch(r"(u?)int(\d+)", kind)
     if not matched:
         return ""
+    # NaN is not equal to itself; pylint: disable-next=comparison-with-itself
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value or abs(value) == float("inf"):
         return f"_FillValue is {value!r}: not a number for {kind}"
     bits = int(matched[2])

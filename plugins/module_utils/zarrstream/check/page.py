@@ -133,7 +133,8 @@ def _dims(array: ArrayPortrait) -> list[str]:
 
 def _look_title(array: ArrayPortrait, names: list[str]) -> str:
     """What of the array is seen: the place along leading dimensions, and the part of the others where it is not all."""
-    assert array.look is not None  # noqa: S101 - asked for only where there is one
+    if array.look is None:
+        raise AssertionError("asked for only where there is one")
     units = array.layout.attributes.get("units")
     parts = [f"in {units}"] if isinstance(units, str) and units else []
     for name, span, size in zip(names, array.look.spans, array.layout.shape, strict=True):
@@ -146,7 +147,8 @@ def _look_title(array: ArrayPortrait, names: list[str]) -> str:
 
 def _axes(array: ArrayPortrait, names: list[str], portrait: Portrait) -> list[Axis]:
     """The dimensions that are seen: the coordinate's values where all of it is seen, else indices."""
-    assert array.look is not None  # noqa: S101 - asked for only where there is one
+    if array.look is None:
+        raise AssertionError("asked for only where there is one")
     folder = array.layout.path.rpartition("/")[0]
     axes: list[Axis] = []
     for name, (start, stop), size in list(zip(names, array.look.spans, array.layout.shape, strict=True))[-2:]:

@@ -75,7 +75,8 @@ def _all_cells(shot: Snapshot, layouts: list[ArrayLayout], tally: Tally | None) 
     start = UNKNOWN if shot.listing is None else MISSING
     cells = {layout.path: bytearray([start]) * layout.count if layout.count <= CELLS else None for layout in layouts}
     rules = {layout.path: size_rule(layout) for layout in layouts}
-    assert shot.tree is not None or not layouts  # noqa: S101 - arrays are found in a tree
+    if shot.tree is None and layouts:
+        raise AssertionError("arrays are found in a tree")
     for key, info in (shot.listing or {}).items():
         owner = shot.tree.owner(key) if shot.tree else None
         if owner is not None:

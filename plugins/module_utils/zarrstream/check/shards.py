@@ -15,7 +15,8 @@ _ABSENT = 2**64 - 1  # offset and length of a chunk that is not stored
 
 def chunks_within(layout: ArrayLayout, place: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
     """The chunks of a shard that lie within the array, by their place in the shard."""
-    assert layout.inner_chunks is not None  # noqa: S101 - only of sharded arrays
+    if layout.inner_chunks is None:
+        raise AssertionError("only of sharded arrays")
     sides = [range(-(-(part.stop - part.start) // inner)) for part, inner in zip(layout.region(place), layout.inner_chunks, strict=True)]
     return itertools.product(*sides)
 

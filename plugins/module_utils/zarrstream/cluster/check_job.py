@@ -35,7 +35,8 @@ class CheckJob(Job):
         """Open store and source; reads a document again, to see now whether this worker is let in."""
         spec = self.spec
         tree = read_hierarchy(spec["documents"].get, list(spec["documents"]) if spec["listed"] else None)
-        assert tree is not None  # noqa: S101 - the host has read it
+        if tree is None:
+            raise AssertionError("the host has read it")
         self.shot = Snapshot(self.request, open_for_reading(self.request), tree=tree)
         if spec["manifest"] is not None:
             self.shot.manifest = Manifest("", tree.zarr_format, "", spec["manifest"], [], {})

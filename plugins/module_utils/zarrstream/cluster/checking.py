@@ -29,13 +29,15 @@ class CheckCluster(Cluster):
     def __init__(self, request: CheckRequest) -> None:
         """Connect to the scheduler of the request."""
         scheduler = parse_scheduler(request.scheduler, request.scheduler_tls)
-        assert scheduler is not None  # noqa: S101 - else the host checks by itself
+        if scheduler is None:
+            raise AssertionError("else the host checks by itself")
         super().__init__(scheduler, request.transport.timeout)
         self._budget = min(BUDGET, self.memory or BUDGET)
 
     def prepare(self, shot: Snapshot, reference: Reference | None, layouts: list[ArrayLayout]) -> None:
         """Let each worker see whether it can do its part; raises what the first one says that cannot."""
-        assert shot.tree is not None  # noqa: S101 - else nothing is decoded
+        if shot.tree is None:
+            raise AssertionError("else nothing is decoded")
         self._check_memory(layouts)
         threads = max(seat.threads for seat in self.seats)
         self._threads = max(1, workers_for(layouts, self._budget) // threads)

@@ -81,7 +81,9 @@ class Cluster:
         keep_errors_apart()
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what goes wrong is said once, by our errors
         try:
-            self._client: Any = Client(scheduler.address, security=security, timeout=timeout, set_as_default=False, name="zarrstream")  # type: ignore[no-untyped-call]
+            self._client: Any = Client(  # type: ignore[no-untyped-call]
+                scheduler.address, security=security, timeout=timeout, set_as_default=False, name="zarrstream"
+            )
         except (OSError, ValueError, TimeoutError) as error:
             text = f"the scheduler at {scheduler.address} took the connection and did not answer: {error}. Is it Dask's, and is it well?"
             raise Unreachable(text, scheduler=scheduler.address) from None
@@ -110,7 +112,7 @@ class Cluster:
 
     def shares(self) -> list[dict[str, Any]]:
         """What each worker has done, in the order of their addresses."""
-        return [{**asdict(share), "cpu_seconds": round(share.cpu_seconds, 2)} for _, share in sorted(self._shares.items())]
+        return [{**asdict(share), "cpu_seconds": round(share.cpu_seconds, 2)} for _unused, share in sorted(self._shares.items())]
 
     def start(self, kind: str, spec: Mapping[str, Any]) -> None:
         """Bring the job to the workers, and let each look whether it can do it; raises what the first one that cannot says."""

@@ -33,7 +33,8 @@ class WriteCluster(Cluster):
     def __init__(self, request: WriteRequest) -> None:
         """Connect to the scheduler of the request."""
         scheduler = parse_scheduler(request.scheduler, request.scheduler_tls)
-        assert scheduler is not None  # noqa: S101 - else the host writes by itself
+        if scheduler is None:
+            raise AssertionError("else the host writes by itself")
         super().__init__(scheduler, request.transport.timeout)
 
     def plan(

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Mapping
+from typing import TypeAlias
 
 from ..check.report import CheckResult, Findings, found, many, passed, skipped
 from .facts import SCHEDULER, Facts, Process, Worker, days_left
@@ -15,7 +16,7 @@ RENEW_DAYS = 14  # below, the role that renews has not run for a while
 _SCHEDULERS = {"python", "dask", "distributed", "cloudpickle", "tornado", "toolz", "lz4"}
 _NOT_ASKED = "no worker could be asked"
 
-Expected = int | tuple[str, ...] | None  # a number of workers, their hosts, or any
+Expected: TypeAlias = "int | tuple[str, ...] | None"  # a number of workers, their hosts, or any
 
 
 def absent(expected: Expected, workers: tuple[Worker, ...]) -> list[str]:
@@ -173,14 +174,14 @@ def check_memory(facts: Facts) -> CheckResult:
         hosts.setdefault(process.hostname, []).append((worker, process))
     findings = Findings()
     for host, group in hosts.items():
-        limits, memory = [worker.memory_limit for worker, _ in group], group[0][1].memory
+        limits, memory = [worker.memory_limit for worker, _unused in group], group[0][1].memory
         if not all(limits):
             findings.add({"key": host, "problem": "a worker has no limit"})
         elif sum(limits) >= memory:
             findings.add({"key": host, "problem": f"limits sum up to {gib(sum(limits))} of {gib(memory)}"})
     if findings:
         return found("memory", findings, "the kernel may kill workers before Dask spills, lower --memory-limit", "warning")
-    total = sum(worker.memory_limit for worker, _ in facts.asked)
+    total = sum(worker.memory_limit for worker, _unused in facts.asked)
     return passed("memory", f"limits sum up to {gib(total)}, less than each host has", "warning")
 
 
@@ -198,7 +199,8 @@ def check_spill(facts: Facts) -> CheckResult:
             findings.add({"key": worker.label, "problem": problem})
     if findings:
         return found("spill", findings, "name another folder with --local-directory, or make room", "error" if broken else "warning")
-    return passed("spill", f"every worker can spill; the least free space is {gib(min(process.spill_free for _, process in facts.asked))}")
+    least = min(process.spill_free for _unused, process in facts.asked)
+    return passed("spill", f"every worker can spill; the least free space is {gib(least)}")
 
 
 def gib(size: float) -> str:

@@ -54,7 +54,7 @@ def check_latency(facts: Facts) -> CheckResult:
     if not measured:
         return skipped("latency", _NO_LINK, "warning")
     text = f"round trips take {min(measured) * 1000:.1f} to {max(measured) * 1000:.1f} ms"
-    answers = [seconds for _, access in _accesses(facts) if (seconds := access.seconds("endpoint"))]
+    answers = [seconds for _unused, access in _accesses(facts) if (seconds := access.seconds("endpoint"))]
     text += f"; the store answers within {max(answers) * 1000:.0f} ms" if answers else ""
     return passed("latency", text, "warning", links=_plain(facts.links))
 
@@ -94,7 +94,7 @@ def check_bucket(facts: Facts, bucket: str | None) -> CheckResult:
     if findings:
         return found("bucket", findings, f"{findings.count} of {len(tried)} hosts cannot use {bucket}")
     steps = ["list", *(step["name"] for step in tried[0][1].steps if step["name"] in ("put", "get", "delete"))]
-    return passed("bucket", f"every host can {', '.join(steps)} in {bucket}", hosts=[worker.host for worker, _ in tried])
+    return passed("bucket", f"every host can {', '.join(steps)} in {bucket}", hosts=[worker.host for worker, _unused in tried])
 
 
 def _accesses(facts: Facts) -> Iterator[tuple[Worker, Access]]:

@@ -99,8 +99,8 @@ async def measure(target: str, size: int, dask_worker: Any = None) -> dict[str, 
     """The way from here to a worker and back: round trip in seconds, its clock less ours, MiB/s of ``size`` random bytes."""
     remote = dask_worker.rpc(target)
     await remote.echo(data=b"")  # the connection is made
-    round_trip = min([await _seconds(remote, b"") for _ in range(ROUNDS)])
-    clocks = [await _clock(remote) for _ in range(ROUNDS)]
+    round_trip = min([await _seconds(remote, b"") for _unused in range(ROUNDS)])
+    clocks = [await _clock(remote) for _unused in range(ROUNDS)]
     result = {"round_trip": round_trip, "clock": min(clocks)[1], "mib_per_second": None}
     if size:
         seconds = await _seconds(remote, os.urandom(size)) - round_trip

@@ -80,7 +80,8 @@ def rows(facts: Facts, planned: Planned, now: datetime.datetime) -> list[Row]:
 
 
 def _login(facts: Facts) -> Row:
-    assert facts.who  # noqa: S101  # rows() has seen to it
+    if not facts.who:
+        raise AssertionError("rows() has seen to it")
     kind = "an application credential" if facts.who.delegated else facts.auth_type.removeprefix("v3")
     return Row(
         "login",

@@ -124,7 +124,8 @@ class Questions:
         self.facts.credential = Credential(entry.get("expires_at") or "", entry.get("unrestricted"))
 
     def _ec2(self) -> None:
-        assert self.facts.who  # noqa: S101  # asked after the login alone
+        if not self.facts.who:
+            raise AssertionError("asked after the login alone")
         path = f"/users/{self.facts.who.user_id}/credentials/OS-EC2"
         self.facts.lists_ec2 = self._conn.identity.get(path, log=False).status_code < 300
 
@@ -157,7 +158,8 @@ class Questions:
         }
 
     def _network_quota(self) -> None:
-        assert self.facts.who  # noqa: S101
+        if not self.facts.who:
+            raise AssertionError("the login was asked for first")
         answer = self._conn.network.get(f"/quotas/{self.facts.who.project_id}/details.json")
         if answer.status_code >= 300:
             raise ZarrstreamError(f"the cloud does not tell it ({answer.status_code})")

@@ -74,7 +74,7 @@ class Finder:
                 self._ports = {each.device_id: each.id for each in entries if str(each.device_owner).startswith("compute:")}
             for entry, mark in self._marked(kind, entries, lambda each: marks.of_description(each.description)):
                 of_lease = kind == "security_group" and entry.name == lease_name(mark.cluster)
-                details = {} if of_lease else _NEUTRON_DETAILS.get(kind, lambda _: {})(entry)
+                details = {} if of_lease else _NEUTRON_DETAILS.get(kind, lambda _unused: {})(entry)
                 yield _resource("lease" if of_lease else kind, entry, mark, details)
 
     def _servers(self) -> Iterator[Resource]:
