@@ -33,6 +33,9 @@ BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 FILES = {found[1]: text for _, text in BLOCKS if (found := re.match(r"# (\S+\.\w+)\n", text))}
 FOREIGN = ("AWS_", "OS_", "ANSIBLE_", "PYTHON")
 MADE = ROOT / "build" / "consumer"
+# The package brings ansible-core and the collections; openstack.cloud 2.5, which is in 12, wants the older SDK.
+OLDEST = ("2.19", "ansible>=12,<13", "openstacksdk<4.15")
+NEWEST = ("2.21", "ansible>=14,<15")
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,7 @@ import pytest
 import yaml
 from running import ROOT, shared_work, stand_in_for_the_stack
 
-from .conftest import BLOCKS, FILES, PAGE, Controller, Repository, commands, here, made, recap
-
-# The package brings ansible-core and the collections; openstack.cloud 2.5, which is in 12, wants the older SDK.
-OLDEST = ("2.19", "ansible>=12,<13", "openstacksdk<4.15")
-NEWEST = ("2.21", "ansible>=14,<15")
+from .conftest import BLOCKS, FILES, NEWEST, OLDEST, PAGE, Controller, Repository, commands, here, made, recap
 
 
 def whole(repository: Repository) -> None:
