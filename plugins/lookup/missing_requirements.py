@@ -60,6 +60,7 @@ REQUIREMENTS = COLLECTION / "requirements.txt"
 # Versions that do not work together, though each alone would: a collection, its versions, a library, its first such version.
 CONFLICTS = (("openstack.cloud", "<2.6", "openstacksdk", "4.15"),)
 OWN_PYTHON = 'set ansible_python_interpreter of localhost to "{{ ansible_playbook_python }}" in your inventory'
+IN_A_CHECKOUT = f"In this checkout '{COLLECTION}/make environment' brings all of it, for {COLLECTION}/build/venv/bin/ansible-playbook."
 # Asks another Python for the versions of what it has.
 QUESTION = """
 import importlib.metadata, json, sys
@@ -79,7 +80,8 @@ class LookupModule(LookupBase):
 
     def run(self, terms: list[Any], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[str]:  # noqa: ARG002 - Ansible's
         self.set_options(var_options=variables, direct=kwargs)
-        return list(faults(interpreter(self.get_option("python"))))
+        found = list(faults(interpreter(self.get_option("python"))))
+        return [*found, IN_A_CHECKOUT] if found and (COLLECTION / "make").exists() else found
 
 
 def faults(python: str) -> Iterator[str]:
