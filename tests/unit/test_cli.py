@@ -164,6 +164,20 @@ def test_an_error_is_exit_code_1_and_json_too(run: Any, tmp_path: Path) -> None:
     assert json.loads(out)["msg"] in err
 
 
+@pytest.mark.parametrize("command", ["write", "check"])
+def test_a_scheduler_without_dask_says_what_to_install(
+    run: Any, monkeypatch: pytest.MonkeyPatch, source: Path, tmp_path: Path, command: str
+) -> None:
+    run("write", source, tmp_path / "a.zarr", "--chunks", "time=5")
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    arguments = {"write": ("write", source, tmp_path / "b.zarr"), "check": ("check", tmp_path / "a.zarr")}[command]
+    code, out, err = run(*arguments, "--scheduler", "tcp://127.0.0.1:8786")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "library (distributed)" in err
+    assert f"Only 'scheduler' needs it: {sys.executable} -m pip install 'dask[distributed]'" in err
+    assert not (tmp_path / "b.zarr").exists()
+
+
 def test_an_interruption_is_exit_code_130(run: Any, monkeypatch: pytest.MonkeyPatch, source: Path, tmp_path: Path) -> None:
     def interrupted(*_arguments: object) -> None:
         raise KeyboardInterrupt

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import yaml
 import zarrstream
@@ -15,7 +16,31 @@ def test_there_is_one_version() -> None:
     assert yaml.safe_load((CHECKOUT / "galaxy.yml").read_text())["version"] == zarrstream.__version__
 
 
+def project() -> dict[str, Any]:
+    return tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+
+
 def test_pip_asks_for_what_the_hosts_get() -> None:
     lines = (CHECKOUT / "roles/zarr_stack/files/requirements.in").read_text().splitlines()
     hosts = {line.partition("#")[0].strip() for line in lines} - {""}
-    assert set(tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["dependencies"]) == hosts
+    wanted = set(project()["dependencies"]) | set(project()["optional-dependencies"]["all"])
+    assert wanted - hosts == {"shtab>=1.7"}
+    assert hosts <= wanted
+
+
+def test_the_plain_command_asks_for_no_dask_and_no_dashboard() -> None:
+    plain = [line for line in project()["dependencies"] if line.startswith(("dask", "distributed", "bokeh"))]
+    extras = project()["optional-dependencies"]
+    assert plain == []
+    assert [line.partition(">")[0] for line in extras["dask"] + extras["all"]] == ["dask[distributed]", "dask[diagnostics,distributed]"]
+
+
+def test_pip_is_told_of_what_ties_boto3_to_s3fs() -> None:
+    """Without a word of aiobotocore pips go through hundreds of releases, and some give up: tests/integration/test_pip.py."""
+    named = {line.partition(">")[0] for line in project()["dependencies"]}
+    assert {"aiobotocore", "boto3", "s3fs"} <= named
+
+
+def test_the_package_is_typed() -> None:
+    assert (CHECKOUT / "plugins/module_utils/zarrstream/py.typed").is_file()
+    assert "Typing :: Typed" in project()["classifiers"]

@@ -11,6 +11,9 @@ from contextlib import contextmanager
 
 from .errors import MissingLibrary
 
+# What one option or command alone needs, and not every environment has: which, and what pip calls it.
+_FOR_ONE = {"dask": ("scheduler", "dask[distributed]"), "distributed": ("scheduler", "dask[distributed]"), "shtab": ("completion", "shtab")}
+
 
 @contextmanager
 def missing_libraries_named() -> Iterator[None]:
@@ -20,8 +23,14 @@ def missing_libraries_named() -> Iterator[None]:
     except ImportError as error:
         library = (error.name or str(error)).partition(".")[0]
         raise MissingLibrary(
-            f"Failed to import the required Python library ({library}) on {platform.node()}'s Python {sys.executable}. "
-            "Run the module with the Python of the role zarr_stack (ansible_python_interpreter), or install the library there.",
+            f"Failed to import the required Python library ({library}) on {platform.node()}'s Python {sys.executable}. {_remedy(library)}",
             library=library,
             python=sys.executable,
         ) from None
+
+
+def _remedy(library: str) -> str:
+    if library in _FOR_ONE:
+        user, name = _FOR_ONE[library]
+        return f"Only '{user}' needs it: {sys.executable} -m pip install '{name}', or run with the Python of the role zarr_stack."
+    return "Run the module with the Python of the role zarr_stack (ansible_python_interpreter), or install the library there."
