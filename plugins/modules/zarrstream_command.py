@@ -64,8 +64,8 @@ from ..module_utils.zarrstream import __version__
 from ..module_utils.zarrstream.errors import ZarrstreamError
 from ..module_utils.zarrstream.shipped import install, settle_stack
 
-if TYPE_CHECKING:  # makes Ansible send what the command consists of; it is not imported here
-    from ..module_utils.zarrstream import cli  # noqa: F401
+if TYPE_CHECKING:  # makes Ansible send what the package consists of; it is not imported here
+    from ..module_utils.zarrstream import api, cli  # noqa: F401
 
 
 _SHOWN = 20

@@ -1,12 +1,15 @@
-"""``pip install`` of the checkout, as README says: the command is there, and does the modules' work against real Swift."""
+"""``pip install`` of the checkout, as the documentation says: command and Python do the modules' work against real Swift."""
 
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,20 +42,32 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subproces
     return run
 
 
-def test_write_check_and_probe_on_swift(command: Any, cloud: Any, tmp_path: Path) -> None:
+@contextmanager
+def own_bucket(cloud: Any, name: str, config: Path) -> Iterator[Any]:
+    """A bucket, which goes in the end with all that is in it, and a profile "zarr" that may use it; gives a client."""
     access, secret = cloud.new_ec2_key()
     client = cloud.s3(access, secret)
-    client.create_bucket(Bucket="command")
-    config = tmp_path / "config"
+    client.create_bucket(Bucket=name)
     config.touch(0o600)
     config.write_text(
         f"[profile zarr]\naws_access_key_id = {access}\naws_secret_access_key = {secret}\nregion = {cloud.region}\n"
         f"endpoint_url = {cloud.s3_endpoint}\nca_bundle = {cloud.ca_bundle}\n"
     )
+    try:
+        yield client
+    finally:
+        for entry in client.list_objects_v2(Bucket=name).get("Contents", []):
+            client.delete_object(Bucket=name, Key=entry["Key"])
+        client.delete_bucket(Bucket=name)
+
+
+def test_write_check_and_probe_on_swift(command: Any, cloud: Any, tmp_path: Path) -> None:
+    config = tmp_path / "config"
     values = np.arange(240, dtype="f4").reshape(24, 10)
     xr.Dataset({"air": (("time", "x"), values)}).to_netcdf(tmp_path / "a.nc", engine="netcdf4")
     where = ("--profile", "zarr", "--config-file", config, "--json")
-    try:
+    with own_bucket(cloud, "command", config) as client:
+        secret = config.read_text().partition("secret_access_key = ")[2].partition("\n")[0]
         probed = command("probe", "command", *where)
         assert probed.returncode == 0, probed.stderr
         assert {check["name"] for check in json.loads(probed.stdout)["checks"]} >= {"list_boto3", "list_s3fs", "put", "get", "delete"}
@@ -74,10 +89,21 @@ def test_write_check_and_probe_on_swift(command: Any, cloud: Any, tmp_path: Path
         assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (1, "", 1)
         assert "nobody" in refused.stderr
         assert secret not in probed.stdout + written.stdout + damaged.stdout + refused.stderr
-    finally:
-        for entry in client.list_objects_v2(Bucket="command").get("Contents", []):
-            client.delete_object(Bucket="command", Key=entry["Key"])
-        client.delete_bucket(Bucket="command")
+
+
+def test_the_examples_of_the_page_run(command: Any, cloud: Any, tmp_path: Path) -> None:
+    page = (CHECKOUT / "docs/python-api.md").read_text()
+    examples = tmp_path / "examples.py"
+    examples.write_text("\n".join(re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)))
+    python = Path(command("--version").args[0]).with_name("python")
+    with own_bucket(cloud, "my-bucket", tmp_path / "config"):
+        environment = {**os.environ, "AWS_CONFIG_FILE": str(tmp_path / "config")}
+        done = subprocess.run([python, examples], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "air float32 [48, 20, 40] in chunks of [12, 20, 40]" in done.stdout
+    assert re.search(r"^passed values .* equal the source bit for bit$", done.stdout, re.MULTILINE)
+    assert "none.nc' does not exist on this host." in done.stdout
+    assert re.search(r"^done (\d+) of \1$", done.stdout, re.MULTILINE), "progress"
 
 
 def test_the_package_brings_no_ansible(command: Any) -> None:

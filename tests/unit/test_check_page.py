@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import zarr
 from zarrstream.check import draw, look, portrait
+from zarrstream.check import pace as pace_module
 from zarrstream.check.layout import ArrayLayout, array_layout
 from zarrstream.check.pace import Pace
 from zarrstream.check.report import Report
@@ -269,7 +270,7 @@ def test_cells_of_a_small_grid_can_be_counted() -> None:
 @pytest.fixture
 def pace(monkeypatch: pytest.MonkeyPatch) -> Pace:
     now = [0.0]
-    monkeypatch.setattr("zarrstream.check.pace.time.monotonic", lambda: now[0])
+    monkeypatch.setattr(pace_module.time, "monotonic", lambda: now[0])
     pace = Pace()
     for second in range(10):
         now[0] = second + 1.0

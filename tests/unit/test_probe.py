@@ -9,6 +9,7 @@ import base64
 import logging
 import socket
 import stat
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import quote
 
 import pytest
-from zarrstream import probe, s3_client
+from zarrstream import s3_client
 from zarrstream.debug_log import Redacted, debug_log, spellings
 from zarrstream.ec2 import SignedRequest
 from zarrstream.ec2_plan import Pair
@@ -98,7 +99,7 @@ def test_refused_connection_is_named(profile, unused_port):
 
 @pytest.mark.parametrize("patience", [0.2, pytest.param(s3_client.PATIENCE, marks=pytest.mark.thorough)])
 def test_server_that_never_answers_is_named_within_30_seconds(profile, patience, monkeypatch):
-    monkeypatch.setattr(probe, "plain_get", partial(s3_client.plain_get, read_timeout=patience))
+    monkeypatch.setattr(sys.modules[run.__module__], "plain_get", partial(s3_client.plain_get, read_timeout=patience))
     with socket.socket() as hole:
         hole.bind(("127.0.0.1", 0))
         hole.listen()

@@ -17,7 +17,6 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any, TextIO
 
-from . import probe
 from .check.report_files import page_path, write_report
 from .check.run import check_store
 from .check.run import request_from as check_request_from
@@ -26,6 +25,8 @@ from .cli_options import make_parser, options_of
 from .errors import BadRequest, PlanError, ZarrstreamError
 from .interrupt import LAST, on_interrupt
 from .libraries import missing_libraries_named
+from .probe import Request as ProbeRequest
+from .probe import run as run_probe
 from .progress import Progress
 from .progress_text import bar, words
 from .remove import RemoveResult, preview_removal, remove_store
@@ -140,7 +141,7 @@ def _check(parsed: argparse.Namespace) -> Answer:
 
 def _probe(parsed: argparse.Namespace) -> Answer:
     with missing_libraries_named():
-        report = probe.run(probe.Request(**options_of(parsed)))
+        report = run_probe(ProbeRequest(**options_of(parsed)))
     result = report.as_result()
     lines = [f"{'ok' if check.ok else 'failed':8} {check.name:13} {check.message}" for check in report.checks]
     if report.failure:

@@ -61,6 +61,11 @@ class Report:
     server: str = "unknown"
     failure: ZarrstreamError | None = None
 
+    @property
+    def ok(self) -> bool:
+        """Whether no step failed."""
+        return self.failure is None
+
     def as_result(self) -> dict[str, Any]:
         """The report as the module returns it; the failure goes beside it."""
         return {
