@@ -111,7 +111,7 @@ class Watch:
     def _show(self, moment: Progress) -> None:
         self._shown = True
         if ON_TERMINAL:
-            line = f"{self._label} {shown(bar(moment))}"[: display.columns]
+            line = f"{self._label} {shown(bar(moment, display.columns - len(self._label) - 1))}"[: display.columns]
             display.display(f"\r{line}\x1b[K", stderr=True, screen_only=True, newline=False)
         else:
             display.display(f"{self._label}: {shown(words(moment))}", stderr=True)

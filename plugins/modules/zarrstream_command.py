@@ -65,7 +65,7 @@ from ..module_utils.zarrstream.errors import ZarrstreamError
 from ..module_utils.zarrstream.shipped import install, settle_stack
 
 if TYPE_CHECKING:  # makes Ansible send what the package consists of; it is not imported here
-    from ..module_utils.zarrstream import api, cli  # noqa: F401
+    from ..module_utils.zarrstream import __main__, api  # noqa: F401
 
 
 _SHOWN = 20

@@ -409,7 +409,7 @@ def test_ctrl_c_ends_the_wait_for_a_scheduler(server: Server, config: Path, sour
 def interrupted(command: str, source: Path, config: Path, ready: Callable[[], bool], *more: str) -> float:
     """Seconds that a command goes on after SIGINT, which it gets when ``ready`` says so."""
     places = {"check": ["s3://data/air.zarr"], "write": [str(source), "s3://data/air.zarr"]}[command]
-    line = [sys.executable, "-m", "zarrstream.cli", command, *places, "--profile", "zarr", "--config-file", str(config), *more]
+    line = [sys.executable, "-m", "zarrstream", command, *places, "--profile", "zarr", "--config-file", str(config), *more]
     line = ["env", "--default-signal=INT", *line]  # tests that run in the background ignore it
     environment = {**os.environ, "PYTHONPATH": str(CORE)}
     with subprocess.Popen(line, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:

@@ -89,6 +89,19 @@ def test_missing_and_damaged_chunks_are_coloured(tmp_path: Path, zarr_format: in
     assert {"14 decoded and as expected", "1 missing", "1 damaged or other than recorded"} <= set(read.text)
 
 
+def test_a_check_without_a_finding_has_no_severity(tmp_path: Path) -> None:
+    path = make_store(tmp_path / "a.zarr", 3)
+    sound = page_of(path)
+    (path / "temp/c/1/0/0").unlink()
+    damaged = page_of(path)
+    severities = [
+        re.findall(r'status (passed|failed|warning|skipped)">\1</td><td>(\w*)</td>', page.replace("\n", "")) for page in (sound, damaged)
+    ]
+    assert {severity for status, severity in severities[0] if status in ("passed", "skipped")} == {""}
+    assert ("failed", "error") in severities[1]
+    assert ("passed", "error") not in severities[1]
+
+
 def test_a_missing_shard_is_coloured(tmp_path: Path) -> None:
     path = make_store(tmp_path / "a.zarr", 3, shards=(2, 6, 8))
     (path / "temp/c/1/0/0").unlink()

@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,7 +20,7 @@ import pytest
 import xarray as xr
 import yaml
 from zarrstream import cli
-from zarrstream.cli_options import make_parser
+from zarrstream.cli_options import SHELLS, completion_script, make_parser
 from zarrstream.progress import Progress
 from zarrstream.progress_text import bar, clock, words
 from zarrstream.request import request_from
@@ -132,9 +133,17 @@ def test_options_reach_the_writer(run: Any, source: Path, tmp_path: Path) -> Non
     ("arguments", "message"),
     [
         ((), "zarrstream: the following arguments are required: COMMAND. See zarrstream --help."),
-        (("wipe",), "invalid choice: 'wipe'"),
+        (("xyz",), "invalid choice: 'xyz' (choose from"),
+        (("wirte",), ". Did you mean 'write'? See zarrstream --help."),
         (("write", "a.nc"), "required: STORE"),
-        (("write", "a.nc", "b.zarr", "--verifi", "full"), "unrecognized arguments: --verifi full"),
+        (
+            ("write", "a.nc", "b.zarr", "--verifi", "full"),
+            "zarrstream write: unrecognized arguments: --verifi full. Did you mean '--verify'? See zarrstream write --help.",
+        ),
+        (("check", "b.zarr", "--no-sample=3"), "unrecognized arguments: --no-sample=3. Did you mean '--sample'?"),
+        (("write", "a.nc", "b.zarr", "--xyz"), "unrecognized arguments: --xyz. See zarrstream write --help."),
+        (("write", "a.nc", "b.zarr", "--mode", "repalce"), ". Did you mean 'replace'? See zarrstream write --help."),
+        (("completion", "fsh"), "argument SHELL: invalid choice: 'fsh'"),
         (("plan", "SOURCE", "b.zarr", "--chunks", "time=many"), "chunks.time is 'many'"),
         (("plan", "SOURCE", "b.zarr", "--chunks", "many"), "chunks is 'many'"),
         (("write", "a.nc", "b.zarr", "--encoding", "{"), "'{' is not JSON"),
@@ -142,7 +151,7 @@ def test_options_reach_the_writer(run: Any, source: Path, tmp_path: Path) -> Non
         (("write", "a.nc", "b.zarr", "--encoding", "@/no/such"), "/no/such cannot be read (No such file or directory)"),
         (("check", "ftp://b/a"), "the scheme 'ftp' is unknown"),
         (("check", "a.zarr", "--sample", "some"), "sample is 'some'"),
-        (("check", "a.zarr", "--checks", "opne"), "checks names 'opne', which is none"),
+        (("check", "a.zarr", "--checks", "opne"), "checks names 'opne', which is none. Did you mean 'open'? There are: open, "),
         (("probe", "--anonymous"), "anonymous is set, but no bucket"),
     ],
 )
@@ -190,20 +199,84 @@ def test_a_reader_that_goes_away_is_no_error(source: Path, tmp_path: Path) -> No
     # No output at all is read; the pipe's other end is closed before the command begins.
     reading, writing = os.pipe()
     os.close(reading)
-    command = [sys.executable, "-m", "zarrstream.cli", "plan", str(source), str(tmp_path / "a.zarr")]
+    command = [sys.executable, "-m", "zarrstream", "plan", str(source), str(tmp_path / "a.zarr")]
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT / "plugins/module_utils")}
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, env=environment, text=True, check=False, timeout=120)
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        (["w"], ["write"]),
+        (["check", "--fail-"], ["--fail-on"]),
+        (["check", "--fail-on", ""], ["error", "warning", "never"]),
+        (["write", "in"], ["input.nc"]),
+        (["check", "--report", "re"], ["reports"]),
+    ],
+)
+def test_bash_completes_commands_options_choices_and_files(line: list[str], answer: list[str], tmp_path: Path) -> None:
+    (tmp_path / "completion").write_text(completion_script("bash"))
+    (tmp_path / "input.nc").touch()
+    (tmp_path / "reports").mkdir()
+    script = 'source completion; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _shtab_zarrstream; printf "%s\\n" "${COMPREPLY[@]}"'
+    command = ["bash", "--norc", "-c", script, "bash", "zarrstream", *line]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == answer
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_completion_is_printed_as_it_is(run: Any, shell: str) -> None:
+    assert run("completion", shell) == (0, completion_script(shell).rstrip("\n") + "\n", "")
+
+
+def test_completion_without_its_library_says_what_to_install(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    code, out, err = run("completion", "bash")
+    assert (code, out) == (1, "")
+    assert f"Only 'completion' needs it: {sys.executable} -m pip install 'shtab'" in err
+
+
+@pytest.mark.parametrize("moment", ["imports", "end"])
+def test_ctrl_c_before_the_work_and_after_it_is_no_traceback(moment: str, tmp_path: Path) -> None:
+    waits = "import os, time\nos.write(1, b'now\\n')\ntime.sleep(60)\n"
+    if moment == "imports":  # the first thing that the command imports once it has begun
+        (tmp_path / "argparse.py").write_text(waits)
+    else:
+        (tmp_path / "sitecustomize.py").write_text(f"import atexit\natexit.register(exec, {waits!r}, {{}})\n")
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "zarrstream", "--version"]  # who runs in the background ignores it
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{CHECKOUT}/plugins/module_utils"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert "now\n" in iter(process.stdout.readline, "")
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (130, "zarrstream: interrupted.\n")
+
+
 def test_progress_in_words() -> None:
     assert words(COPYING) == "copying, 12 of 40 objects, 35.2 MiB/s, 0:03 left"
-    assert bar(COPYING) == f"[#######.................]  30%  {words(COPYING)}"
+    assert bar(COPYING) == f"[######..............]  30%  {words(COPYING)}"
+    assert words(COPYING, speed=False) == "copying, 12 of 40 objects, 0:03 left"
     assert words(Progress("preparing", 0, 0, 0, 0.0, None)) == "preparing"
     assert words(Progress("done", 40, 40, 5, 8.0, 0.0)) == "done, 40 of 40 objects, 8.0 MiB/s"
     assert words(Progress("done", 40, 40, 5, 8.0, 0.0, 2)) == "done, 40 of 40 objects, 8.0 MiB/s, 2 requests sent again"
     assert [clock(seconds) for seconds in (0.2, 59.7, 760, 7500)] == ["0:00", "1:00", "12:40", "2:05:00"]
+
+
+@pytest.mark.parametrize("total", [40, 4_000, 40_000_000])
+@pytest.mark.parametrize("retries", [0, 1_234])
+@pytest.mark.parametrize("left", [3.4, 7500.0, 400_000.0])
+def test_a_bar_fits_80_columns_with_the_time_that_is_left(total: int, retries: int, left: float) -> None:
+    moment = Progress("copying", total - 1, total, 2**40, 1234.5, left, retries)
+    for width in (79, 100, 200):
+        line = bar(moment, width)
+        assert len(line) <= width
+        assert f"{clock(left)} left" in line
+        assert line.index("]") > 8
+    assert bar(moment, 200).endswith(words(moment))
+    assert len(bar(moment, 20)) == 20
 
 
 def test_a_terminal_gets_a_bar_that_is_wiped_in_the_end() -> None:
@@ -216,7 +289,7 @@ def test_a_terminal_gets_a_bar_that_is_wiped_in_the_end() -> None:
         while True:  # what was written in one go may arrive in pieces
             drawn += os.read(controller, 4096).decode()
     os.close(controller)
-    assert drawn.startswith("\r[#######")
+    assert drawn.startswith("\r[######")
     assert len(drawn.split("\r")) == 4
     assert "\n" not in drawn
     assert drawn.endswith("\r\x1b[K")

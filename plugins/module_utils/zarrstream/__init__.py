@@ -7,15 +7,16 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
-from types import ModuleType
 
 __version__ = "0.1.0"
 
 # What is offered here, by where it is defined. It is imported by whoever asks for it: each module of Ansible brings this file along.
 _OFFERED = {"ZarrstreamError": "errors", "check": "api", "probe": "api", "write": "api"}
 __all__ = ["ZarrstreamError", "check", "probe", "write"]
+
+
+ModuleType = type(sys)  # types and importlib would be the command's first moments, in which Ctrl-C is Python's own
 
 
 class _Package(ModuleType):
@@ -32,6 +33,8 @@ sys.modules[__name__].__class__ = _Package
 def __getattr__(name: str) -> object:
     if name not in _OFFERED:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
     return getattr(importlib.import_module(f"{__name__}.{_OFFERED[name]}"), name)
 
 

@@ -21,7 +21,7 @@ from .check.report_files import page_path, write_report
 from .check.run import check_store
 from .check.run import request_from as check_request_from
 from .check.snapshot import human_bytes
-from .cli_options import make_parser, options_of
+from .cli_options import completion_script, make_parser, options_of
 from .errors import BadRequest, PlanError, ZarrstreamError
 from .interrupt import LAST, on_interrupt
 from .libraries import missing_libraries_named
@@ -149,12 +149,17 @@ def _probe(parsed: argparse.Namespace) -> Answer:
     return FINE, result, lines
 
 
+def _completion(parsed: argparse.Namespace) -> Answer:
+    return FINE, {}, completion_script(parsed.shell).splitlines()
+
+
 COMMANDS: Mapping[str, Callable[[argparse.Namespace], Answer]] = {
     "write": _write,
     "plan": _plan,
     "remove": _remove,
     "check": _check,
     "probe": _probe,
+    "completion": _completion,
 }
 
 
@@ -179,13 +184,9 @@ class Meter:
             return
         if self._terminal:
             width = os.get_terminal_size(self._stream.fileno()).columns or 80
-            self._stream.write(f"\r{bar(moment)[: width - 1]}\x1b[K")
+            self._stream.write(f"\r{bar(moment, width - 1)}\x1b[K")
             self._drawn = True
         elif time.monotonic() - self._told >= QUIET:
             self._stream.write(f"{words(moment)}\n")
             self._told = time.monotonic()
         self._stream.flush()
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -7,24 +7,45 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from . import __version__
 from .check.report import CHECKS
 from .check.snapshot import POLICIES, SEVERITIES
+from .libraries import missing_libraries_named
 from .request import VERIFY
+from .text import meant
 from .transport import TIMEOUT
 
 EPILOG = "Exit codes: 0 fine, 1 a finding or an error, 2 a request that makes no sense, 130 interrupted."
 
 
+SHELLS = ("bash", "zsh")
+_CHOICE = re.compile(r"invalid choice: '?([^'\s]+)'? \(choose from (.*)\)")
+
+
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line; a screenful of usage hides it."""
+    """Says what is wrong in one line; a screenful of usage hides it. For a slip it says what was probably meant."""
 
     def error(self, message: str) -> NoReturn:
         """End with exit code 2."""
-        self.exit(2, f"{self.prog}: {message}. See {self.prog} --help.\n")
+        choice = _CHOICE.search(message)
+        more = meant(choice[1], re.findall(r"[\w.-]+", choice[2])) if choice else ""
+        self._end(message, more)
+
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> tuple[Any, list[str]]:  # type: ignore[override]
+        """As argparse does, but what is not known is an error, said by the command that it was given to."""
+        parsed, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            option = next((word.partition("=")[0] for word in unknown if word.startswith("-")), "")
+            self._end(f"unrecognized arguments: {' '.join(unknown)}", meant(option, self._option_string_actions))
+        return parsed, unknown
+
+    def _end(self, message: str, more: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}.{more} See {self.prog} --help.\n")
 
 
 def make_parser() -> Parser:
@@ -42,7 +63,25 @@ def make_parser() -> Parser:
         command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=EPILOG, allow_abbrev=False)
         fill(command)
         _shared_options(command)
+    text = f"print what lets {' or '.join(SHELLS)} complete this command with the Tab key"
+    completion = commands.add_parser("completion", help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=EPILOG)
+    completion.add_argument("shell", choices=SHELLS, metavar="SHELL", help=", or ".join(SHELLS))
+    completion.set_defaults(json=False)
     return parser
+
+
+def completion_script(shell: str) -> str:
+    """What a shell reads to complete the command; raises MissingLibrary without shtab."""
+    with missing_libraries_named():
+        import shtab
+    parser = make_parser()
+    kinds = {"FILE": shtab.FILE, "SOURCE": shtab.FILE, "STORE": shtab.FILE, "FOLDER": shtab.DIRECTORY}
+    commands = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    for command in commands.choices.values():
+        for action in command._actions:
+            if action.metavar in kinds:
+                action.complete = kinds[action.metavar]
+    return str(shtab.complete(parser, shell=shell))
 
 
 def options_of(parsed: argparse.Namespace) -> dict[str, Any]:

@@ -6,28 +6,34 @@ from __future__ import annotations
 
 from .progress import Progress
 
-BAR = 24  # characters
+BAR, LEAST = 20, 8  # characters
+WIDTH = 79
 
 
-def words(moment: Progress) -> str:
-    """``copying, 12 of 40 objects, 35.2 MiB/s, 0:03 left``; what is not known yet is left out."""
+def words(moment: Progress, *, speed: bool = True, retries: bool = True) -> str:
+    """``copying, 12 of 40 objects, 35.2 MiB/s, 0:03 left``; what is not known yet, or not wanted, is left out."""
     parts = [moment.state]
     if moment.objects_total:
         parts.append(f"{moment.objects_done} of {moment.objects_total} objects")
-    if moment.mib_per_second:
+    if speed and moment.mib_per_second:
         parts.append(f"{moment.mib_per_second:.1f} MiB/s")
     if moment.state in ("copying", "removing") and moment.seconds_left is not None:
         parts.append(f"{clock(moment.seconds_left)} left")
-    if moment.retries:
+    if retries and moment.retries:
         parts.append(f"{moment.retries} requests sent again")
     return ", ".join(parts)
 
 
-def bar(moment: Progress) -> str:  # pylint: disable=disallowed-name
-    """The same behind a bar of fixed length."""
+def bar(moment: Progress, width: int = WIDTH) -> str:  # pylint: disable=disallowed-name
+    """The same behind a bar, on a line of at most ``width`` characters: a shorter bar first, then fewer words, the time left last."""
     share = min(1.0, moment.objects_done / moment.objects_total) if moment.objects_total else 0.0
-    done = int(share * BAR)
-    return f"[{'#' * done}{'.' * (BAR - done)}] {int(share * 100):3}%  {words(moment)}"
+    percent = f"] {int(share * 100):3}%  "
+    texts = [words(moment, speed=speed, retries=retries) for speed, retries in ((True, True), (True, False), (False, False))]
+    room = width - len(percent) - 1
+    text = next((text for text in texts if len(text) + LEAST <= room), texts[-1])
+    length = max(LEAST, min(BAR, room - len(text)))
+    done = int(share * length)
+    return f"[{'#' * done}{'.' * (length - done)}{percent}{text}"[:width]
 
 
 def clock(seconds: float) -> str:

@@ -27,7 +27,7 @@ NAME = "zarrstream"
 _SCRIPT = """#!{python}
 import sys
 
-from zarrstream.cli import main
+from zarrstream.__main__ import main
 
 sys.exit(main())
 """

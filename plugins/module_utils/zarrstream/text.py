@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
 # Controls of terminals (C0, C1, DEL), breaks of lines, marks that turn the direction or have no width, halves of pairs.
@@ -29,6 +30,14 @@ def shown_json(value: Any, **options: Any) -> str:
     """A value as JSON that may be shown: readable, and the same value to whoever parses it."""
     text = json.dumps(value, ensure_ascii=False, **options)
     return "\n".join(_UNSAFE.sub(_json_escaped, line) for line in text.split("\n"))
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """`` Did you mean 'open'?`` where something known is nearly that word, else nothing."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(word, list(known), n=1)
+    return f" Did you mean '{close[0]}'?" if close else ""
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -99,7 +99,7 @@ def _row(result: CheckResult) -> Element:
         "tr",
         node("td", node("code", result.id)),
         node("td", result.status, class_=f"status {result.status}"),
-        node("td", result.severity),
+        node("td", result.severity if result.status in ("failed", "warning") else ""),
         found,
     )
 

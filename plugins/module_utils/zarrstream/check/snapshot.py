@@ -17,6 +17,7 @@ from ..errors import AccessRefused, BadRequest, NotFound, Unreachable, Zarrstrea
 from ..manifest import MANIFEST, WRITING, Manifest, parse_manifest
 from ..profile import read_profile
 from ..store import ObjectInfo, Objects, StoreUrl, open_objects, parse_store
+from ..text import meant
 from ..transport import Transport
 from .census import Census, take_census
 from .documents import Hierarchy, is_document, read_hierarchy
@@ -61,7 +62,7 @@ class CheckRequest:
         parse_scheduler(self.scheduler, self.scheduler_tls)
         unknown = [check for check in self.checks if check not in CHECKS]
         if unknown:
-            raise BadRequest(f"checks names '{unknown[0]}', which is none. There are: {', '.join(CHECKS)}.")
+            raise BadRequest(f"checks names '{unknown[0]}', which is none.{meant(unknown[0], CHECKS)} There are: {', '.join(CHECKS)}.")
         if self.sample is not None and self.sample < 0:
             raise BadRequest(f"sample is {self.sample}: give the number of objects to decode for each array, 0 or more, or 'all'.")
         for name, value, allowed in (("missing", self.missing, POLICIES), ("fail_on", self.fail_on, SEVERITIES)):
