@@ -622,6 +622,7 @@ def test_file_that_cannot_be_written_is_found_before_a_pair_is_made(ask, new_clo
     [
         ({"application_credential_secret": "wrong"}, "refuses the login.*wrong, expired or deleted"),
         ({"auth_url": "http://127.0.0.1:9/v3"}, "Keystone of cloud 'changed' does not answer.*auth_url"),
+        ({"username": "zarr"}, "login of cloud 'changed' do not fit together: .*no username, password, project or domain in its auth"),
     ],
 )
 def test_wrong_login_is_named(ask, new_cloud, tmp_path, change, says):
@@ -630,6 +631,41 @@ def test_wrong_login_is_named(ask, new_cloud, tmp_path, change, says):
     file = tmp_path / "clouds.yaml"
     file.write_text(yaml.safe_dump({"clouds": {"changed": entry}}))
     assert_matches(says, ask(new_cloud, login="changed", clouds_file=file)["msg"])
+
+
+def test_https_at_a_plain_port_of_keystone_says_so(ask, new_cloud, tmp_path):
+    document = yaml.safe_load(new_cloud.clouds_file.read_text())
+    auth = document["clouds"]["embedded"]["auth"]
+    assert auth["auth_url"].startswith("http://")
+    auth["auth_url"] = auth["auth_url"].replace("http://", "https://")
+    file = tmp_path / "clouds.yaml"
+    file.write_text(yaml.safe_dump(document))
+    assert_matches("does not answer over TLS: .*write http:// in auth_url", ask(new_cloud, clouds_file=file)["msg"])
+    file.write_text(file.read_text().replace(auth["auth_url"], auth["auth_url"].replace("https://", "http://")))
+    assert ask(new_cloud, clouds_file=file)["action"] == "created"
+
+
+PASSWORD = {"OS_USERNAME": "zarr", "OS_USER_DOMAIN_NAME": "Default", "OS_PROJECT_NAME": "zarr-lab", "OS_PROJECT_DOMAIN_ID": "default"}
+
+
+@pytest.mark.parametrize("left", [["OS_USERNAME"], ["OS_PROJECT_NAME", "OS_PROJECT_DOMAIN_ID"], list(PASSWORD)], ids=len)
+@pytest.mark.parametrize("auth_type", ["v3applicationcredential", None])
+def test_what_an_openrc_left_beside_an_application_credential_is_named(ask, new_cloud, tmp_path, monkeypatch, left, auth_type):
+    entry = yaml.safe_load(new_cloud.clouds_file.read_text())["clouds"]["embedded-app"]
+    for name, value in {**entry["auth"], "region_name": "RegionOne", "interface": "public", "auth_type": auth_type}.items():
+        if value:
+            monkeypatch.setenv(f"OS_{name.upper()}", value)
+    for name in left:
+        monkeypatch.setenv(name, PASSWORD[name])
+    arguments = {"clouds_file": tmp_path / "none", "ca_bundle": new_cloud.ca_bundle}
+    message = ask(new_cloud, "envvars", **arguments)["msg"]
+    assert_matches("login of cloud 'envvars' do not fit together", message)
+    told = re.search(r"unset ([A-Z_ ]+)\)", message)[1].split()
+    assert set(told) == set(left)
+    for name in told:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("OS_AUTH_TYPE", re.search(r"OS_AUTH_TYPE=(\w+)", message)[1])
+    assert ask(new_cloud, "envvars", **arguments)["action"] in ("created", "reused")
 
 
 def assert_matches(pattern, text):

@@ -11,6 +11,7 @@ No request of this file is logged: the answers hold secrets.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,11 +21,14 @@ from urllib.parse import quote
 from .catalog import Services
 from .ec2_plan import Pair, Seen
 from .errors import AccessRefused, BadRequest, Unreachable, ZarrstreamError
+from .s3_errors import speaks_plain_http
 
 _SUPPLY = "supply ready-made keys with access_key and secret_key (on many dashboards: Project > API Access > View Credentials)"
 _LOGIN = "log in with a password or the token of a web login (OIDC)"
 _OPERATOR = "ask the operator of the cloud for a pair"
 
+_ENVIRONMENT = "envvars"  # the SDK's name for the cloud that the variables OS_… describe
+_OF_A_PASSWORD = re.compile(r"^OS_(USER|PASSWORD|PROJECT|TENANT|DOMAIN|DEFAULT_DOMAIN)")
 _ID = re.compile(r"^[0-9a-f]{32}$")
 
 
@@ -198,18 +202,47 @@ def _translated(cloud: str, call: Callable[[], Any]) -> Any:
         return call()
     except (keystone.ClientException, sdk.SDKException) as error:
         raise _explained(cloud, error) from None
+    except Exception as error:
+        if type(error) is not Exception:
+            raise
+        raise unusable_login(cloud, error) from None  # a bare one is keystoneauth's word for a login without a part of it
+
+
+def unusable_login(cloud: str, error: Exception) -> BadRequest:
+    """What is wrong with the settings of a login that come to none: those of two kinds beside each other, or half of one."""
+    said = str(error).partition("\n")[0].rstrip(". ")
+    what = f"the settings of the login of cloud '{cloud}' do not fit together: {said}. An application credential goes"
+    if cloud != _ENVIRONMENT:
+        return BadRequest(
+            f"{what} with auth_type: v3applicationcredential, and with no username, password, project or domain in its auth in "
+            "clouds.yaml; a password goes with all four.",
+            cloud=cloud,
+        )
+    beside = sorted(name for name in os.environ if _OF_A_PASSWORD.match(name))
+    return BadRequest(
+        f"{what} with OS_AUTH_TYPE=v3applicationcredential, and with nothing of a user or project beside it (unset "
+        f"{' '.join(beside) or 'OS_USERNAME OS_PASSWORD OS_PROJECT_NAME'}); a password goes with OS_USERNAME, OS_PROJECT_NAME and "
+        "their domains.",
+        cloud=cloud,
+        variables=beside,
+    )
 
 
 def _explained(cloud: str, error: Exception) -> ZarrstreamError:
     from keystoneauth1 import exceptions as keystone
 
     said = str(error).partition("\n")[0].rstrip(". ")
+    if isinstance(error, keystone.AuthPluginException) or "cannot request a scope" in said:
+        return unusable_login(cloud, error)
     if isinstance(error, keystone.Unauthorized):
         return AccessRefused(
             f"Keystone refuses the login of cloud '{cloud}': {said}. "
             "The password or the application credential is wrong, expired or deleted. Correct it in clouds.yaml.",
             cloud=cloud,
         )
+    if isinstance(error, keystone.SSLError) and speaks_plain_http(said):
+        hint = "The port speaks plain HTTP: write http:// in auth_url (OS_AUTH_URL), or the port that speaks TLS."
+        return Unreachable(f"Keystone of cloud '{cloud}' does not answer over TLS: {said}. {hint}", cloud=cloud)
     if isinstance(error, keystone.SSLError):
         return Unreachable(f"the certificate of cloud '{cloud}' is not trusted here: {said}. Set cacert in clouds.yaml.", cloud=cloud)
     if isinstance(error, (keystone.ConnectionError, keystone.DiscoveryFailure, keystone.NotFound)):

@@ -81,8 +81,13 @@ def _no_answer(failure: S3Failure, what: str, details: dict) -> ZarrstreamError:
         return ZarrstreamError(f"{what}: {failure.reason}", **details)
     hint = "Is the address right, the service up, and nothing (firewall, VPN, security group) in between?"
     reason = failure.reason.lower()
-    if any(sign in reason for sign in _PLAIN_HTTP):
+    if speaks_plain_http(reason):
         hint = "The port speaks plain HTTP: write http://, or the port that speaks TLS."
     elif "certificate" in reason or "ssl" in reason:
         hint = "Its certificate is not trusted here: set ca_bundle in the profile to the cloud's CA."
     return Unreachable(f"{what}: {failure.reason.rstrip('.')}{failure.tried}. {hint}", **details)
+
+
+def speaks_plain_http(reason: str) -> bool:
+    """Whether a failed handshake is that with a port which does not speak TLS."""
+    return any(sign in reason.lower() for sign in _PLAIN_HTTP)
