@@ -12,6 +12,10 @@ description:
   - Writes keys, region, endpoint, checksum and addressing settings, so that C(s3fs.S3FileSystem(profile=...)) and
     C(boto3.Session(profile_name=...)) need nothing beside the profile's name.
   - Other profiles, comments, order and line ends stay byte for byte. Settings of the profile that the module does not know stay too.
+  - Endpoints that the profile names once more, in C(s3) or C(s3api) for the plugin awscli-plugin-endpoint, become O(endpoint_url);
+    C(use_accelerate_endpoint) goes, with which AWS tools refuse every endpoint but Amazon's.
+  - botocore itself reads the planned text before it is put in place. Where it would read any other section in another way, the module
+    fails, and nothing is written; where it would not take the profile as it stands there, RV(shadowed_by) and RV(read_as) say so.
   - The file gets mode 0600 and is replaced in one step. A folder named C(.aws) gets mode 0700. Symbolic links are refused.
   - One run serves any number of users. Root then reads and writes with the rights of each, so that nothing that a user has put into
     a home leads elsewhere, and the files are the user's own.
@@ -77,6 +81,7 @@ attributes:
     description: Shows the settings of the profile; of the secret only the fingerprint.
     support: full
 requirements:
+  - botocore
   - ConfigUpdater
 """
 
@@ -123,6 +128,7 @@ files:
     ca_bundle: {description: The CA that the profile names., type: str}
     changed: {description: Whether the file or the CA beside it changes., type: bool}
     shadowed_by: {description: As below., type: list}
+    read_as: {description: As below., type: dict}
 access_key:
   description: The access key that the profile holds; null with O(state=absent).
   returned: success
@@ -138,13 +144,20 @@ shadowed_by:
   type: list
   elements: str
   sample: [/home/ubuntu/.aws/credentials]
+read_as:
+  description:
+    - The settings that AWS tools take otherwise than the profile says, and what they take them for; secrets as fingerprints.
+    - C(failure) is why they come to no request at all.
+  returned: success
+  type: dict
+  sample: {endpoint_url: "https://s3.RegionOne.amazonaws.com"}
 """
 
 import contextlib
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.zarrstream import profile_file
+from ..module_utils.zarrstream import effective, profile_file
 from ..module_utils.zarrstream.accounts import Account, acting_as, find_accounts
 from ..module_utils.zarrstream.endpoint import s3_endpoint
 from ..module_utils.zarrstream.errors import ZarrstreamError
@@ -176,12 +189,13 @@ def run(module: AnsibleModule) -> dict:
     # Before rights are given up: a user may not be able to read root's Python. A profile that is not there needs no library to be removed.
     with contextlib.suppress(*([] if present else [ImportError])):
         load_library()
+        effective.load_library()
     accounts = find_accounts(params["users"]) or [None]
     foreseen = [ensure(params, account, dry=True) for account in accounts]
     done = foreseen if module.check_mode else [ensure(params, account, dry=False) for account in accounts]
     for result, _unused in done:
         if result["shadowed_by"]:
-            module.warn(profile_file.shadow_warning(name, result["shadowed_by"]))
+            module.warn(profile_file.shadow_warning(name, result["shadowed_by"], result["read_as"]))
     files = [result for result, _unused in done]
     return {
         "changed": any(result["changed"] for result in files),
@@ -192,6 +206,7 @@ def run(module: AnsibleModule) -> dict:
         "access_key": params["access_key"] if present else None,
         "secret_fingerprint": fingerprint(params["access_key"], params["secret_key"]) if present else None,
         "shadowed_by": [place for result in files for place in result["shadowed_by"]],
+        "read_as": {setting: value for result in files for setting, value in result["read_as"].items()},
     }
 
 
@@ -204,16 +219,17 @@ def ensure(params: dict, account: Account | None, *, dry: bool) -> tuple[dict, l
         wanted = settings(params, found) if present else None
         plan = profile_file.plan_present(wanted, found) if wanted else profile_file.plan_absent(name, found)
         ca_plan = plan_ca(name, found, params["ca_certificates"] if wanted else None, wanted and wanted.ca_bundle)
+        misread = profile_file.misread(name, plan.text, found, config_file) if wanted else profile_file.Misread(name)
         if not dry:
             ca_plan.apply()
             plan.apply()
-        shadows = profile_file.shadowed_by(name, plan.text, found, config_file) if wanted else []
     result = {
         "user": account and account.name,
         "path": str(found.path),
         "ca_bundle": wanted and wanted.ca_bundle,
         "changed": plan.changed or ca_plan.changed,
-        "shadowed_by": shadows,
+        "shadowed_by": list(misread.places),
+        "read_as": misread.read_as,
     }
     return result, [plan.diff(), *([ca_plan.diff()] if ca_plan.changed else [])]
 

@@ -213,6 +213,13 @@ shadowed_by:
   returned: success
   type: list
   elements: str
+read_as:
+  description:
+    - The settings that AWS tools take otherwise than the profile says, and what they take them for; secrets as fingerprints.
+    - C(failure) is why they come to no request at all.
+  returned: success
+  type: dict
+  sample: {endpoint_url: "https://s3.RegionOne.amazonaws.com"}
 endpoint_url:
   description: The S3 endpoint; null with O(state=absent) where the catalog names none.
   returned: success
@@ -338,10 +345,10 @@ class Ec2CredentialModule(CloudModule):
             present=wanted.present,
         )
         preview = change.preview()
+        misread = profile_file.misread(name, preview.text if wanted.present else None, file, params["config_file"])
         outcome = change.foreseen() if self.check_mode else change.apply(keys, proof, grace=params["grace"])
-        shadows = profile_file.shadowed_by(name, preview.text, file, params["config_file"]) if wanted.present else []
-        if shadows:
-            self.warn(profile_file.shadow_warning(name, shadows))
+        if misread.warning:
+            self.warn(misread.warning)
         for each in outcome.left:
             self.warn(f"access key {each.access_key} was left valid: {each.why}.")
         return {
@@ -354,7 +361,8 @@ class Ec2CredentialModule(CloudModule):
             "note": str(notes.path),
             "profile": name,
             "config_file": str(file.path),
-            "shadowed_by": shadows,
+            "shadowed_by": list(misread.places),
+            "read_as": misread.read_as,
             "endpoint_url": endpoint,
             "object_store_url": catalog.object_store_url,
             "region": proof.region,

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-FIELDS = {"profile", "path", "files", "access_key", "secret_fingerprint", "shadowed_by", "changed", "diff"}
-OTHERS = b"# mine \xe9\r\n[profile a]\r\n\tregion=x\r\n\r\n# end\r\n"
+FIELDS = {"profile", "path", "files", "access_key", "secret_fingerprint", "shadowed_by", "read_as", "changed", "diff"}
+OTHERS = b"# mine \xc3\xa9\r\n[profile a]\r\n\tregion=x\r\n\r\n# end\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +85,27 @@ def test_shadow_is_a_warning(ask, config):
     result = ask(**KEYS)
     assert result["shadowed_by"] == [str(config.parent / "credentials")]
     assert "AWS tools do not use what profile 'default' says" in json.dumps(result["warnings"])
+    assert result["read_as"]["aws_secret_access_key"] == "(hidden)"
+
+
+def test_what_leads_elsewhere_is_named_before_anything_is_written(ask, config):
+    config.parent.mkdir()
+    config.write_text("[default]\nignore_configured_endpoint_urls = true\n")
+    foreseen = ask(check=True, **KEYS)
+    assert foreseen["shadowed_by"] == [f"{config}: ignore_configured_endpoint_urls"]
+    assert foreseen["read_as"] == {"endpoint_url": "https://s3.RegionOne.amazonaws.com"}
+    assert "is asked first (endpoint_url: https://s3.RegionOne.amazonaws.com)" in json.dumps(foreseen["warnings"])
+    result = ask(**KEYS)
+    assert (result["shadowed_by"], result["read_as"]) == (foreseen["shadowed_by"], foreseen["read_as"])
+    config.write_text(config.read_text().replace("ignore_configured_endpoint_urls = true\n", ""))
+    assert ask(**KEYS)["shadowed_by"] == []
+
+
+def test_file_in_a_variable_of_the_environment(ask, config, monkeypatch):
+    monkeypatch.setenv("AWS_CONFIG_FILE", "$HOME/.aws/config")
+    assert ask(**KEYS)["path"] == str(config)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "$NOWHERE/.aws/config")
+    assert "AWS_CONFIG_FILE is '$NOWHERE/.aws/config', and $NOWHERE is not set here" in ask(**KEYS)["msg"]
 
 
 @pytest.mark.parametrize(
@@ -92,9 +113,12 @@ def test_shadow_is_a_warning(ask, config):
     [
         (lambda config: config.symlink_to("/dev/null"), "symbolic link"),
         (lambda config: config.write_text("hunter2\n"), "not in INI form: line 1"),
+        (lambda config: config.write_bytes(b"\xef\xbb\xbf[a]\nk = hunter2\n"), "byte order mark"),
+        (lambda config: config.write_bytes(b"# \xe9 hunter2\n"), "no UTF-8"),
+        (lambda config: config.write_text("[a]\ncredential_process =\n  hunter2\n"), "are not all 'name = value'"),
         (lambda config: config.mkdir(), "is not a file"),
     ],
-    ids=["link", "broken", "folder"],
+    ids=["link", "broken", "BOM", "Latin-1", "value below", "folder"],
 )
 def test_file_that_is_not_safe_to_edit_is_refused(ask, config, prepare, says):
     config.parent.mkdir()

@@ -33,6 +33,7 @@ FIELDS = {
     "profile",
     "config_file",
     "shadowed_by",
+    "read_as",
     "endpoint_url",
     "object_store_url",
     "region",

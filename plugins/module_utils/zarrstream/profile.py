@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import profile_text
 from .endpoint import s3_endpoint
 from .errors import ProfileError
 
@@ -37,7 +39,7 @@ class Profile:
 
 def config_path(config_file: str | None) -> Path:
     """The configuration file that AWS tools would read: the option, ``AWS_CONFIG_FILE``, or ``~/.aws/config``."""
-    return Path(config_file or os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config").expanduser()
+    return Path(config_file).expanduser() if config_file else _path_of("AWS_CONFIG_FILE", "~/.aws/config")
 
 
 def credentials_path(config_file: str | None) -> Path:
@@ -45,19 +47,28 @@ def credentials_path(config_file: str | None) -> Path:
 
     ``AWS_SHARED_CREDENTIALS_FILE``, else ``credentials`` beside the file of the option, else ``~/.aws/credentials``.
     """
-    named = os.environ.get("AWS_SHARED_CREDENTIALS_FILE")
-    if named or not config_file:
-        return Path(named or "~/.aws/credentials").expanduser()
+    if os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or not config_file:
+        return _path_of("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")
     return config_path(config_file).parent / "credentials"
 
 
-def aws_session(session: Session, config_file: str | None) -> Session:
+def _path_of(variable: str, default: str) -> Path:
+    """The file that the variable names, read as botocore reads it. Raises ProfileError where it names another that is not set."""
+    value = os.environ.get(variable) or default
+    path = os.path.expanduser(os.path.expandvars(value))  # noqa: PTH111 - as botocore does, pathlib knows no variables
+    missing = re.search(r"\$\w+|\$\{[^}]*\}", path)
+    if missing:
+        raise ProfileError(f"{variable} is '{value}', and {missing.group()} is not set here. Set it, or write the whole path.")
+    return Path(path)
+
+
+def aws_session(session: Session, config_file: str | None, credentials_file: str | None = None) -> Session:
     """Bind a botocore session to these files, without a question to a metadata service.
 
     OpenStack's answers at the same address as Amazon's: a profile without keys would cost seconds there.
     """
     session.set_config_variable("config_file", str(config_path(config_file)))
-    session.set_config_variable("credentials_file", str(credentials_path(config_file)))
+    session.set_config_variable("credentials_file", credentials_file or str(credentials_path(config_file)))
     resolver: Any = session.get_component("credential_provider")
     for remote in ("container-role", "iam-role"):
         resolver.remove(remote)
@@ -70,25 +81,33 @@ def read_profile(name: str | None, config_file: str | None = None, endpoint_url:
     Raises ProfileError where the profile, a key or an endpoint is missing: without an endpoint, AWS tools would
     silently turn to Amazon with the keys of another cloud.
     """
-    from botocore.exceptions import BotoCoreError, ProfileNotFound
+    from botocore.exceptions import BotoCoreError, ConfigParseError, ProfileNotFound
     from botocore.session import Session
 
     path = config_path(config_file)
-    wanted = name or os.environ.get("AWS_PROFILE") or "default"
+    named = Session().get_config_variable("profile")  # by the environment
+    wanted = name or named or "default"
+    by = "" if name or not named else f", as {'AWS_DEFAULT_PROFILE' if 'AWS_DEFAULT_PROFILE' in os.environ else 'AWS_PROFILE'} says,"
     try:
         session = aws_session(Session(profile=wanted), config_file)
         scoped = session.get_scoped_config()
         credentials = session.get_credentials()
+        frozen = credentials and credentials.get_frozen_credentials()
     except ProfileNotFound:
         raise ProfileError(
-            f"profile '{wanted}' is not in {path} ({_known_profiles(path)}). "
+            f"profile '{wanted}'{by} is not in {path} ({_known_profiles(path)}). "
             "Set 'profile' to one that is there, or make it with aws_profile.",
             profile=wanted,
             config_file=str(path),
         ) from None
-    except BotoCoreError as error:
-        raise ProfileError(f"{path}: {error}. Mend the file, or name another with 'config_file'.", config_file=str(path)) from None
-    if credentials is None:
+    except ConfigParseError:
+        raise _unreadable(path, credentials_path(config_file)) from None
+    except (BotoCoreError, OSError, ValueError) as error:
+        raise ProfileError(
+            f"{path}: {error}. Correct or remove the setting of profile '{wanted}', or name another file with 'config_file'.",
+            config_file=str(path),
+        ) from None
+    if frozen is None:
         raise ProfileError(
             f"profile '{wanted}' in {path} has no keys: run the role ec2_credentials, "
             "or set aws_access_key_id and aws_secret_access_key there.",
@@ -102,7 +121,6 @@ def read_profile(name: str | None, config_file: str | None = None, endpoint_url:
             profile=wanted,
             config_file=str(path),
         )
-    frozen = credentials.get_frozen_credentials()
     return Profile(
         name=wanted,
         endpoint_url=s3_endpoint(endpoint, "endpoint_url" if endpoint_url else f"endpoint_url of profile '{wanted}' in {path}"),
@@ -141,5 +159,20 @@ def _known_profiles(path: Path) -> str:
 
     if not path.exists():
         return "there is no such file"
-    names = list(multi_file_load_config(str(path))["profiles"])
-    return f"it has: {', '.join(names)}" if names else "it has none"
+    found = multi_file_load_config(str(path))["profiles"]
+    names = f"it has: {', '.join(found)}" if found else "it has none"
+    if "default" not in found and re.search(r"^\[DEFAULT\]", path.read_text(encoding="utf-8"), re.MULTILINE):
+        return f"{names}; [DEFAULT] in capitals is no profile, write [default]"
+    return names
+
+
+def _unreadable(*paths: Path) -> ProfileError:
+    """Which of the files botocore cannot read, and where the fault lies."""
+    for path in paths:
+        try:
+            profile_text.read_values("default", path.read_bytes().decode("utf-8", "surrogateescape"))
+        except ProfileError as error:
+            return ProfileError(f"Unable to parse {path}: {error}", config_file=str(path))
+        except OSError:
+            continue
+    return ProfileError(f"Unable to parse {' or '.join(map(str, paths))}. Correct the file, or name another with 'config_file'.")

@@ -9,11 +9,11 @@ import errno
 import fcntl
 import os
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import profile_text, safe_file
+from . import effective, profile_text, safe_file
 from .errors import ProfileError
 from .profile import config_path, credentials_path
 from .profile_text import ProfileSettings, masked, read_values
@@ -21,6 +21,7 @@ from .safe_file import FOLDER_MODE
 
 FILE_MODE = 0o600
 _LOCK_SECONDS = 60.0
+_CREDENTIALS = "(credentials)"  # stands for the credentials file among the names of settings
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,10 @@ def find(config_file: str | None = None) -> FoundFile:
 
 
 def plan_present(wanted: ProfileSettings, found: FoundFile) -> FilePlan:
-    """The file with the profile in it."""
+    """The file with the profile in it. Raises ProfileError where botocore would then read any other section in another way."""
     with _naming(found.path):
         text = profile_text.plan(wanted, found.text or "")
+        _prove_others(wanted.name, found.text or "", text)
     return FilePlan(wanted.name, found, text, found.modes_wrong)
 
 
@@ -95,6 +97,7 @@ def plan_absent(name: str, found: FoundFile) -> FilePlan:
     """The file without the profile; nothing else about it is touched."""
     with _naming(found.path):
         text = None if found.text is None else profile_text.plan_removal(name, found.text)
+        _prove_others(name, found.text or "", text or "")
     return FilePlan(name, found, text, correct_modes=False)
 
 
@@ -118,28 +121,107 @@ def holders(access_key: str, name: str, found: FoundFile, config_file: str | Non
         return places + [f"[{each}] of {path}" for each in profile_text.profiles_with(access_key, credentials)]
 
 
-def shadowed_by(name: str, text: str | None, found: FoundFile, config_file: str | None = None) -> list[str]:
-    """What AWS tools believe rather than the keys and the endpoint of this profile in ``text``: places, for people to look at."""
+@dataclass(frozen=True)
+class Misread:
+    """What AWS tools make of a profile that is not what its section says: ``read_as`` by setting, and the places that make them."""
+
+    profile: str
+    read_as: Mapping[str, str] = field(default_factory=dict)
+    places: tuple[str, ...] = ()
+
+    @property
+    def warning(self) -> str | None:
+        """What to say about it; None where there is nothing to say."""
+        return shadow_warning(self.profile, list(self.places), self.read_as)
+
+
+def misread(name: str, text: str | None, found: FoundFile, config_file: str | None = None) -> Misread:
+    """Whether botocore takes the profile in ``text`` as it stands there: keys, token, endpoint, region, style, checksums, CA.
+
+    The environment is left out: it is that of a module, not that of who uses the profile.
+    """
     with _naming(found.path):
-        settings = read_values(name, text or "")
-    places = [f"{found.path}: {key}" for key in profile_text.OVERRULING if key in settings]
-    path = credentials_path(config_file)
+        values = read_values(name, text or "")
+        others = profile_text.options(name, text or "")
+    if not values:
+        return Misread(name)
+    credentials = credentials_path(config_file)
+    held = _holds_profile(credentials, name)
+
+    def seen(kept: frozenset[str]) -> effective.Effective:
+        with effective.in_memory(profile_text.with_options(name, text or "", kept)) as path:
+            return effective.look(name, path, credentials if _CREDENTIALS in kept else Path(os.devnull))
+
+    with effective.environment_without(effective.variables()):
+        with effective.in_memory(text or "") as path:
+            looked = effective.look(name, path, credentials)
+        read_as = looked.differing(effective.meant_by(profile_text.flat(values)))
+        deciding = effective.decisive((_CREDENTIALS, *others), seen, first=False) if read_as else []
+    places = [str(credentials)] if held or _CREDENTIALS in deciding else []
+    places += [f"{found.path}: {key}" + (f" of {others[key]}" if others[key] else "") for key in others if key in deciding]
+    return Misread(name, read_as, tuple(places or [str(found.path)] if read_as else places))
+
+
+def misread_on_disk(name: str, config_file: str | None = None) -> Misread:
+    """The same of a profile that is there, by whomever it was written."""
+    path = config_path(config_file)
     try:
-        credentials = path.read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError:
-        return places
-    with _naming(path):
-        return ([str(path)] if profile_text.is_credentials_section(name, credentials) else []) + places
+        text = path.read_bytes().decode("utf-8", "surrogateescape")
+    except OSError:  # in the credentials file alone
+        text = ""
+    return misread(name, text, FoundFile(path, text, None, None), config_file)
 
 
-def shadow_warning(name: str, places: list[str]) -> str | None:
+def shadowed_by(name: str, text: str | None, found: FoundFile, config_file: str | None = None) -> list[str]:
+    """What AWS tools believe rather than this profile in ``text``: places, for people to look at."""
+    return list(misread(name, text, found, config_file).places)
+
+
+def shadow_warning(name: str, places: list[str], read_as: Mapping[str, str] | None = None) -> str | None:
     """What to say about them."""
     if not places:
         return None
+    where = " and ".join(places)
+    if read_as and effective.FAILURE in read_as:
+        return f"AWS tools cannot use profile '{name}': {read_as[effective.FAILURE].rstrip('.')} ({where}). Correct or remove it there."
+    seen = f" ({effective.said(read_as)})" if read_as else ""
     return (
-        f"AWS tools do not use what profile '{name}' says, since {' and '.join(places)} is asked first. "
-        f"Remove it there, or choose another name for the profile."
+        f"AWS tools do not use what profile '{name}' says, since {where} is asked first{seen}. "
+        "Remove it there, or choose another name for the profile."
     )
+
+
+def _holds_profile(credentials: Path, name: str) -> bool:
+    try:
+        text = credentials.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return False
+    with _naming(credentials):
+        return profile_text.is_credentials_section(name, text)
+
+
+def _prove_others(name: str, before: str, after: str) -> None:
+    """Let botocore read both texts. Raises ProfileError where it cannot, or reads a section that is not the profile's in another way."""
+    if before == after:
+        return
+    from botocore.exceptions import ConfigParseError
+
+    try:
+        read = [_read_of_others(name, text) for text in (before, after)]
+    except ConfigParseError:
+        raise ProfileError("AWS tools cannot read it, or could not after this change. Mend the file; it was left as it is.") from None
+    changed = sorted(key for key in {*read[0], *read[1]} if read[0].get(key) != read[1].get(key))
+    if changed:
+        raise ProfileError(
+            f"profile '{name}' cannot be changed without a change of what AWS tools read in [{'], ['.join(changed)}]. "
+            "Mend the file by hand; it was left as it is."
+        )
+
+
+def _read_of_others(name: str, text: str) -> dict[str, object]:
+    sections = effective.sections(text)
+    own = profile_text.section_name(name, text)
+    return {section: settings for section, settings in sections.items() if section != own}
 
 
 @contextlib.contextmanager

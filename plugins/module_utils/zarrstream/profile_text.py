@@ -3,15 +3,16 @@
 """The change of one profile in the text of an AWS configuration file: pure, text in and text out.
 
 configparser reads, exactly as botocore does; ConfigUpdater edits, since it keeps comments and order. Everything
-outside the profile's own section is handed back as it came, byte for byte.
+outside the profile's own section is handed back as it came, byte for byte. Whether botocore agrees, ``effective`` asks it.
 """
 
 from __future__ import annotations
 
 import configparser
+import io
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"^[\w.@:+/-]+$")
 _UNSTORABLE = re.compile(r"[\x00-\x1f\x7f]|^\s|\s$")
 _ADDRESSING = "addressing_style"
+_ACCELERATE = "use_accelerate_endpoint"  # Amazon's alone: with it, botocore refuses any other endpoint
+_ENDPOINT = "endpoint_url"
 # In the order in which a new profile is written.
 MANAGED = (
     "aws_access_key_id",
@@ -38,9 +41,9 @@ MANAGED = (
 )
 NEW = "(new)"  # stands for a key that is still to be made, in the diff of check mode
 _SECRET = "aws_secret_access_key"  # noqa: S105 - the name of a setting
-_SESSION_TOKEN = "aws_session_token"  # noqa: S105 - belongs to a pair that is replaced
-# What botocore asks before it looks at the keys and the endpoint in the same section.
-OVERRULING = ("role_arn", "web_identity_token_file", "sso_session", "sso_account_id", "login_session", "credential_process", "services")
+_SESSION_TOKENS = ("aws_session_token", "aws_security_token")  # two names of what belongs to a pair that is replaced
+# Blocks in which the AWS command line with the plugin awscli-plugin-endpoint looks for an endpoint first.
+_BLOCKS_OF_THE_PLUGIN = ("s3", "s3api")
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class ProfileSettings:
             "request_checksum_calculation": "when_required",
             "response_checksum_validation": "when_required",
             "ca_bundle": self.ca_bundle,
-            _SESSION_TOKEN: None,
+            **dict.fromkeys(_SESSION_TOKENS),
         }
 
 
@@ -90,13 +93,20 @@ def plan(wanted: ProfileSettings, found_text: str) -> str:
         return found_text
     else:
         new_text = _edit(wanted, section, found_text)
-    if not _says(wanted, read_values(wanted.name, new_text)) or _others(wanted.name, new_text) != _others(wanted.name, found_text):
-        raise ProfileError(
-            f"profile '{wanted.name}' cannot be written so that AWS tools read it back. "
-            "Mend its section by hand, or remove the section and run this again.",
-            profile=wanted.name,
-        )
+    if not _says(wanted, read_values(wanted.name, new_text)) or _others(wanted, new_text) != _others(wanted, found_text):
+        raise ProfileError(f"profile '{wanted.name}' cannot be written so that AWS tools read it back. {_remedy(wanted, found_text)}")
     return new_text
+
+
+def _remedy(wanted: ProfileSettings, text: str) -> str:
+    defaults = _parsed(text).defaults()
+    leaking = [key for key, value in wanted.values().items() if value is None and key in defaults]
+    if leaking:
+        return (
+            f"[DEFAULT] in capitals is no profile: what it says ({', '.join(leaking)}) holds for every section of the file. "
+            "Write [default] instead, or remove it there, and run this again."
+        )
+    return "Mend its section by hand, or remove the section and run this again."
 
 
 def plan_removal(name: str, found_text: str) -> str:
@@ -107,7 +117,7 @@ def plan_removal(name: str, found_text: str) -> str:
     updater = _updater(found_text)
     before, text, after = _around(updater, section)
     ours = updater[section]
-    managed = [option for option in ours.option_blocks() if option.key.lower() in (*MANAGED, _SESSION_TOKEN)]
+    managed = [option for option in ours.option_blocks() if option.key.lower() in (*MANAGED, *_SESSION_TOKENS)]
     if len(managed) == len(ours.option_blocks()):
         return before + after
     for option in managed:
@@ -159,9 +169,50 @@ def profiles_with(access_key: str, text: str) -> list[str]:
     return [section for section in parser.sections() if parser.get(section, "aws_access_key_id", fallback=None) == access_key]
 
 
+def options(name: str, text: str) -> dict[str, str]:
+    """The settings of the profile beside the managed ones, those of nested blocks as ``block.setting``, and whose they are.
+
+    That is "" for the profile's own section, and "[DEFAULT]" for what configparser adds to every section of the file.
+    """
+    section = section_name(name, text)
+    if section is None:
+        return {}
+    own = _parsed(text, defaults=False).options(section)
+    found = {}
+    for key, value in _parsed(text).items(section):
+        inner = [f"{key}.{each}" for each in nested(value) if (key, each) != ("s3", _ADDRESSING)]
+        names = inner if nested(value) else [] if key in MANAGED else [key]
+        found.update(dict.fromkeys(names, "" if key in own else "[DEFAULT]"))
+    return found
+
+
+def with_options(name: str, text: str, kept: Collection[str]) -> str:
+    """A text that says the same of the profile as far as these of its ``options`` go; the others are left out."""
+    section = section_name(name, text)
+    parser = _parsed(text)
+    if section is None:
+        return text
+    for key, value in parser.items(section):
+        inner = {each: said for each, said in nested(value).items() if (key, each) == ("s3", _ADDRESSING) or f"{key}.{each}" in kept}
+        if inner:
+            parser.set(section, key, "\n".join(["", *(f"{each} = {said}" for each, said in inner.items())]))
+        elif nested(value) or not (key in MANAGED or key in kept):
+            parser.remove_option(section, key)
+            parser.remove_option(parser.default_section, key)
+    with io.StringIO() as file:
+        parser.write(file)
+        return file.getvalue()
+
+
+def flat(values: Mapping[str, str]) -> dict[str, str]:
+    """The settings with those of nested blocks as ``block.setting``."""
+    inner = {f"{key}.{each}": said for key, value in values.items() for each, said in nested(value).items()}
+    return {**{key: value for key, value in values.items() if not nested(value)}, **inner}
+
+
 def nested(value: str) -> dict[str, str]:
-    """The settings of a nested block such as ``s3``."""
-    pairs = (line.partition("=") for line in value.splitlines() if "=" in line)
+    """The settings of a nested block such as ``s3``; none in a value that is no block."""
+    pairs = (line.partition("=") for line in value.splitlines() if "=" in line and value.startswith("\n"))
     return {key.strip(): inner.strip() for key, _unused, inner in pairs}
 
 
@@ -182,11 +233,26 @@ def check_name(name: str) -> None:
 
 def _says(wanted: ProfileSettings, values: Mapping[str, str]) -> bool:
     same = all(values.get(key) == value for key, value in wanted.values().items())
-    return same and nested(values.get("s3", "")).get(_ADDRESSING) == wanted.addressing_style
+    blocks = {name: nested(values.get(name, "")) for name in _BLOCKS_OF_THE_PLUGIN}
+    return same and all(block == _block(name, block, wanted) for name, block in blocks.items())
 
 
-def _others(name: str, text: str) -> dict[str, str]:
-    return {key: value for key, value in read_values(name, text).items() if key not in (*MANAGED, _SESSION_TOKEN)}
+def _block(name: str, found: Mapping[str, str], wanted: ProfileSettings) -> dict[str, str]:
+    """The nested block as it should be: whatever names an endpoint of its own there names ours."""
+    block = dict(found)
+    if _ENDPOINT in block:
+        block[_ENDPOINT] = wanted.endpoint_url
+    if block.get(_ACCELERATE, "").lower() == "true":
+        del block[_ACCELERATE]
+    return {**block, _ADDRESSING: wanted.addressing_style} if name == "s3" else block
+
+
+def _others(wanted: ProfileSettings, text: str) -> dict[str, str | dict[str, str]]:
+    section = section_name(wanted.name, text)
+    own = _parsed(text, defaults=False).items(section) if section else ()
+    values = {key: value for key, value in own if key not in (*MANAGED, *_SESSION_TOKENS)}
+    blocks = {key: _block(key, nested(values[key]), wanted) for key in _BLOCKS_OF_THE_PLUGIN if nested(values.get(key, ""))}
+    return {**values, **blocks}
 
 
 def _append(wanted: ProfileSettings, text: str) -> str:
@@ -204,7 +270,8 @@ def _edit(wanted: ProfileSettings, section: str, text: str) -> str:
     ours = updater[section]
     for key, value in sorted(wanted.values().items(), key=lambda item: item[1] is not None):  # removals first
         _set(ours, key, value)
-    _set_addressing(ours, wanted.addressing_style)
+    for block in _BLOCKS_OF_THE_PLUGIN:
+        _set_block(ours, block, wanted)
     return before + _with_newlines(str(ours), old) + after
 
 
@@ -234,19 +301,28 @@ def _insert(section: Section, key: str, value: str | None = None) -> Option:
     return section[key]
 
 
-def _set_addressing(section: Section, style: str) -> None:
-    option = _option(section, "s3")
+def _set_block(section: Section, name: str, wanted: ProfileSettings) -> None:
+    option = _option(section, name)
     if option is None:
-        option = _insert(section, "s3", "")
+        if not _block(name, {}, wanted):
+            return
+        option = _insert(section, name, "")
     lines = [line for line in option.as_list() if line] if (option.value or "").startswith("\n") else []
-    kept = [line for line in lines if line.partition("=")[0].strip() != _ADDRESSING]
-    if kept == lines or nested("\n".join(lines)).get(_ADDRESSING) != style:
-        option.set_values([*kept, f"{_ADDRESSING} = {style}"])
+    found = nested("\n".join(["", *lines]))
+    block = _block(name, found, wanted)
+    if block != found:
+        kept = [line for line in lines if (key := line.partition("=")[0].strip()) not in found or found[key] == block.get(key)]
+        option.set_values([*kept, *(f"{key} = {value}" for key, value in block.items() if found.get(key) != value)])
 
 
 def _updater(text: str) -> ConfigUpdater:
     from configupdater import ConfigUpdater
 
+    if re.search(r"\r(?!\n)", text):
+        raise ProfileError(
+            "lines of it end in a carriage return without a line feed: AWS tools read them, but they cannot be edited safely. "
+            "Give them line feeds (tr '\\r' '\\n'); the file was left as it is."
+        )
     updater = ConfigUpdater()
     with _faults_named():
         return updater.read_string(text)
@@ -276,11 +352,41 @@ def _words(section: str) -> list[str]:
         return []
 
 
-def _parsed(text: str) -> configparser.RawConfigParser:
-    parser = configparser.RawConfigParser()
+def _parsed(text: str, *, defaults: bool = True) -> configparser.RawConfigParser:
+    """The text as botocore reads a file of it, whatever ends its lines; without ``defaults``, [DEFAULT] is a section like others."""
+    parser = configparser.RawConfigParser(default_section="DEFAULT" if defaults else "")
+    _check_encoding(text)
     with _faults_named():
-        parser.read_string(text)
+        parser.read_string(text.replace("\r\n", "\n").replace("\r", "\n"))
+    _check_blocks(parser)
     return parser
+
+
+def _check_encoding(text: str) -> None:
+    if text.startswith("\ufeff"):
+        raise ProfileError(
+            "it begins with a byte order mark (BOM), which AWS tools cannot read. Save it as UTF-8 without one "
+            "(sed -i '1s/^\\xef\\xbb\\xbf//' <file>); it was left as it is."
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        line = text.count("\n", 0, error.start) + 1
+        raise ProfileError(
+            f"line {line} holds bytes that are no UTF-8, which AWS tools cannot read, not even in a comment. "
+            "Save the file as UTF-8 (iconv -f latin1 -t utf-8 <file>, or -f utf-16); it was left as it is."
+        ) from None
+
+
+def _check_blocks(parser: configparser.RawConfigParser) -> None:
+    """A nested block holds settings alone: anything else makes the whole file unreadable for botocore."""
+    for section in parser.sections():
+        for key, value in parser.items(section):
+            if value.startswith("\n") and any("=" not in line for line in value.splitlines() if line.strip()):
+                raise ProfileError(
+                    f"the indented lines below '{key}' in [{section}] are not all 'name = value', and AWS tools read no profile "
+                    f"of such a file. Write the value on the line of '{key}', or remove it; the file was left as it is."
+                )
 
 
 @contextmanager
