@@ -12,6 +12,10 @@ description:
   - Takes named steps from the host where it runs, by s3fs and independently by boto3, with nothing but an AWS profile.
   - Fails with the cause of the first step that failed; the result lists all steps that were taken.
   - The steps are C(endpoint), C(clock), C(list_boto3) and C(list_s3fs), and with O(bucket) also C(put), C(get), C(anonymous), C(delete).
+  - A step C(configuration) is added, and fails, where AWS tools on this host would not send what the profile says to where it says,
+    since a setting of its file or a variable such as E(AWS_ENDPOINT_URL) is believed first. It names them. The other steps go without
+    these variables, so that they say whether the profile itself is good. Variables that change no more than the form of requests are
+    a warning.
 options:
   bucket:
     description: The bucket to list, write to and read from. Without it, only the buckets are listed.
@@ -97,10 +101,19 @@ server:
   returned: always
   type: str
   sample: rgw
+environment:
+  description: The variables of the environment that AWS tools believe rather than the profile; empty when nothing.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    variable: {description: Its name., type: str, sample: AWS_ENDPOINT_URL}
+    read_as: {description: The settings that it decides, and what it makes of them; secrets hidden., type: dict}
 """
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.zarrstream.effective import said
 from ..module_utils.zarrstream.errors import ZarrstreamError
 from ..module_utils.zarrstream.libraries import missing_libraries_named
 from ..module_utils.zarrstream.options import S3_OPTIONS
@@ -123,8 +136,11 @@ def main() -> None:
         with missing_libraries_named():
             report = run(Request(**{**module.params, **quiet}))
     except ZarrstreamError as error:
-        module.fail_json(msg=str(error), checks=[], **error.details)
+        module.fail_json(msg=str(error), checks=[], environment=[], **error.details)
     result = report.as_result()
+    for rule in report.rules:
+        if not rule.leads_elsewhere:
+            module.warn(f"{rule.variable} of the environment rules rather than the profile for AWS tools here ({said(rule.read_as)}).")
     if report.failure:
         module.fail_json(msg=str(report.failure), **{**report.failure.details, **result})
     module.exit_json(**result)

@@ -12,10 +12,11 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from . import stranger
+from . import effective, profile_file, stranger
 from .debug_log import debug_log
-from .errors import BadRequest, ZarrstreamError
-from .profile import Profile, aws_session, read_profile
+from .effective import Rule
+from .errors import BadRequest, ProfileError, ZarrstreamError
+from .profile import Profile, aws_session, config_path, credentials_path, read_profile
 from .s3_client import ATTEMPTS, CONNECT_TIMEOUT, PATIENCE, both_clocks, plain_get, s3_client, server_clock, translate, verification
 
 SKEW_LIMIT = 900  # seconds; beyond, servers refuse signatures
@@ -53,13 +54,17 @@ class Check:
 
 @dataclass
 class Report:
-    """What the steps found. ``clock_skew_seconds`` is positive where this host is ahead; ``failure`` is of the first failed step."""
+    """What the steps found. ``clock_skew_seconds`` is positive where this host is ahead; ``failure`` is of the first failed step.
+
+    ``rules``: the variables of the environment that AWS tools believe rather than the profile. The steps go without them.
+    """
 
     checks: list[Check] = field(default_factory=list)
     clock_skew_seconds: int | None = None
     anonymous_endpoint: str | None = None
     server: str = "unknown"
     failure: ZarrstreamError | None = None
+    rules: list[Rule] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -74,6 +79,7 @@ class Report:
             "clock_skew_seconds": self.clock_skew_seconds,
             "anonymous_endpoint": self.anonymous_endpoint,
             "server": self.server,
+            "environment": [asdict(rule) for rule in self.rules],
         }
 
 
@@ -97,7 +103,9 @@ class _Probe:
         profile = self._check("endpoint", self._endpoint)
         if profile is None:
             return self._report
-        with debug_log(self._request.debug_log, (profile.secret_key,)):
+        if not self._is_configured(profile):
+            return self._report
+        with effective.environment_without(effective.ruling_variables()), debug_log(self._request.debug_log, (profile.secret_key,)):
             self._check("clock", self._clock)
             self._check("list_boto3", lambda: self._list_boto3(profile))
             self._check("list_s3fs", lambda: self._list_s3fs(profile))
@@ -137,6 +145,40 @@ class _Probe:
                 status=answer.status,
             )
         return f"{profile.endpoint_url} answers ({self._report.server})", profile
+
+    def _is_configured(self, profile: Profile) -> bool:
+        """Ask botocore what it makes of the profile here: a step only where that is not what the profile says.
+
+        False where no client would come to its endpoint: what s3fs would send is signed, and for somebody else.
+        """
+        asked = self._request
+        files = config_path(asked.config_file), credentials_path(asked.config_file)
+        self._report.rules = effective.rules(asked.profile, *files, asked.endpoint_url)
+        with effective.environment_without(effective.ruling_variables()):
+            found = effective.look(profile.name, *files, asked.endpoint_url)
+        read_as = found.differing({"endpoint_url": profile.endpoint_url, "aws_session_token": ""})
+        leading = [rule for rule in self._report.rules if rule.leads_elsewhere]
+        if read_as:
+            self._check("configuration", lambda: self._misread(profile, read_as))
+        elif leading:
+            self._check("configuration", lambda: self._led_elsewhere(profile, leading))
+        return not read_as
+
+    def _misread(self, profile: Profile, read_as: dict[str, str]) -> None:
+        misread = profile_file.misread_on_disk(profile.name, self._request.config_file)
+        raise ProfileError(
+            misread.warning or f"AWS tools do not use profile '{profile.name}': {effective.said(read_as)}.", profile=profile.name
+        )
+
+    def _led_elsewhere(self, profile: Profile, leading: list[Rule]) -> None:
+        names = [rule.variable for rule in leading]
+        read_as = {setting: value for rule in leading for setting, value in rule.read_as.items()}
+        raise ProfileError(
+            f"profile '{profile.name}' is not what AWS tools use here, since {' and '.join(names)} of the environment "
+            f"{'rule' if len(names) > 1 else 'rules'} ({effective.said(read_as)}). Remove that (unset {' '.join(names)}), or name "
+            "profile and endpoint_url, which a task and a client ask first. The other steps go without it.",
+            profile=profile.name,
+        )
 
     def _clock(self) -> str:
         skew = self._report.clock_skew_seconds

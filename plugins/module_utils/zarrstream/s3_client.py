@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
+from .effective import loader
 from .errors import ZarrstreamError
 from .profile import Profile, ca_file
 from .redirects import CODES, Redirect
@@ -38,10 +40,17 @@ def client_config(read_timeout: float = READ_TIMEOUT) -> Config:
 
 
 def s3_client(profile: Profile, read_timeout: float = READ_TIMEOUT) -> Any:
-    """A boto3 client with the keys, endpoint, region and CA of the profile, whatever the environment says."""
+    """A boto3 client with the keys, endpoint, region and CA of the profile, whatever the environment and other profiles say."""
     from boto3.session import Session
+    from botocore.session import Session as Core
 
+    core = Core()
+    core.register_component("data_loader", loader())
+    for file in ("config_file", "credentials_file"):
+        core.set_config_variable(file, os.devnull)
+    core.get_component("config_store").set_config_variable("profile", None)  # the variable AWS_PROFILE names one of another file
     session = Session(
+        botocore_session=core,
         aws_access_key_id=profile.access_key,
         aws_secret_access_key=profile.secret_key,
         region_name=profile.region,

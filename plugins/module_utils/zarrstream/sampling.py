@@ -20,7 +20,7 @@ def some_keys(page: Page, keys: int = KEYS) -> list[str]:
     """At most ``keys`` keys, from the top and from prefixes spread over the bucket, first and last among them; empty if it is."""
     found: dict[str, None] = {}
     waiting = deque([""])
-    for _ in range(_PAGES):
+    for _page in range(_PAGES):
         if not waiting or len(found) >= keys:
             break
         own, deeper = page(waiting.popleft())
