@@ -7,7 +7,6 @@ What this file itself imports has to be little: until it has come to its first l
 
 import os
 import signal
-import sys
 
 TYPE_CHECKING = False  # typing's takes a moment
 if TYPE_CHECKING:
@@ -43,4 +42,4 @@ def _end(*_signal: object) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

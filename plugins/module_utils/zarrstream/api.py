@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .check.report import Report
 from .check.report_files import write_report
@@ -27,8 +27,9 @@ from .write import WriteResult, preview, write_dataset
 
 __all__ = ["ProbeReport", "Progress", "Report", "WriteResult", "check", "probe", "write"]
 
-AnyPath = str | os.PathLike[str]
-Lengths = Mapping[str, int | str]
+if TYPE_CHECKING:
+    AnyPath = str | os.PathLike[str]
+    Lengths = Mapping[str, int | str]
 
 # What may begin with ~. Sources and stores may be URLs and see to it themselves.
 _FILES = ("config_file", "ca_bundle", "progress_path", "report", "debug_log")

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 
 from .errors import MissingLibrary
 
-# What one option or command alone needs, and not every environment has: which, and what pip calls it.
-_FOR_ONE = {"dask": ("scheduler", "dask[distributed]"), "distributed": ("scheduler", "dask[distributed]"), "shtab": ("completion", "shtab")}
+# What one option or command alone needs, and not every environment has: which, what pip calls it, and another way.
+_DASK = ("scheduler", "dask[distributed]", "run with the Python of the role zarr_stack")
+_FOR_ONE = {"dask": _DASK, "distributed": _DASK, "shtab": ("completion", "shtab", "bring what it prints from a machine that has it")}
 
 
 @contextmanager
@@ -31,6 +32,6 @@ def missing_libraries_named() -> Iterator[None]:
 
 def _remedy(library: str) -> str:
     if library in _FOR_ONE:
-        user, name = _FOR_ONE[library]
-        return f"Only '{user}' needs it: {sys.executable} -m pip install '{name}', or run with the Python of the role zarr_stack."
+        user, name, else_ = _FOR_ONE[library]
+        return f"Only '{user}' needs it: {sys.executable} -m pip install '{name}', or {else_}."
     return "Run the module with the Python of the role zarr_stack (ansible_python_interpreter), or install the library there."
