@@ -46,6 +46,15 @@ def test_the_lines_of_the_summary_open_the_store_without_credentials(demo: Demo,
     assert 260 < float(shown) < 300, "a mean air temperature over North America, in kelvin"
 
 
+def test_the_guide_looks_around_as_a_user(demo: Demo) -> None:
+    blocks = re.findall(r"^```sh\n(.*?)^```$", (demo.checkout / "docs/getting-started.md").read_text(), re.MULTILINE | re.DOTALL)
+    activate = blocks[0].splitlines()[1]
+    look = next(block for block in blocks if "OS_CLIENT_CONFIG_FILE" in block)
+    said = demo.run("bash", "-euo", "pipefail", "-c", f"{activate}\n{look}")
+    assert "air-temperature.zarr/zarr.json" in said, "openstack"
+    assert "'zarr-demo/air-temperature.zarr'" in said, "s3fs"
+
+
 def test_the_users_own_configuration_is_left_alone(demo: Demo) -> None:
     home = Path(demo.environment["HOME"])
     assert not (home / ".aws").exists()

@@ -1,8 +1,9 @@
-"""ansible-doc shows every module, filter and lookup of the collection."""
+"""ansible-doc shows every module, filter and lookup of the collection; what README and guide say to run is there."""
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -39,3 +40,50 @@ def test_the_checkouts_library_has_a_link_to_every_module() -> None:
     """ansible-test leaves out modules that are links, so that the files are in plugins/modules."""
     links = {link.name: str(link.readlink()) for link in (ROOT / "library").iterdir() if not link.name.startswith("__")}
     assert links == {f"{name}.py": f"../plugins/modules/{name}.py" for kind, name in PLUGINS if kind == "module"}
+
+
+def commands(page: str) -> list[str]:
+    """The lines of the page's shell examples, comments left out and continued lines as they are."""
+    blocks = re.findall(r"^```sh\n(.*?)^```$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
+    return [line.partition("  #")[0].rstrip() for block in blocks for line in block.splitlines()]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/getting-started.md"])
+def test_a_page_makes_and_activates_the_environment_before_it_uses_it(page: str) -> None:
+    """A bare ansible-playbook is the distribution's, which is too old, or none."""
+    lines = commands(page)
+    first = next(number for number, line in enumerate(lines) if re.match(r"(ansible|openstack)", line))
+    assert "source build/venv/bin/activate" in lines[:first]
+    assert {"./make environment", "./make demo"} & set(lines[:first])
+    assert not [line for line in lines if line.startswith("build/venv/bin/")], "one way of calling"
+
+
+@pytest.mark.parametrize("page", ["README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))])
+def test_what_a_page_runs_is_there(page: str) -> None:
+    for line in commands(page):
+        for name in re.findall(r"playbooks/[\w.]+\.yml", line):
+            assert (ROOT / name).is_file(), line
+        for inventory in re.findall(r" -i (\S+)", line):
+            assert inventory in ("inventory/mine", "inventory/embedded"), line
+    targets = re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {target for line in commands(page) for target in re.findall(r"^\./make ([\w-]+)", line)} <= set(targets)
+
+
+def test_the_guide_names_the_ansible_that_is_wanted() -> None:
+    wanted = yaml.safe_load((ROOT / "meta/runtime.yml").read_text())["requires_ansible"].removeprefix(">=").removesuffix(".0")
+    assert f"ansible-core {wanted} or later" in (ROOT / "docs/getting-started.md").read_text()
+
+
+def test_the_machines_of_the_guide_are_those_of_the_inventory() -> None:
+    declared = yaml.safe_load((ROOT / "inventory/jetstream2/group_vars/all/vms.yml").read_text())
+    names = {
+        f"{declared['vm_cluster']}-{group.replace('_', '-')}-{number + 1}"
+        for group, servers in declared["vm_servers"].items()
+        for number in range(servers["count"])
+    }
+    guide = (ROOT / "docs/getting-started.md").read_text()
+    loop = re.search(r"^for host in (.*); do$", guide, re.MULTILINE)
+    assert loop
+    assert set(loop[1].split()) == names
+    source = yaml.safe_load((ROOT / "inventory/jetstream2/group_vars/all/platform.yml").read_text())["zarr_datasets"][0]["source"]
+    assert f"$host:{Path(source).parent}/" in guide
