@@ -17,6 +17,11 @@ from running import ROOT, shared_work, stand_in_for_the_stack
 from .conftest import BLOCKS, FILES, NEWEST, OLDEST, PAGE, Controller, Repository, commands, here, made, recap
 
 
+def profiles(repository: Repository) -> list[str]:
+    """The names of the profiles in the user's file."""
+    return re.findall(r"^\[profile (.*)\]$", (repository.path.parent / "home" / ".aws" / "config").read_text(), re.MULTILINE)
+
+
 def whole(repository: Repository) -> None:
     """From nothing to a published store and back, with the commands of the page in their order."""
     assert recap(repository.play("-i", "inventory", "zarrstream.platform.embedded_cloud"))["changed"] > 0
@@ -30,7 +35,7 @@ def whole(repository: Repository) -> None:
     assert recap(foretold)["changed"] <= recap(first)["changed"]
     second = repository.say(site)
     assert {host: recap(second, host)["changed"] for host in ("localhost", "data1.example.org")} == {"localhost": 0, "data1.example.org": 0}
-    assert "[profile embedded]" in (repository.path.parent / "home" / ".aws" / "config").read_text()
+    assert profiles(repository) == ["beside"]
 
     alone = repository.play("-i", "inventory", "roles.yml")
     assert recap(alone)["changed"] > 0
@@ -59,6 +64,7 @@ def test_from_the_artifact_to_a_published_store_and_back(
     first = repository.say(site)
     assert "air-temperature: written" in first
     assert "unsigned passed: open, decode, anonymous" in first
+    assert profiles(repository) == ["beside"]
     gone = repository.say(f"{teardown} -e zarr_teardown_data=true -e zarr_teardown_cloud=true")
     assert "store s3://my-bucket/air.zarr" in gone
     assert not Path(repository.env["OS_CLIENT_CONFIG_FILE"]).exists()
