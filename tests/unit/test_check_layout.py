@@ -83,6 +83,8 @@ def test_what_is_no_object_of_an_array(key: str) -> None:
         (v3([4], [2], codecs=[]), "codecs"),
         (v3([4], [2], codecs=[{"nom": "bytes"}]), "codecs"),
         (v3([8], [4], codecs=sharded([3])), "does not divide"),
+        (v3([8], [4], codecs=sharded([2], codecs=None)), "codecs is missing"),
+        (v3([8], [4], codecs=sharded([2], codecs=sharded([1], codecs=[7]))), "codecs is 7"),
         (v3([4], [2], dimension_names=["x", "y"]), "dimension_names"),
         (v3([4], [2], attributes=[1]), "attributes"),
         (v2([4], [2], compressor="zlib"), "compressor"),

@@ -183,12 +183,13 @@ def _codec_v2(value: Any) -> dict[str, Any]:
 
 
 def inner_chunks(codecs: tuple[dict[str, Any], ...], chunks: tuple[int, ...]) -> tuple[int, ...] | None:
-    """The chunks within a shard; None where the codecs make none. Raises BadDocument."""
+    """The chunks within a shard; None where the codecs make none. Raises BadDocument, also for shards within them."""
     for codec in codecs:
         if codec["name"] == "sharding_indexed":
             inner = _chunk_sizes(codec["configuration"], "chunk_shape", chunks)
             if any(size and outer % size for outer, size in zip(chunks, inner, strict=True)):
                 raise BadDocument(f"chunk_shape {list(inner)} of the shards does not divide the shard {list(chunks)}")
+            inner_chunks(codecs_v3(codec["configuration"].get("codecs")), inner)  # whoever reads a shard has to be able to read these too
             return inner
     return None
 
