@@ -66,4 +66,4 @@ def test_what_a_user_needs_is_there(packed: set[str]) -> None:
 
 
 def test_what_only_serves_the_work_on_it_is_not(packed: set[str]) -> None:
-    assert {name for name in packed if set(name.split("/")) & set(UNWANTED) or name.endswith(".pyc")} == set()
+    assert {name for name in packed if set(name.split("/")) & set(UNWANTED) or name.startswith(".") or name.endswith(".pyc")} == set()
