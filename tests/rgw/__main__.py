@@ -14,12 +14,15 @@ import shutil
 import sys
 
 from cloud.shell import CloudError, report
-from rgw import layout, services
-from rgw.lifecycle import down, is_up, up
+from rgw import caches, layout, services
+from rgw.lifecycle import BORROWED, down, is_up, require_root, up
+from running import THOROUGH
+from stages import LEFT_OUT
 
 
 def start(keystone: str) -> None:
-    """Bring the cloud up, with this Keystone."""
+    """Bring the cloud up, with this Keystone; one that tests have started is no longer theirs to end."""
+    BORROWED.unlink(missing_ok=True)
     up(keystone)
     status()
 
@@ -42,6 +45,19 @@ def status() -> None:
     report(f"Use it: export OS_CLIENT_CONFIG_FILE={layout.CLOUDS_FILE} OS_CLOUD=iu")
 
 
+def check() -> int:
+    """Tell whether the tests can run on this machine, and whether `make test` is to run them: see tests/stages.py."""
+    try:
+        require_root()
+    except CloudError as error:
+        sys.stdout.write(f"{error}\n")
+        return 1
+    if caches.has_chroot() or THOROUGH:
+        return 0
+    sys.stdout.write("Ceph is not installed here. `make rgw-up` does it, once, in three minutes; `make test-all` too\n")
+    return LEFT_OUT
+
+
 def clean() -> None:
     """End the cloud, and remove the caches as well."""
     down()
@@ -51,17 +67,16 @@ def clean() -> None:
 def main() -> int:
     """Do one action."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=("up", "down", "status", "clean"))
+    parser.add_argument("action", choices=("up", "down", "status", "check", "clean"))
     parser.add_argument("--keystone", choices=layout.KEYSTONES, default=layout.DEFAULT_KEYSTONE, help="the release that up starts")
     arguments = parser.parse_args()
     os.environ["PATH"] += ":/usr/sbin:/sbin"  # where an ordinary user's PATH does not lead
-    actions = {"up": lambda: start(arguments.keystone), "down": down, "status": status, "clean": clean}
+    actions = {"up": lambda: start(arguments.keystone), "down": down, "status": status, "check": check, "clean": clean}
     try:
-        actions[arguments.action]()
+        return actions[arguments.action]() or 0
     except CloudError as error:
         sys.stderr.write(f"{error}\n" + (f"The logs are in {layout.LOGS} and {layout.CEPH / 'log'}.\n" if layout.LOGS.exists() else ""))
         return 1
-    return 0
 
 
 if __name__ == "__main__":

@@ -4,14 +4,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cloud.shell import CloudError, report, run
-from rgw.layout import CACHE, HERE, KEYSTONES, ROLE
+from rgw.layout import CACHE, HERE, KEYSTONES, OWN_CACHE, ROLE
 
 RECIPE = HERE / "build-chroot"
 SUITE = "trixie"
@@ -46,10 +49,19 @@ def environment(keystone: str) -> Path:
     return folder
 
 
+def has_chroot() -> bool:
+    """Tell whether the root file system is there, which takes minutes to make."""
+    return (_chroot() / ".complete").exists()
+
+
+def _chroot() -> Path:
+    return CACHE / f"chroot-{digest(RECIPE.read_text(), SUITE)}"
+
+
 def chroot() -> Path:
     """The root file system with Ceph's programs; made when it is missing."""
-    folder = CACHE / f"chroot-{digest(RECIPE.read_text(), SUITE)}"
-    if (folder / ".complete").exists():
+    folder = _chroot()
+    if has_chroot():
         return folder
     report(f"Building a root file system with Ceph, once, from Debian {SUITE}: {folder}")
     require_program("mmdebstrap")
@@ -58,6 +70,15 @@ def chroot() -> Path:
     (folder / ".complete").touch()
     forget_others(folder, "chroot-*")
     return folder
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Let one checkout at a time make what several share."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def require_program(name: str) -> None:
@@ -74,7 +95,7 @@ def require_program(name: str) -> None:
 
 
 def forget_others(current: Path, pattern: str) -> None:
-    """Remove what was made from an older recipe."""
-    for path in CACHE.glob(pattern):
-        if path != current:
+    """Remove what this checkout made from an older recipe; what others may use stays."""
+    for path in OWN_CACHE.glob(pattern):
+        if path.name != current.name:
             shutil.rmtree(path)

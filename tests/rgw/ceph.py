@@ -76,6 +76,7 @@ def keep(stop: Callable[..., None]) -> None:
     """Keep a copy of the cluster for the next time; it has pools, but no user and no bucket. Nothing of it may run."""
     stop(*reversed(PROGRAMS))
     kept = _kept()
+    kept.parent.mkdir(parents=True, exist_ok=True)
     draft = kept.with_suffix(".part")
     shutil.rmtree(draft, ignore_errors=True)
     run("cp", "--archive", "--sparse=always", layout.CEPH, draft)
@@ -104,6 +105,6 @@ def _kept() -> Path:
     """Where the cluster is kept, by all that it depends on."""
     template = layout.HERE / "templates" / "ceph.conf.j2"
     return (
-        layout.CACHE
+        layout.OWN_CACHE
         / f"cluster-{caches.digest(caches.chroot().name, template.read_text(), Path(__file__).read_text(), layout.INNER_ADDRESS)}"
     )

@@ -20,7 +20,8 @@ clouds_file      one clouds.yaml with the entries of all regions: iu, iu-app, iu
                  iu-admin, and the same for the other regions
 openrc(entry)    the variables OS_… of an entry of clouds_file
 admin(...)       radosgw-admin with these arguments, and what its JSON says
-quota, rate_limit, suspended, stopped   context managers: what they do ends with the block
+quota, rate_limit, suspended, stopped, hung    context managers: what they do ends with the block
+requests         a context manager: a list of what a gateway was asked meanwhile, complete when the block has ended
 keystone_version 29.1.0, unless `make rgw-up keystone=30` has started another
 
 Regions; in the catalog their names are in capitals, and none has any other service than these and Keystone
@@ -38,14 +39,20 @@ name space: a name needs something random. RGW accepts a revoked EC2 key for fiv
 
 from __future__ import annotations
 
+import os
+import random
+import re
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
+import requests
 import yaml
+from cloud.shell import wait
 from integration.conftest import (
     Cloud,
     _is_the_last,
@@ -59,6 +66,8 @@ from integration.conftest import (
     run_playbook,  # noqa: F401
 )
 from rgw import ceph, layout, lifecycle, seed, services
+
+REQUEST = re.compile(r'beast: .*?"(\w+) (\S+) HTTP/[\d.]+" (\d+) \S+ \S+ "([^"]*)"')
 
 
 @dataclass(frozen=True)
@@ -83,6 +92,15 @@ class Site(Cloud):
     @property
     def ca_bundle(self) -> str | None:
         return str(self.gateway.authority) if self.tls else None
+
+
+class Request(NamedTuple):
+    """A request, as the gateway's log has it: path and query as they were sent."""
+
+    method: str
+    path: str
+    status: int
+    agent: str
 
 
 @dataclass(frozen=True)
@@ -149,6 +167,39 @@ class Rgw:
             services.start(name)
             for gateway in layout.GATEWAYS if name == "osd" else [name]:
                 services.await_answer(gateway)
+
+    @contextmanager
+    def hung(self, name: str) -> Iterator[None]:
+        """Let one of them accept connections meanwhile, and answer nothing."""
+        process = services.supervisor().call("getProcessInfo", name)["pid"]
+        os.kill(process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(process, signal.SIGCONT)
+            services.await_answer(name)
+
+    @contextmanager
+    def requests(self, gateway: str = "js2") -> Iterator[list[Request]]:
+        """Collect what a gateway is asked, by all clients."""
+        log, found = layout.CEPH / "log" / f"{gateway}.log", list[Request]()
+        self._mark(gateway, log)
+        with log.open() as file:
+            file.seek(0, os.SEEK_END)
+            yield found
+            end = self._mark(gateway, log)
+            lines = [REQUEST.search(line) for line in file]
+        asked = [Request(line[1], line[2], int(line[3]), line[4]) for line in lines if line]
+        found += [request for request in asked if request.agent != end]
+
+    def _mark(self, gateway: str, log: Path) -> str:
+        """Ask for something that can be told from all else, and wait until it is in the log; by then all before it is."""
+        asked, mark = layout.GATEWAYS[gateway], f"end-{random.getrandbits(64):x}"
+        with log.open() as file:
+            begin = file.seek(0, os.SEEK_END)
+            requests.get(f"{asked.url}/swift/healthcheck", headers={"User-Agent": mark}, verify=asked.authority, timeout=60)
+            wait("The log is complete", lambda: file.seek(begin) >= 0 and mark in file.read(), 30)
+        return mark
 
     @contextmanager
     def _limited(self, kind: str, scope: str, project: str, limits: dict[str, Any], none: dict[str, int]) -> Iterator[None]:

@@ -13,8 +13,9 @@ HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parents[1]
 ROLE = CHECKOUT / "roles" / "embedded_cloud"
 BUILD = CHECKOUT / "build" / "rgw"
-# What costs minutes to make, and what one run of the cloud makes.
-CACHE = BUILD / "cache"
+# What costs minutes to make, and what one run of the cloud makes. Several checkouts may share the first.
+OWN_CACHE = BUILD / "cache"
+CACHE = Path(os.environ.get("RGW_CACHE") or OWN_CACHE)
 STATE = BUILD / "state"
 LOGS = STATE / "log"
 ETC = STATE / "etc"

@@ -22,14 +22,13 @@ BORROWED = layout.BUILD / "for-tests"
 
 def up(keystone: str = layout.DEFAULT_KEYSTONE) -> None:
     """Bring the cloud up, from whatever there is."""
-    if os.geteuid():
-        raise CloudError("The RGW cloud needs root: Ceph's programs run in a root file system of their own. Run it with sudo.")
+    require_root()
     if is_up() == keystone:
         report("The cloud is up already")
         return
     down()
-    with stage("Packages and caches"):
-        layout.CACHE.mkdir(parents=True, exist_ok=True)
+    with stage("Packages and caches"), caches.one_at_a_time():
+        layout.BUILD.mkdir(parents=True, exist_ok=True)
         ceph.require_disk_space()
         with ThreadPoolExecutor() as pool:
             environment, _ = (made.result() for made in [pool.submit(caches.environment, keystone), pool.submit(caches.chroot)])
@@ -48,6 +47,12 @@ def up(keystone: str = layout.DEFAULT_KEYSTONE) -> None:
         start_gateways()
         accounts.result()
     layout.READY.write_text(keystone)
+
+
+def require_root() -> None:
+    """Refuse to begin without root."""
+    if os.geteuid():
+        raise CloudError("The RGW cloud needs root: Ceph's programs run in a root file system of their own. Run it with sudo.")
 
 
 def make_state() -> None:

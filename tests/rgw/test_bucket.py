@@ -90,8 +90,8 @@ def grant(here: Any, bucket: str, s3: Any, how: str) -> None:
     [
         ("Swift ACL", {"read by Swift"}),
         ("policy", {"list", "read", "read by Swift"}),
-        ("bucket ACL", {"list"}),
-        ("object ACL", {"read", "read by Swift"}),
+        pytest.param("bucket ACL", {"list"}, marks=pytest.mark.thorough),
+        pytest.param("object ACL", {"read", "read by Swift"}, marks=pytest.mark.thorough),
     ],
 )
 def test_a_grant_to_a_project_by_name_stays(

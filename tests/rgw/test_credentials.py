@@ -12,16 +12,11 @@ from botocore.exceptions import ClientError
 # ruff: noqa: F401, F811 - fixtures and tests of Swift's, which run here as they are
 from integration.test_ec2_credential import (
     ask,
-    asked,
     cloud,
     config,
-    killed,
     listed,
     new_cloud,
-    test_no_key_of_another_profile_or_controller_dies,
-    test_pair_that_was_made_by_hand_is_used_and_left,
     test_pair_that_was_revoked_behind_our_back_is_replaced,
-    test_rotation_that_was_killed_goes_on_with_the_pair_that_it_made,
 )
 
 

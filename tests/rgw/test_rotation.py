@@ -4,5 +4,9 @@
 
 from __future__ import annotations
 
+import pytest
+
 # ruff: noqa: F401 - fixtures and tests of Swift's, which run here as they are
 from integration.test_rotation import cloud, site, test_rotation_with_a_host_that_is_down_goes_on_in_the_next_run
+
+pytestmark = pytest.mark.thorough
