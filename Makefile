@@ -50,7 +50,7 @@ $(DEMO_DATA)/.ready: requirements/demo.lock | environment
 	@touch $@
 
 # The longest begins early.
-STAGES := molecule integration e2e faults unit lint
+STAGES := molecule integration e2e rgw-test faults unit lint
 # Runs a program and tells what it cost, daemons and hosts included: $(COST) NAME PROGRAM.
 COST := $(TEST_VENV)/bin/python tests/cost.py
 PYTEST := $(TEST_VENV)/bin/python -m pytest
