@@ -23,6 +23,8 @@ from typing import Any
 from results import ROOT
 from ways import PROFILE
 
+sys.path.append(str(ROOT / "tests"))
+
 TOOLS = ROOT / "build" / "venv-bench" / "bin"
 BUCKET = "bench"
 ABOVE = ROOT / "build" / "bench"
@@ -50,13 +52,16 @@ def median(costs: Sequence[Cost]) -> Cost:
 class Bench:
     """A folder for data, and a server with a bucket. ``served`` is where the server keeps that, if it can be reached there."""
 
-    def __init__(self, folder: Path, endpoint: str, keys: tuple[str, str], region: str, served: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, endpoint: str, keys: tuple[str, str], region: str, served: Path | None = None, authority: str | None = None
+    ) -> None:
         """Write the profile for Zarrstream."""
         self.folder, self.endpoint, self.region = folder, endpoint, region
         self.key, self.secret = keys
         self._served = served
         self.config_file = folder / "config"
         text = f"aws_access_key_id = {self.key}\naws_secret_access_key = {self.secret}\n"
+        text += f"ca_bundle = {authority}\n" if authority else ""
         self.config_file.write_text(f"[profile {PROFILE}]\n{text}region = {region}\nendpoint_url = {endpoint}\n")
         self.config_file.chmod(0o600)
 
@@ -118,7 +123,7 @@ def bench() -> Iterator[Bench]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with _folder() as folder, (ABOVE / "rclone.log").open("w") as log:
+    with folder_of_its_own() as folder, (ABOVE / "rclone.log").open("w") as log:
         served = folder / "served" / BUCKET
         served.mkdir(parents=True)
         keys = secrets.token_hex(10), secrets.token_hex(20)
@@ -137,17 +142,17 @@ def bench() -> Iterator[Bench]:
 @contextmanager
 def swift() -> Iterator[Bench]:
     """A bench with Swift: the embedded cloud, started and removed as the integration tests do it."""
-    sys.path[:0] = [str(ROOT / "tests" / "integration"), str(ROOT / "tests")]
-    from conftest import Runner, running
+    from integration.conftest import Runner, running
 
-    with _folder() as folder, running(Runner(folder / "ansible", folder), folder / "cloud", "30.0.0", tls=False) as cloud:
+    with folder_of_its_own() as folder, running(Runner(folder / "ansible", folder), folder / "cloud", "30.0.0", tls=False) as cloud:
         keys = cloud.new_ec2_key()
         cloud.s3(*keys).create_bucket(Bucket=BUCKET)
         yield Bench(folder, cloud.s3_endpoint, keys, cloud.region)
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
+def folder_of_its_own() -> Iterator[Path]:
+    """A folder that is gone at the end."""
     ABOVE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=ABOVE) as folder:
         yield Path(folder)

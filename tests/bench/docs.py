@@ -43,6 +43,7 @@ PICTURES = {
     "check.svg": "Seconds for a check",
     "growth.svg": "Growth with the number of objects",
 }
+PROGRAMS = ("write", "check", "delete")  # of this page
 ROW, LEFT, WIDTH = 22, 190, 720  # pixels
 Costs = Mapping[str, Mapping[str, float]]
 
@@ -126,7 +127,7 @@ def measured(entries: Sequence[Mapping[str, Any]], costs: Mapping[str, Any]) -> 
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     lines = [
         f"With {os.cpu_count()} processors ({platform.machine()}), {memory:.0f} GiB and Python {platform.python_version()}.",
-        *(circumstances(program, costs[program]) for program in ("write", "check") if program in costs),
+        *(circumstances(program, costs[program]) for program in PROGRAMS if program in costs),
         "",
     ]
     for case in costs.get("write", {}).get("cases", ()):
@@ -134,6 +135,8 @@ def measured(entries: Sequence[Mapping[str, Any]], costs: Mapping[str, Any]) -> 
         lines.append(f"- write, {case['label']}: {case['size']:.0f} MiB in chunks of {chunks} float32; rounds: {case['rounds']}.")
     if "check" in costs:
         lines.append(f"- check: {costs['check']['size']} MiB in chunks of 1 MiB; rounds: {costs['check']['rounds']}.")
+    if "delete" in costs:
+        lines.append(f"- delete: a store of {costs['delete']['objects']} chunks of 1 KiB; rounds: {costs['delete']['rounds']}.")
     lines += ["", *(f"![{words}]({name})" for name, words in PICTURES.items() if (FOLDER / name).exists())]
     missed = [f"- {entry['name']}: {entry['ratio']:.3g}, goal {entry['goal']:.3g}" for entry in entries if entry["met"] is False]
     lines += ["", "Goals that were not met:" if missed else "All goals were met.", "", *missed, "", table(entries)]
@@ -146,8 +149,8 @@ def main() -> None:
     costs = json.loads(COSTS.read_text())
     FOLDER.mkdir(parents=True, exist_ok=True)
     write_page(FOLDER, every, costs, table)
-    entries = [entry for entry in every if entry["name"].startswith(("write", "check"))]
-    costs = {program: costs[program] for program in ("write", "check") if program in costs}
+    entries = [entry for entry in every if entry["name"].startswith(PROGRAMS)]
+    costs = {program: costs[program] for program in PROGRAMS if program in costs}
     if not entries:
         return
     (FOLDER / "bench.json").write_text(json.dumps({"results": entries, "medians": costs}, indent=1) + "\n")

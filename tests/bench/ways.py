@@ -228,6 +228,17 @@ def check(options: Options) -> float:
     return time.perf_counter() - start
 
 
+def remove(options: Options) -> float:
+    """What the module zarr_write does with state absent."""
+    from zarrstream.remove import RemoveRequest, remove_store
+
+    start = time.perf_counter()
+    result = remove_store(RemoveRequest(f"s3://{options['place']}", profile=PROFILE, config_file=options["config_file"]))
+    if not result.changed or result.foreign_count:
+        raise SystemExit(f"removed {result.objects_removed} objects, {result.foreign_count} are foreign")
+    return time.perf_counter() - start
+
+
 def read(options: Options) -> float:
     """Read a store as a careful user would prove it: every value, through xarray."""
     import xarray as xr
@@ -254,7 +265,7 @@ def _obstore(options: Options) -> tuple[Any, str]:
 
 
 WAYS: dict[str, Callable[[Options], float]] = {
-    way.__name__: way for way in (make_data, ours, imports, tutorial, local, recode, put, list_all, get_all, check, read)
+    way.__name__: way for way in (make_data, ours, imports, tutorial, local, recode, put, list_all, get_all, check, remove, read)
 }
 
 if __name__ == "__main__":
