@@ -636,6 +636,22 @@ def test_refusal_names_cause_and_ways_out(status, message, delegated, why, ways,
     assert json.loads(json.dumps(error.details))["status"] == status
 
 
+@pytest.mark.parametrize(
+    ("status", "message", "delegated", "why"),
+    [
+        (403, DELEGATED, True, "no application credential"),
+        (403, RESTRICTED, True, "unless it is unrestricted"),
+        (401, "Unauthorized", True, "without access rules"),
+        (403, POLICY, False, "role member in its project"),
+    ],
+)
+def test_a_refused_revocation_says_what_helps(status, message, delegated, why):
+    text = str(refusal("delete", status, message, Login("js2", "u", "p", delegated)))
+    assert why in text
+    assert all(way in text for way in ("password", "dashboard", "operator of the cloud to revoke it"))
+    assert "ready-made" not in text
+
+
 ID, OTHER = "0" * 32, "1" * 32
 
 

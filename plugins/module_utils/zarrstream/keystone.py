@@ -25,6 +25,7 @@ from .s3_errors import speaks_plain_http
 
 _SUPPLY = "supply ready-made keys with access_key and secret_key (on many dashboards: Project > API Access > View Credentials)"
 _LOGIN = "log in with a password or the token of a web login (OIDC)"
+_REVOKE = "ask the operator of the cloud to revoke it"
 _OPERATOR = "ask the operator of the cloud for a pair"
 
 _ENVIRONMENT = "envvars"  # the SDK's name for the cloud that the variables OS_… describe
@@ -97,11 +98,21 @@ def services(conn: Any) -> Services:
     return _translated(cloud, lambda: Services(s3_url=url("s3"), object_store_url=url("object-store")))
 
 
+def identity_of(conn: Any) -> Any:
+    """Keystone's API: where the catalog says, or where the login went, since some catalogs have no identity service in each region."""
+    from keystoneauth1.adapter import Adapter
+
+    if conn.endpoint_for("identity"):
+        return conn.identity
+    url = str(getattr(conn.session.auth, "auth_url", "")).rstrip("/")
+    return Adapter(conn.session, endpoint_override=url if url.endswith("/v3") else f"{url}/v3", raise_exc=False)
+
+
 class Ec2Keys:
     """The EC2 credentials of one user."""
 
     def __init__(self, conn: Any, who: Login) -> None:
-        self._identity = conn.identity
+        self._identity = _translated(who.cloud, lambda: identity_of(conn))
         self._who = who
         self._path = f"/users/{who.user_id}/credentials/OS-EC2"
 
@@ -168,6 +179,15 @@ def refusal(verb: str, status: int, message: str, who: Login) -> ZarrstreamError
     details = {"cloud": who.cloud, "status": status, "project_id": who.project_id}
     if status not in (401, 403):
         return ZarrstreamError(f"{what}. Try again; if it stays, ask the operator of the cloud.", **details)
+    if verb == "delete":  # ready-made keys would not help here
+        if "Delegated tokens" in message:
+            why = "this cloud takes no application credential for it, restricted or not"
+        elif "application_credential" in message or who.delegated:
+            why = "an application credential may not, unless it is unrestricted and without access rules"
+        else:
+            why = "whoever made it may, with the role member in its project"
+        ways = [f"{_LOGIN} and run this again", "delete it in the dashboard (Project > API Access > EC2 Credentials)", _REVOKE]
+        return AccessRefused(f"{what}: {why}. Ways out: {'; '.join(ways)}.", **details)
     if "Delegated tokens" in message:
         why = "this cloud takes no application credential for it, restricted or not"
         ways = [_LOGIN, _SUPPLY, _OPERATOR]
