@@ -257,6 +257,7 @@ from ..module_utils.zarrstream.ec2_plan import Pair, Phase, Wanted, plan
 from ..module_utils.zarrstream.errors import BadRequest, ZarrstreamError
 from ..module_utils.zarrstream.keystone import Ec2Keys, login, services, unusable_login
 from ..module_utils.zarrstream.libraries import missing_libraries_named
+from ..module_utils.zarrstream.profile_ca import ca_copy, settled_ca
 from ..module_utils.zarrstream.profile_text import ProfileSettings, check_name
 from ..module_utils.zarrstream.secret import fingerprint
 
@@ -325,10 +326,13 @@ class Ec2CredentialModule(CloudModule):
         catalog = services(self.conn)
         wanted = self.wanted(who)
         endpoint = endpoint_from(params["endpoint_url"], catalog, required=wanted.present)
-        ca_bundle = params["ca_bundle"] or self.ca_of_cloud(endpoint)
         file = profile_file.find(params["config_file"])
         notes = ec2_note.read(file.path)
         settings = profile_file.values(name, file)
+        held_ca = settings.get("ca_bundle")
+        # A path that was asked for by name gives way to the copy beside the profile alone.
+        stays = not params["ca_bundle"] or held_ca == str(ca_copy(name, file.path))
+        ca_bundle = settled_ca(params["ca_bundle"] or self.ca_of_cloud(endpoint), held_ca if stays else None)
         proof = SignedRequest(name, endpoint or "", params["region"], ca_bundle, settings.get("region"))
         keys = Ec2Keys(self.conn, who)
         place = self.place(wanted.owner, settings, file, notes.note)

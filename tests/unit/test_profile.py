@@ -5,6 +5,7 @@
 import pytest
 from zarrstream.errors import BadRequest, ProfileError
 from zarrstream.profile import config_path, credentials_path, read_profile
+from zarrstream.profile_ca import settled_ca
 
 KEYS = "aws_access_key_id = AK12\naws_secret_access_key = s%#;=/+\n"
 WHOLE = f"{KEYS}endpoint_url = https://h:1\nregion = lab\nca_bundle = /ca.pem\n"
@@ -115,3 +116,14 @@ def test_paths(home, monkeypatch):
     assert str(config_path("~/c")) == f"{home}/c"
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/env/credentials")
     assert str(credentials_path("/a/b")) == "/env/credentials"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "held", "expected"),
+    [("cloud", "copy", "copy"), ("cloud", "other", "cloud"), ("cloud", "gone", "cloud"), ("cloud", None, "cloud"), (None, "copy", None)],
+)
+def test_a_copy_of_the_same_ca_stays_where_it_is(tmp_path, wanted, held, expected):
+    for name, text in (("cloud", "CA 1"), ("copy", "CA 1"), ("other", "CA 2")):
+        (tmp_path / name).write_text(text)
+    place = {name: str(tmp_path / name) for name in ("cloud", "copy", "other", "gone")} | {None: None}
+    assert settled_ca(place[wanted], place[held]) == place[expected]

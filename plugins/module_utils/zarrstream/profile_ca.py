@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,19 @@ class CaPlan:
 def ca_copy(name: str, config: Path) -> Path:
     """Where the copy for a profile of this name lies."""
     return config.parent / f"{name.replace('/', '_')}-ca.pem"
+
+
+def settled_ca(wanted: str | None, held: str | None) -> str | None:
+    """The CA that a profile should name: the file that it names already where that says the same, as the copy beside the profile does.
+
+    On a machine that is controller and host, two writers of one profile know the CA by two paths: the first that is written stays.
+    """
+    if not wanted or not held or wanted == held:
+        return wanted
+    with contextlib.suppress(OSError):
+        if Path(wanted).expanduser().read_bytes() == Path(held).expanduser().read_bytes():
+            return held
+    return wanted
 
 
 def plan_ca(name: str, profile: FoundFile, certificates: str | None, named: str | None = None) -> CaPlan:
