@@ -64,10 +64,11 @@ left:
 """
 
 from ..module_utils.cloud_module import CloudModule
-from ..module_utils.zarrstream.bucket_signed import closing, signer
+from ..module_utils.zarrstream.bucket_signed import closing
 from ..module_utils.zarrstream.catalog import endpoint_from
 from ..module_utils.zarrstream.errors import AccessRefused, ZarrstreamError
 from ..module_utils.zarrstream.keystone import services
+from ..module_utils.zarrstream.signer import signer
 
 
 class BucketAccessModule(CloudModule):
@@ -101,7 +102,7 @@ class BucketAccessModule(CloudModule):
             )
         plan = closing(bucket, access)
         if plan.changes and not self.check_mode:
-            plan.apply(who)
+            plan.apply(who.client, who.profile)
         return {
             "changed": plan.changes,
             "diff": plan.diff() if self.ansible._diff and plan.changes else {},

@@ -63,6 +63,14 @@ ca_bundle:
   description: The CA of the endpoint that C(clouds.yaml) names, a file on the controller; none where the system knows it.
   returned: success
   type: str
+bucket:
+  description: The bucket's name.
+  returned: when O(bucket) is set
+  type: str
+cloud:
+  description: The cloud's entry in C(clouds.yaml).
+  returned: success
+  type: str
 exists:
   description: Whether the project has the bucket.
   returned: when O(bucket) is set
@@ -141,12 +149,14 @@ anonymous_endpoint:
   type: str
 """
 
+from functools import partial
+
 from ..module_utils.cloud_module import CloudModule
-from ..module_utils.zarrstream.bucket_signed import signer
 from ..module_utils.zarrstream.catalog import endpoint_from, swift_url_of
 from ..module_utils.zarrstream.errors import ZarrstreamError
 from ..module_utils.zarrstream.keystone import services
 from ..module_utils.zarrstream.privacy import look
+from ..module_utils.zarrstream.signer import signer
 
 
 class ObjectStoreInfoModule(CloudModule):
@@ -170,9 +180,10 @@ class ObjectStoreInfoModule(CloudModule):
         s3_url = endpoint_from(params["endpoint_url"], catalog)
         verify, _client_certificate = self.conn.config.get_requests_verify_args()
         ca_bundle = verify if isinstance(verify, str) and s3_url.startswith("https:") else None
-        result = {"endpoint_url": s3_url, "object_store_url": swift_url, "ca_bundle": ca_bundle}
+        result = {"endpoint_url": s3_url, "object_store_url": swift_url, "ca_bundle": ca_bundle, "cloud": self.conn.config.name}
         if params["bucket"]:
-            who = signer(self.conn, s3_url, ca_bundle, params["profile"], params["config_file"])
+            result["bucket"] = params["bucket"]
+            who = partial(signer, self.conn, s3_url, ca_bundle, params["profile"], params["config_file"])
             result |= look(params["bucket"], self.conn.object_store, who, s3_url, swift_url, verify).as_result()
         return result
 

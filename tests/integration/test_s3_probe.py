@@ -128,7 +128,7 @@ def test_public_bucket_is_read_by_a_process_without_credentials(ask, config, clo
 @pytest.mark.parametrize("write", [True, False])
 def test_private_bucket_is_refused_to_strangers_by_both_ways(ask, config, private, object_store_url, write):
     message = ask(bucket=private, anonymous=False, object_store_url=object_store_url, write=write)["by_name"]["anonymous"]["message"]
-    assert "refused to strangers" in message
+    assert "refused without credentials" in message
     assert object_store_url in message
 
 
@@ -180,7 +180,9 @@ def test_stock_swift_serves_the_foreign_under_the_projects_own_url(ask, cloud, s
         result = ask(bucket=public, anonymous=True, object_store_url=url)
         assert result["anonymous_endpoint"] == url
         assert "give object_store_url" in ask(bucket=public, anonymous=True)["msg"]
-        assert "refused to strangers" in ask(bucket=private, anonymous=False, object_store_url=url)["by_name"]["anonymous"]["message"]
+        assert (
+            "refused without credentials" in ask(bucket=private, anonymous=False, object_store_url=url)["by_name"]["anonymous"]["message"]
+        )
 
 
 def wait_for(cloud):

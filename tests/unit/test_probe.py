@@ -26,7 +26,7 @@ from zarrstream.ec2 import SignedRequest
 from zarrstream.ec2_plan import Pair
 from zarrstream.errors import AccessRefused, BadRequest, Unreachable, ZarrstreamError
 from zarrstream.probe import Request, run
-from zarrstream.stranger import Sight, prove_private, prove_public
+from zarrstream.stranger import Known, Sight, prove_private, prove_public
 
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY%="
 BUCKETS = "<ListAllMyBucketsResult><Owner><ID>x</ID></Owner><Buckets/></ListAllMyBucketsResult>"
@@ -190,7 +190,7 @@ def test_not_public(sights, sha256, says):
 
 
 def test_private():
-    assert "refused to strangers" in prove_private([Sight(S3, "refused"), Sight(SWIFT, "refused")], [], "b")
+    assert "refused without credentials" in prove_private([Sight(S3, "refused"), Sight(SWIFT, "refused")], [], "b", Known())
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_private():
 )
 def test_not_private(sights, listable, says):
     with pytest.raises(ZarrstreamError, match=says):
-        prove_private(sights, listable, "b")
+        prove_private(sights, listable, "b", Known())
 
 
 # --- the signed request that proves a pair ----------------------------------------------------------------------------

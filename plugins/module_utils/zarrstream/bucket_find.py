@@ -22,13 +22,17 @@ _A_PAGE = 1000
 
 @dataclass(frozen=True)
 class Bucket:
-    """A name, and what the Swift API tells of the bucket. The ACLs are Swift's, empty where there are none; ``objects`` 0 if not ours."""
+    """A name, and what the Swift API tells of the bucket. The ACLs are Swift's, empty where there are none; ``objects`` 0 if not ours.
+
+    ``is_rgw``: Ceph RGW, which knows policies and an S3 ACL besides; stock Swift has neither.
+    """
 
     name: str
     state: State
     objects: int = 0
     read_acl: str = ""
     write_acl: str = ""
+    is_rgw: bool = False
 
 
 def find(store: Any, name: str) -> Bucket:
@@ -52,6 +56,7 @@ def find(store: Any, name: str) -> Bucket:
         int(answer.headers.get("X-Container-Object-Count", 0)),
         answer.headers.get("X-Container-Read", ""),
         answer.headers.get("X-Container-Write", ""),
+        _RGW_ALONE in answer.headers,
     )
 
 
@@ -68,14 +73,6 @@ def _own(store: Any, name: str) -> Iterable[str]:
     if answer.status_code >= 300:
         raise ZarrstreamError(f"the object store answers {answer.status_code} for the list of buckets. Try again.")
     return [entry["name"] for entry in answer.json()] if answer.content else []
-
-
-def taken(name: str, verb: str = "be made") -> str:
-    """The words for a bucket of somebody else."""
-    return (
-        f"bucket '{name}' belongs to another project, so that it cannot {verb}: bucket names are shared by the whole of this cloud. "
-        "Choose another name in zarr_buckets (bucket_name)."
-    )
 
 
 def pages(store: Any, name: str) -> Any:

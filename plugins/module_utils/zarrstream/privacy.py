@@ -4,14 +4,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from . import bucket_find, bucket_policy, sampling
 from .bucket_find import Bucket
 from .bucket_policy import Opening
-from .bucket_signed import Access, Signer
+from .bucket_signed import Access
 from .object_store import Anonymous, anonymous_endpoint, ask_anonymously
+from .signer import Signer
 
 _NOTHING = Anonymous(s3_list=False, s3_read=False, swift_list=False, swift_read=False)
 _CLOSE_OBJECTS = (
@@ -84,12 +86,15 @@ class Look:
         }
 
 
-def look(name: str, store: Any, signer: Signer, s3_url: str, swift_url: str, verify: bool | str) -> Look:
-    """Ask about one bucket; ``store`` is the object store of the SDK's connection. A bucket of somebody else is left alone."""
+def look(name: str, store: Any, signer: Callable[[], Signer], s3_url: str, swift_url: str, verify: bool | str) -> Look:
+    """Ask about one bucket; ``store`` is the object store of the SDK's connection, ``signer`` is asked where it matters.
+
+    A bucket of somebody else is left alone.
+    """
     bucket = bucket_find.find(store, name)
     if bucket.state != "ours":
         return Look(bucket, Access(), _NOTHING, None)
-    access = signer.look(name)
+    access = signer().look(name) if bucket.is_rgw else Access()
     keys = sampling.some_keys(bucket_find.pages(store, name))
     reads = ".r:" in bucket.read_acl or any(each.where.endswith("policy") for each in bucket_policy.open_statements(access.policy))
     anonymous = ask_anonymously(name, s3_url, swift_url, verify, keys, opens_reading=reads)

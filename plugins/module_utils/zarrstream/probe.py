@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from . import effective, profile_file, stranger
+from . import bucket_signed, effective, profile_file, sampling, stranger
 from .debug_log import debug_log
 from .effective import Rule
 from .errors import BadRequest, ProfileError, ZarrstreamError
@@ -285,7 +285,17 @@ class _Probe:
             return f"a process without credentials reads {bucket} at {found}{empty}", found
         sights = [stranger.look(place, bucket, key, profile) for place in places]
         listable = [place for place in places if stranger.may_list(place, bucket, profile)]
-        return stranger.prove_private(sights, listable, bucket), None
+        client = s3_client(profile, read_timeout=PATIENCE)
+        keys = sampling.some_keys(lambda prefix: self._page(client, profile, bucket, prefix))
+        read = [each for each in keys if any(stranger.may_read(place, bucket, each, profile) for place in places)]
+        # Stock Swift has no policy, and shows its own ACL as an S3 one.
+        access = bucket_signed.look(client, bucket, profile) if self._report.server == "rgw" else bucket_signed.Access()
+        return stranger.prove_private(sights, listable, bucket, stranger.Known(len(keys), tuple(read), access)), None
+
+    def _page(self, client: Any, profile: Profile, bucket: str, prefix: str) -> tuple[list[str], list[str]]:
+        found = _asked(profile, "list", lambda: client.list_objects_v2(Bucket=bucket, Prefix=prefix, Delimiter="/"), bucket)
+        deeper = [each["Prefix"] for each in found.get("CommonPrefixes", [])]
+        return [each["Key"] for each in found.get("Contents", []) if each["Key"] != self._key], deeper
 
     def _some_key(self, profile: Profile, bucket: str) -> str:
         """An object with content, to be read by a stranger; where there is none, the key of none."""

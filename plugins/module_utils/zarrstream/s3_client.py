@@ -136,8 +136,8 @@ class Answer:
     body: bytes
 
 
-def plain_get(url: str, profile: Profile, read_timeout: float = PATIENCE) -> Answer:
-    """An unsigned GET at the profile's endpoint, without keys, cookies or .netrc; its CA and this host's proxies apply."""
+def plain_get(url: str, profile: Profile, read_timeout: float = PATIENCE, method: str = "GET") -> Answer:
+    """An unsigned request at the profile's endpoint, without keys, cookies or .netrc; its CA and this host's proxies apply."""
     from botocore.awsrequest import AWSRequest
     from botocore.exceptions import BotoCoreError, HTTPClientError
     from botocore.httpsession import URLLib3Session
@@ -145,7 +145,7 @@ def plain_get(url: str, profile: Profile, read_timeout: float = PATIENCE) -> Ans
 
     session = URLLib3Session(verify=verification(profile), proxies=get_environ_proxies(url), timeout=(CONNECT_TIMEOUT, read_timeout))
     try:
-        response = session.send(AWSRequest("GET", url).prepare())
+        response = session.send(AWSRequest(method, url).prepare())
         return Answer(response.status_code, {name.lower(): value for name, value in response.headers.items()}, response.content)
     except (HTTPClientError, BotoCoreError) as error:
         raise translate(error, "reach", profile) from None

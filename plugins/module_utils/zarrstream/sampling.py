@@ -4,29 +4,34 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 
 # From a prefix to the first page below it: its keys, and the prefixes one level deeper.
 Page = Callable[[str], tuple[list[str], list[str]]]
 
 KEYS = 16
-_PAGES = 12
-_A_LEVEL = 6  # prefixes that are followed from one place
+_PAGES = 16
+_AT_THE_TOP, _DEEPER = 5, 2  # prefixes that are followed from one place
 _BELOW = 2  # keys of one place
 
 
 def some_keys(page: Page, keys: int = KEYS) -> list[str]:
     """At most ``keys`` keys, from the top and from prefixes spread over the bucket, first and last among them; empty if it is."""
     found: dict[str, None] = {}
-    waiting = deque([""])
-    for _page in range(_PAGES):
-        if not waiting or len(found) >= keys:
+    level, pages = [""], _PAGES
+    while level:
+        below: list[list[str]] = []
+        for prefix in level[:pages]:
+            own, deeper = page(prefix)
+            found |= dict.fromkeys(spread(own, _BELOW))
+            below.append(spread(deeper, _DEEPER if prefix else _AT_THE_TOP))
+        pages -= len(level)
+        if len(found) >= keys or pages <= 0:
             break
-        own, deeper = page(waiting.popleft())
-        found |= dict.fromkeys(spread(own, _BELOW))
-        waiting.extend(spread(deeper, _A_LEVEL))
-    return list(found)[:keys]
+        # In turns, so that none is left out for the sake of another one's depth.
+        level = [each for turn in zip_longest(*below) for each in turn if each]
+    return spread(list(found), keys)
 
 
 def spread(entries: Sequence[str], count: int) -> list[str]:

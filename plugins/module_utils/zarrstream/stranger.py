@@ -10,10 +10,11 @@ import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from . import anonymous_read
+from .bucket_signed import Access
 from .endpoint import anonymous_endpoint
 from .errors import AccessRefused, MissingLibrary, ZarrstreamError
 from .profile import Profile
@@ -81,6 +82,20 @@ def may_list(endpoint_url: str, bucket: str, profile: Profile) -> bool:
     return plain_get(f"{url}?format=json&limit=1", profile).status in (200, 204)
 
 
+def may_read(endpoint_url: str, bucket: str, key: str, profile: Profile) -> bool:
+    """Whether an object can be read there without a signature; nothing of it is read."""
+    return plain_get(f"{endpoint_url}/{quote(bucket)}/{quote(key)}", profile, method="HEAD").status == 200
+
+
+@dataclass(frozen=True)
+class Known:
+    """What else is known of a bucket: how many of its objects were asked for, those that anybody can read, and what its owner may see."""
+
+    asked: int = 0
+    read: tuple[str, ...] = ()
+    access: Access = field(default_factory=Access)
+
+
 def prove_public(sights: list[Sight], sha256: str | None, bucket: str) -> str:
     """The endpoint at which a stranger read the object, or found that he may; raises AccessRefused with what each said."""
     for sight in sights:
@@ -96,17 +111,24 @@ def prove_public(sights: list[Sight], sha256: str | None, bucket: str) -> str:
     )
 
 
-def prove_private(sights: list[Sight], listable: list[str], bucket: str) -> str:
-    """How strangers were refused; raises AccessRefused where one got anything, ZarrstreamError where one could not ask."""
+def prove_private(sights: list[Sight], listable: list[str], bucket: str, known: Known) -> str:
+    """How anonymous clients were refused; raises AccessRefused where one got anything, ZarrstreamError where one could not ask."""
     open_at = [sight.endpoint_url for sight in sights if sight.outcome in ("read", "missing")]
-    if open_at or listable:
-        what = [f"read at {place}" for place in open_at] + [f"listed at {place}" for place in listable]
+    what = [f"read at {place}" for place in open_at] + [f"listed at {place}" for place in listable]
+    if known.read and not open_at:
+        what.append(f"read in part ({len(known.read)} of {known.asked} objects that were tried, such as '{known.read[0]}')")
+    if what or known.access.openings:
+        reached = " and ".join(what) or "reached under a condition"
+        by = f" It is open by {'; '.join(map(str, known.access.openings))}." if known.access.openings else ""
         raise AccessRefused(
-            f"bucket '{bucket}' should be private, but without credentials it can be {' and '.join(what)}. "
-            "Remove its read ACL, its S3 ACL and its bucket policy: on Ceph RGW the three do not show in each other.",
+            f"bucket '{bucket}' should be private, but without credentials it can be {reached}.{by} "
+            "The role bucket closes what opens a bucket by its Swift ACL, its S3 ACL or its policy; objects may have ACLs of their own.",
             bucket=bucket,
         )
     failed = [sight for sight in sights if sight.outcome == "failed"]
     if failed:
-        raise ZarrstreamError(f"whether strangers can read bucket '{bucket}' is unknown: {failed[0].endpoint_url}: {failed[0].reason}.")
-    return f"refused to strangers at {' and '.join(sight.endpoint_url for sight in sights)}"
+        raise ZarrstreamError(f"whether anybody can read bucket '{bucket}' is unknown: {failed[0].endpoint_url}: {failed[0].reason}.")
+    unknown = f"; not known: {'; '.join(known.access.unknown)}" if known.access.unknown else ""
+    return (
+        f"refused without credentials at {' and '.join(sight.endpoint_url for sight in sights)}, also {known.asked} of its objects{unknown}"
+    )
