@@ -35,10 +35,10 @@ def test_logins_and_buckets(cloud: Any, modules: Any, tmp_path: Path) -> None:
     assert statuses == {"embedded": "pass", "embedded-app": "pass", "embedded-app-restricted": "warn", "embedded-reader": "pass"}
     assert found["embedded-reader"]["role"]["status"] == "fail"
     assert found["embedded"]["role"]["status"] == "pass"
-    assert found["embedded"]["bucket doctor-ours"]["message"] == "is there and ours"
+    assert found["embedded"]["bucket doctor-ours"]["message"] == "is there and ours, and private"
     assert found["embedded"]["bucket doctor-free"]["message"] == "is free"
     assert found["embedded"]["servers"]["status"] == "skip"
-    assert "OpenStack Swift" in found["embedded"]["S3 endpoint"]["message"]
+    assert "speaks S3, as the catalog says" in found["embedded"]["S3 endpoint"]["message"]
     assert found["embedded"]["object-store answers"]["status"] == "pass"
 
 

@@ -7,11 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from zarrstream.bucket_find import Bucket
+from zarrstream.bucket_signed import Access
 from zarrstream.compute.doctor import Planned, rows, table
 from zarrstream.compute.facts import Credential, Facts
 from zarrstream.compute.resources import Resource
 from zarrstream.compute.wanted import wanted_from
 from zarrstream.keystone import Login
+from zarrstream.object_store import Anonymous
+from zarrstream.privacy import Look
 
 NOW = datetime.datetime(2026, 11, 24, tzinfo=datetime.UTC)
 WANTED = wanted_from(
@@ -29,6 +33,14 @@ WANTED = wanted_from(
         "floating_ips": "jump",
     }
 )
+CLOSED = Anonymous(s3_list=False, s3_read=False, swift_list=False, swift_read=False)
+OPEN = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::air/*"}
+
+
+def bucket(state: Any, *statements: dict[str, Any], anonymous: Anonymous = CLOSED, unknown: tuple[str, ...] = ()) -> dict[str, Look]:
+    return {"air": Look(Bucket("air", state), Access({"Statement": list(statements)}, unknown=unknown), anonymous, None)}
+
+
 WHO = Login("js2", "u", "p", delegated=False, project_name="lab", user_name="ana")
 JS2 = "https://js2.example.org:8001/swift/v1"
 FACTS = Facts(
@@ -45,9 +57,11 @@ FACTS = Facts(
     flavors=[{"name": "m3.quad", "vcpus": 4, "ram": 15360}],
     images=["Featured-Ubuntu24"],
     networks=["public"],
-    buckets={"air": "free"},
+    s3_endpoint="https://js2.example.org:8001",
+    buckets=bucket("free"),
 )  # fmt: skip
 PLANNED = Planned(WANTED, ("air",))
+ONLY_S3 = {"endpoints": {"s3": "https://s"}, "reachable": {}, "unanswered": {"Swift API": "names no service"}}
 APP = replace(WHO, delegated=True)
 
 
@@ -60,7 +74,7 @@ def test_all_is_well() -> None:
     assert {status for status, _, _ in result.values()} == {"pass"}
     assert result["login"][1] == "ana in project lab, by password"
     assert result["quota of cores"][1] == "8 more needed, 20 of 20 left"
-    assert "Ceph RGW by its URL; profiles get request_checksum_calculation = when_required" in result["S3 endpoint"][1]
+    assert "as the catalog says; profiles get request_checksum_calculation = when_required" in result["S3 endpoint"][1]
     assert not any(mend for _, _, mend in result.values())
 
 
@@ -94,9 +108,21 @@ def test_without_a_login_there_is_one_row() -> None:
         ({"quotas": {"object_bytes": (100, 100)}}, "quota of object bytes", "fail", "100 of 100 bytes"),
         ({"unanswered": {"object store": "403"}}, "quota of object bytes", "skip", "403"),
         ({"endpoints": {"compute": "https://c"}, "reachable": {}}, "object store", "skip", "names none"),
-        ({}, "S3 endpoint", "warn", "the catalog names none; Ceph RGW"),
-        ({"buckets": {"air": "taken"}}, "bucket air", "fail", "belongs to another project"),
-        ({"buckets": {"air": "ours"}}, "bucket air", "pass", "ours"),
+        ({}, "S3 endpoint", "pass", "beside the object-store, since the catalog names no s3"),
+        ({"s3_endpoint": "", "unanswered": {"S3 endpoint": "no answer"}}, "S3 endpoint", "fail", "no answer where the Swift"),
+        (
+            {"endpoints": {"s3": "https://s"}, "reachable": {}, "unanswered": {"Swift API": "names no service"}},
+            "object store",
+            "fail",
+            "names no service",
+        ),
+        ({"buckets": bucket("taken")}, "bucket air", "fail", "belongs to another project"),
+        ({"buckets": bucket("ours")}, "bucket air", "pass", "ours, and private"),
+        ({"buckets": bucket("ours", unknown=("its policy",))}, "bucket air", "pass", "not known: its policy"),
+        ({"buckets": bucket("ours", OPEN)}, "bucket air", "warn", "open by statement 1 of the bucket policy"),
+        ({"buckets": bucket("ours", OPEN | {"Condition": {}})}, "bucket air", "warn", "statement 1"),
+        ({"buckets": bucket("ours", OPEN | {"Condition": {"IpAddress": {}}})}, "bucket air", "fail", "under a condition"),
+        ({"buckets": {}, "unanswered": {"bucket air": "500"}}, "bucket air", "fail", "500"),
         ({"buckets": {}}, "bucket air", "skip", "no object store to ask"),
     ],
 )
@@ -104,7 +130,7 @@ def test_rows(facts: dict[str, Any], check: str, status: str, says: str) -> None
     row = found(**facts)[check]
     assert row[0] == status
     assert says in f"{row[1]} {row[2]}"
-    assert row[2] or status in ("pass", "skip")
+    assert row[2] or status in ("pass", "skip") or check in ("bucket air", "object store")
 
 
 def test_what_is_there_already_needs_no_quota() -> None:
@@ -123,6 +149,27 @@ def test_no_machines_are_planned() -> None:
 
 def test_keys_that_are_brought_are_enough() -> None:
     assert found(Planned(own_keys=True), who=APP)["EC2 credentials"] == ("pass", "you bring a pair", "")
+
+
+@pytest.mark.parametrize(
+    ("keys", "status", "says"),
+    [
+        ({"action": "reused", "access_key": "a1"}, "pass", "the pair of the profile works, access key a1"),
+        ({"action": "supplied", "access_key": "a1"}, "pass", "the pair that you bring works"),
+        ({"action": "created"}, "pass", "can be made with this login"),
+        ({"msg": "the object store refuses the supplied access_key a1"}, "fail", "refuses the supplied"),
+    ],
+)
+def test_what_the_run_would_hear_about_keys(keys: dict[str, Any], status: str, says: str) -> None:
+    row = found(replace(PLANNED, keys=keys))["EC2 credentials"]
+    assert row[0] == status
+    assert says in row[1]
+
+
+def test_a_public_bucket_that_anybody_may_write_to_is_refused() -> None:
+    row = found(replace(PLANNED, public=("air",)), buckets=bucket("ours", OPEN | {"Action": "s3:*"}))["bucket air"]
+    assert row[0] == "fail"
+    assert "s3:* on air/* lets anybody write" in row[1]
 
 
 def test_the_table_has_a_mend_below_each_row_that_needs_one() -> None:

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from ..bucket_signed import signer
 from ..catalog import endpoint_from, swift_url_of
 from ..ec2 import SignedRequest, reach
 from ..endpoint import origin
 from ..errors import ZarrstreamError
-from ..keystone import Login, login, services
+from ..keystone import Login, identity_of, login, services
 from ..privacy import Look, look
+from ..signer import signer
 from .find import Finder
 from .resources import Resource
 
@@ -116,7 +116,7 @@ class Questions:
             self._try("application credential", lambda: self._credential(who, access.application_credential_id))
 
     def _credential(self, who: Login, credential: str) -> None:
-        answer = self._conn.identity.get(f"/users/{who.user_id}/application_credentials/{credential}")
+        answer = identity_of(self._conn).get(f"/users/{who.user_id}/application_credentials/{credential}")
         if answer.status_code >= 300:
             self.facts.credential = Credential(None, None)
             return
@@ -127,7 +127,7 @@ class Questions:
         if not self.facts.who:
             raise AssertionError("asked after the login alone")
         path = f"/users/{self.facts.who.user_id}/credentials/OS-EC2"
-        self.facts.lists_ec2 = self._conn.identity.get(path, log=False).status_code < 300
+        self.facts.lists_ec2 = identity_of(self._conn).get(path, log=False).status_code < 300
 
     def _endpoints(self) -> None:
         for service in _SERVICES:
@@ -210,7 +210,7 @@ class Questions:
     def _bucket(self, name: str) -> None:
         """What the role bucket will find."""
         endpoint, keys = self.facts.s3_endpoint, self._keys
-        who = signer(self._conn, endpoint, self._ca_bundle(endpoint), keys.profile, keys.config_file)
+        who = partial(signer, self._conn, endpoint, self._ca_bundle(endpoint), keys.profile, keys.config_file)
         verify, _client_certificate = self._conn.config.get_requests_verify_args()
         swift = self.facts.endpoints["object-store"]
         self.facts.buckets[name] = look(name, self._conn.object_store, who, endpoint, swift, verify)
