@@ -118,6 +118,12 @@ options:
     type: str
     choices: [error, warning, never]
     default: error
+  lines:
+    description:
+      - Write the lines of Python with which people open the store of a bucket, run them in a process of their own, and return those that
+        worked, as RV(lines). Where O(anonymous) is set, that process has no credentials.
+    type: bool
+    default: false
   report:
     description:
       - A folder into which to write the result as JSON, in a file with the name of the store, and beside it a page with pictures,
@@ -244,6 +250,16 @@ summary:
       description: All that in a line, with the first finding.
       type: str
       sample: "s3://climate/air.zarr: 13 passed, 0 failed, 0 warnings, 1 skipped"
+lines:
+  description: The lines of Python that were run and opened the store. Empty where none did, or without O(lines).
+  type: list
+  elements: str
+  returned: when the store could be looked at
+  sample: [import xarray, 'xarray.open_zarr("https://object.example.org/v1/AUTH_p/climate/air.zarr")']
+lines_failed:
+  description: What the last of the lines said, where none opened the store.
+  type: str
+  returned: when the store could be looked at
 report:
   description: The file with the report. V(null) without O(report).
   type: str
@@ -304,6 +320,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.zarrstream.check.lines import Lines, lines_that_open
 from ..module_utils.zarrstream.check.report import CHECKS
 from ..module_utils.zarrstream.check.report_files import page_path, write_report
 from ..module_utils.zarrstream.check.run import check_store, request_from
@@ -322,6 +339,7 @@ SPEC: dict[str, dict[str, Any]] = {
     "sample": {"type": "str", "default": "4"},
     "missing": {"type": "str", "choices": ["error", "fill", "manifest"], "default": "error"},
     "fail_on": {"type": "str", "choices": ["error", "warning", "never"], "default": "error"},
+    "lines": {"type": "bool", "default": False},
     "report": {"type": "path"},
     "timeout": {"type": "float", "default": TIMEOUT},
 }
@@ -332,10 +350,12 @@ def main() -> None:
     try:
         request = request_from(module.params)
         report = check_store(request)
+        shown = lines_that_open(request) if module.params["lines"] else Lines()
         path, changed = write_report(report, request.report, dry_run=module.check_mode) if request.report else (None, False)
     except ZarrstreamError as error:
         module.fail_json(msg=str(error), **error.details)
     result = {**report.as_result(), "report": path, "page": page_path(path) if path else None, "changed": changed}
+    result |= {"lines": list(shown.lines), "lines_failed": shown.why_not}
     if report.ok or request.fail_on == "never":
         module.exit_json(**result)
     module.fail_json(msg=report.summary["line"], **result)
