@@ -17,7 +17,7 @@ MODES = {
 
 def main() -> None:
     """The files are her own, the key is hers alone, and there is nothing else."""
-    found = {str(path.relative_to(FOLDER)): path.stat() for path in FOLDER.rglob("*")}
+    found = {str(path.relative_to(FOLDER)): path.stat() for path in FOLDER.rglob("*") if "__pycache__" not in path.parts}
     assert {name: f"{about.st_mode & 0o7777:o}" for name, about in found.items()} == MODES, found
     assert {about.st_uid for about in [*found.values(), FOLDER.stat()]} == {Path.home().stat().st_uid}, found
     # What distributed does with them: the key is that of the certificate.
