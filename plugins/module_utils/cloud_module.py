@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the Zarrstream authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What all modules that log in to a cloud have in common: a login that cannot be found is explained."""
+"""What all modules that log in to a cloud have in common: a login that is not found, or does not fit together, is explained."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ import os
 from ansible_collections.openstack.cloud.plugins.module_utils.openstack import OpenStackModule
 
 from .zarrstream.cloud_entry import ENVIRONMENT, explained
+from .zarrstream.keystone import unusable_login
 
 
 class CloudModule(OpenStackModule):
-    """The collection's base class, with more to say about a cloud that is not found."""
+    """The collection's base class, with more to say about a login that cannot work."""
 
     def openstack_cloud_from_module(self):
-        """Log in, or say what is missing."""
+        """Log in, or say what is missing, or which settings of the login do not fit together."""
+        from keystoneauth1.exceptions import AuthPluginException
+
         fail = self.fail_json
+        cloud = self.params["cloud"] or os.environ.get("OS_CLOUD") or ENVIRONMENT
 
         def explain(msg, **details):
             from openstack.config import OpenStackConfig
@@ -30,5 +34,7 @@ class CloudModule(OpenStackModule):
         self.fail = self.fail_json = explain
         try:
             return super().openstack_cloud_from_module()
+        except AuthPluginException as error:
+            fail(msg=str(unusable_login(cloud if isinstance(cloud, str) else "this cloud", error)))
         finally:
             self.fail = self.fail_json = fail

@@ -245,7 +245,6 @@ project_id:
   type: str
 """
 
-import os
 from pathlib import Path
 
 from ..module_utils.cloud_module import CloudModule
@@ -255,7 +254,7 @@ from ..module_utils.zarrstream.ec2 import Change, Outcome, Place, SignedRequest,
 from ..module_utils.zarrstream.ec2_note import Owner
 from ..module_utils.zarrstream.ec2_plan import Pair, Phase, Wanted, plan
 from ..module_utils.zarrstream.errors import BadRequest, ZarrstreamError
-from ..module_utils.zarrstream.keystone import Ec2Keys, login, services, unusable_login
+from ..module_utils.zarrstream.keystone import Ec2Keys, login, services
 from ..module_utils.zarrstream.libraries import missing_libraries_named
 from ..module_utils.zarrstream.profile_ca import ca_copy, settled_ca
 from ..module_utils.zarrstream.profile_text import ProfileSettings, check_name
@@ -280,17 +279,6 @@ class Ec2CredentialModule(CloudModule):
         "ca_bundle": {"type": "path"},
     }
     module_kwargs = {"supports_check_mode": True, "required_together": [("access_key", "secret_key")]}
-
-    def openstack_cloud_from_module(self):
-        """Log in, or say which settings of the login do not fit together."""
-        from keystoneauth1.exceptions import AuthPluginException
-
-        cloud = self.params["cloud"] or os.environ.get("OS_CLOUD") or "envvars"
-        try:
-            return super().openstack_cloud_from_module()
-        except AuthPluginException as error:
-            name = cloud if isinstance(cloud, str) else "this cloud"
-            self.fail_json(msg=str(unusable_login(name, error)), profile=self.params["profile"])
 
     def run(self):
         try:
