@@ -36,6 +36,7 @@ def documented(module: str) -> dict[str, Any]:
 @pytest.mark.parametrize(("function", "module"), [(write, "zarr_write"), (check, "zarr_check"), (probe, "s3_probe")])
 def test_a_function_has_the_options_of_its_module(function: Any, module: str) -> None:
     wanted, found = documented(module), inspect.signature(function).parameters
+    wanted.pop("lines", None)  # what the role's summary shows
     assert set(found) - OURS.get(function.__name__, set()) == set(wanted)
     for name, option in wanted.items():
         default = found[name].default
