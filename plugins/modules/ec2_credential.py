@@ -256,7 +256,7 @@ from ..module_utils.zarrstream.ec2_plan import Pair, Phase, Wanted, plan
 from ..module_utils.zarrstream.errors import BadRequest, ZarrstreamError
 from ..module_utils.zarrstream.keystone import Ec2Keys, login, services
 from ..module_utils.zarrstream.libraries import missing_libraries_named
-from ..module_utils.zarrstream.profile_ca import ca_copy, settled_ca
+from ..module_utils.zarrstream.profile_ca import ca_copy, plan_ca, settled_ca
 from ..module_utils.zarrstream.profile_text import ProfileSettings, check_name
 from ..module_utils.zarrstream.secret import fingerprint
 
@@ -338,7 +338,11 @@ class Ec2CredentialModule(CloudModule):
         )
         preview = change.preview()
         misread = profile_file.misread(name, preview.text if wanted.present else None, file, params["config_file"])
+        # Where a host's profile is the controller's, the copy of the CA beside it goes with the profile.
+        ca_copy_of_it = None if wanted.present else plan_ca(name, file, None)
         outcome = change.foreseen() if self.check_mode else change.apply(keys, proof, grace=params["grace"])
+        if ca_copy_of_it and not self.check_mode:
+            ca_copy_of_it.apply()
         if misread.warning:
             self.warn(misread.warning)
         for each in outcome.left:

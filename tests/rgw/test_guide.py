@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 import requests
 import xarray as xr
+from integration.test_teardown import environment
 from rgw.journey import Person, begin, lines_of
 
 
@@ -90,8 +91,6 @@ def test_the_guide_to_the_letter(rgw: Any, own_users: Any, tmp_path: Path) -> No
     assert person.run("teardown.yml").changed
     assert (buckets(site) & {public, private}, pairs(site), person.stack.exists()) == ({public, private}, set(), False)
     assert person.run("teardown.yml").changed == 0
-
-    from integration.test_teardown import environment
 
     environment(person.stack)
     assert person.run("site.yml").changed
