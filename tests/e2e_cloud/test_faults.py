@@ -222,6 +222,9 @@ def test_reap_lists_and_removes_what_has_expired(site: Site) -> None:
         cloud.network.create_port(network_id=network.id, name="stray", description=network.description)
         keys = f"/users/{cloud.current_user_id}/credentials/OS-EC2"
         stray = cloud.identity.post(keys, json={"tenant_id": cloud.current_project_id}, log=False).json()["credential"]["access"]
+        # Called as the kit calls its things, and without its mark.
+        cloud.compute.create_keypair(name="zarrstream-laptop")
+        cloud.network.create_security_group(name=f"{CLUSTER}-mine")
     there = listing()
     young = site.play("reap.yml")
     assert "would go with -e zarr_reap=true: nothing" in young.said, young.output
@@ -231,14 +234,20 @@ def test_reap_lists_and_removes_what_has_expired(site: Site) -> None:
     for each in (f"server {SCHEDULER}", f"server {WORKER}", "port stray", f"network {CLUSTER}", f"key pair zarrstream-{CLUSTER}"):
         assert f"{each} of cluster {CLUSTER}: expired on 2026-01-01" in said.replace("keypair", "key pair"), shown.output
     assert f"EC2 credential {stray}" in said
+    assert "key pair zarrstream-laptop: does not carry the kit's mark" in said.replace("keypair", "key pair"), shown.output
     assert shown.changed == 0
     assert listing() == there
     kept = site.play("reap.yml", zarr_reap=True, **wanted)
     assert kept.changed
     after = listing()
     assert after["ec2_credentials"] == there["ec2_credentials"]
-    assert not any(after[kind] for kind in ("servers", "ports", "ips", "networks", "subnets", "routers", "keypairs"))
+    assert not any(after[kind] for kind in ("servers", "ports", "ips", "networks", "subnets", "routers"))
+    assert after["keypairs"] == ["zarrstream-laptop"]
+    assert f"{CLUSTER}-mine" in " ".join(after["security_groups"])
     assert site.play("reap.yml", zarr_reap=True, zarr_reap_credentials=True, **wanted).changed == 1
     assert stray not in listing()["ec2_credentials"]
     assert site.play("reap.yml", zarr_reap=True, zarr_reap_credentials=True, **wanted).changed == 0
+    with connect() as cloud:
+        cloud.compute.delete_keypair("zarrstream-laptop")
+        cloud.network.delete_security_group(cloud.network.find_security_group(f"{CLUSTER}-mine"))
     say("reap: lists at first, leaves a young cluster alone, removes an expired one with a stray port; EC2 credentials when told twice")
