@@ -20,7 +20,7 @@ from typing import Any
 
 import yaml
 from integration.conftest import CHECKOUT, RECAP, Play
-from integration.test_teardown import environment
+from running import stand_in_for_the_stack
 
 _IN_A_HOME = 'mount --bind "$0" /etc/passwd && exec "$@"'
 
@@ -89,7 +89,7 @@ def begin(folder: Path, env: Mapping[str, str]) -> Person:
     found = yaml.safe_load(hosts.read_text())
     found["all"]["children"]["zarr_hosts"]["children"]["zarr_clients"] = {"hosts": {"localhost": {}}}
     hosts.write_text(yaml.safe_dump(found, sort_keys=False))
-    environment(person.stack)
+    stand_in_for_the_stack(person.stack)
     person.declare(zarr_stack_path=str(person.stack))
     return person
 

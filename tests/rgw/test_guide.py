@@ -15,8 +15,8 @@ import pandas as pd
 import pytest
 import requests
 import xarray as xr
-from integration.test_teardown import environment
 from rgw.journey import Person, begin, lines_of
+from running import stand_in_for_the_stack
 
 
 def write(path: Path, start: str, seed: int) -> Path:
@@ -92,7 +92,7 @@ def test_the_guide_to_the_letter(rgw: Any, own_users: Any, tmp_path: Path) -> No
     assert (buckets(site) & {public, private}, pairs(site), person.stack.exists()) == ({public, private}, set(), False)
     assert person.run("teardown.yml").changed == 0
 
-    environment(person.stack)
+    stand_in_for_the_stack(person.stack)
     assert person.run("site.yml").changed
     assert person.run("teardown.yml", "-e", "zarr_teardown_data=true").changed
     assert (buckets(site) & {public, private}, pairs(site), person.stack.exists()) == (set(), set(), False)
