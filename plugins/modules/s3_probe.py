@@ -108,7 +108,7 @@ environment:
   elements: dict
   contains:
     variable: {description: Its name., type: str, sample: AWS_ENDPOINT_URL}
-    read_as: {description: The settings that it decides, and what it makes of them; secrets hidden., type: dict}
+    read_as: {description: "The settings that it decides, and what it makes of them; secrets hidden.", type: dict}
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 
 # What is offered here, by where it is defined. It is imported by whoever asks for it: each module of Ansible brings this file along.
 _OFFERED = {"ZarrstreamError": "errors", "check": "api", "probe": "api", "write": "api"}
-__all__ = ["ZarrstreamError", "check", "probe", "write"]
+__all__ = ["ZarrstreamError", "check", "probe", "write"]  # by __getattr__; pylint: disable=undefined-all-variable
 
 
 ModuleType = type(sys)  # types and importlib would be the command's first moments, in which Ctrl-C is Python's own

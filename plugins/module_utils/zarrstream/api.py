@@ -28,8 +28,10 @@ from .write import WriteResult, preview, write_dataset
 __all__ = ["ProbeReport", "Progress", "Report", "WriteResult", "check", "probe", "write"]
 
 if TYPE_CHECKING:
+    # For readers of types alone, of Python 3.11; pylint: disable=unsupported-binary-operation
     AnyPath = str | os.PathLike[str]
     Lengths = Mapping[str, int | str]
+    # pylint: enable=unsupported-binary-operation
 
 # What may begin with ~. Sources and stores may be URLs and see to it themselves.
 _FILES = ("config_file", "ca_bundle", "progress_path", "report", "debug_log")

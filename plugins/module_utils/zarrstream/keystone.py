@@ -223,7 +223,7 @@ def _translated(cloud: str, call: Callable[[], Any]) -> Any:
     except (keystone.ClientException, sdk.SDKException) as error:
         raise _explained(cloud, error) from None
     except Exception as error:
-        if type(error) is not Exception:
+        if type(error) is not Exception:  # its subclasses are others' errors; pylint: disable=unidiomatic-typecheck
             raise
         raise unusable_login(cloud, error) from None  # a bare one is keystoneauth's word for a login without a part of it
 
