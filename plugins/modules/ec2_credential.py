@@ -320,7 +320,8 @@ class Ec2CredentialModule(CloudModule):
         held_ca = settings.get("ca_bundle")
         # A path that was asked for by name gives way to the copy beside the profile alone.
         stays = not params["ca_bundle"] or held_ca == str(ca_copy(name, file.path))
-        ca_bundle = settled_ca(params["ca_bundle"] or self.ca_of_cloud(endpoint), held_ca if stays else None)
+        cloud_ca = params["ca_bundle"] or self.ca_of_cloud(endpoint)
+        ca_bundle = settled_ca(cloud_ca, held_ca if stays else None)
         proof = SignedRequest(name, endpoint or "", params["region"], ca_bundle, settings.get("region"))
         keys = Ec2Keys(self.conn, who)
         place = self.place(wanted.owner, settings, file, notes.note)
@@ -338,8 +339,10 @@ class Ec2CredentialModule(CloudModule):
         )
         preview = change.preview()
         misread = profile_file.misread(name, preview.text if wanted.present else None, file, params["config_file"])
-        # Where a host's profile is the controller's, the copy of the CA beside it goes with the profile.
-        ca_copy_of_it = None if wanted.present else plan_ca(name, file, None)
+        # Where a host's profile is the controller's, the copy of the CA beside it goes with the profile. A file that says anything else
+        # than the cloud's CA, or is the only one that does, is somebody's own and stays.
+        is_copy = bool(held_ca) and ca_bundle == held_ca != cloud_ca
+        ca_copy_of_it = plan_ca(name, file, None) if is_copy and not wanted.present else None
         outcome = change.foreseen() if self.check_mode else change.apply(keys, proof, grace=params["grace"])
         if ca_copy_of_it and not self.check_mode:
             ca_copy_of_it.apply()

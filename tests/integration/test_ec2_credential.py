@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
@@ -606,6 +607,17 @@ def test_unknown_ca_is_named(ask, new_cloud):
     result = ask(new_cloud, ca_bundle="/etc/ssl/certs/ca-certificates.crt")
     assert "set ca_bundle" in result["msg"]
     assert listed(new_cloud) == set()
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_ca_beside_the_profile_goes_where_it_is_a_copy_of_the_clouds_alone(ask, new_cloud, config, own):
+    config.parent.mkdir()
+    beside = config.with_name("default-ca.pem")
+    beside.write_bytes(Path(new_cloud.ca_bundle).read_bytes())
+    ask(new_cloud, ca_bundle=str(beside))
+    assert str(beside) in config.read_text()
+    ask(new_cloud, state="absent", **({"ca_bundle": str(beside)} if own else {}))
+    assert beside.exists() == own
 
 
 def test_file_that_cannot_be_written_is_found_before_a_pair_is_made(ask, new_cloud, config, tmp_path):
