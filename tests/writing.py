@@ -24,24 +24,34 @@ from typing import Any
 import pytest
 import xarray as xr
 import zarr
+import zarrstream
 from running import THOROUGH
-from zarrstream import heartbeat, journal, transfer
 from zarrstream.check.run import check_store
 from zarrstream.check.snapshot import CheckRequest
 from zarrstream.errors import ZarrstreamError
-from zarrstream.folder import FolderObjects
-from zarrstream.readback import same_bits
-from zarrstream.request import WriteRequest
-from zarrstream.store import Objects
-from zarrstream.write import write_dataset
+from zarrstream.sidecar import heartbeat, journal
+from zarrstream.storage.folder import FolderObjects
+from zarrstream.storage.objects import Objects
+from zarrstream.write.request import WriteRequest
+from zarrstream.write.run import write_dataset
+from zarrstream.write.verify import same_bits
 
-CORE = Path(transfer.__file__).parents[1]
+CORE = Path(zarrstream.__file__).parents[1]
 # Where writers are killed in `make test`; UNIT_SEED repeats a choice, UNIT_POINTS says how many there are beside the fixed ones.
 SEED = int(os.environ.get("UNIT_SEED") or random.randrange(10**6))
 POINTS = int(os.environ.get("UNIT_POINTS") or 1)
 # What a write imports when it begins, some of it in threads or late: none of it starts a thread that a fork would lose.
 LIBRARIES = ("dask.array", "h5py", "netCDF4", "numcodecs.zarr3", "obstore.store", "xarray", "zarr")
-MODULES = ("append", "combine", "dataset", "lossy", "readback", "replace", "template", "work")
+MODULES = (
+    "encoding.lossy",
+    "source.combine",
+    "source.dataset",
+    "write.append",
+    "write.replace",
+    "write.session",
+    "write.template",
+    "write.verify",
+)
 
 
 def request(source: Any, store: Path, **options: Any) -> WriteRequest:

@@ -21,9 +21,9 @@ from typing import Any, Self
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible.utils.vars import merge_hash
-from ansible_collections.zarrstream.platform.plugins.module_utils.zarrstream.progress import Progress
-from ansible_collections.zarrstream.platform.plugins.module_utils.zarrstream.progress_text import bar, words
 from ansible_collections.zarrstream.platform.plugins.module_utils.zarrstream.text import shown
+from ansible_collections.zarrstream.platform.plugins.module_utils.zarrstream.write.progress import Progress
+from ansible_collections.zarrstream.platform.plugins.module_utils.zarrstream.write.progress_text import bar, words
 
 display = Display()
 

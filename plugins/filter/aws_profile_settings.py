@@ -35,8 +35,8 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.zarrstream.platform.plugins.module_utils.zarrstream import profile_text
 from ansible_collections.zarrstream.platform.plugins.module_utils.zarrstream.errors import ZarrstreamError
+from ansible_collections.zarrstream.platform.plugins.module_utils.zarrstream.profiles import profile_text
 
 
 def aws_profile_settings(text: str, name: str) -> dict[str, str]:

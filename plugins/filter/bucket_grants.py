@@ -46,8 +46,8 @@ _value:
 
 from collections.abc import Sequence
 
-from ansible_collections.zarrstream.platform.plugins.module_utils.zarrstream import grants
 from ansible_collections.zarrstream.platform.plugins.module_utils.zarrstream.errors import ZarrstreamError
+from ansible_collections.zarrstream.platform.plugins.module_utils.zarrstream.openstack import grants
 
 
 def bucket_grants(found: dict, public: bool, read: Sequence[str] | None = None, write: Sequence[str] | None = None) -> dict:

@@ -35,7 +35,7 @@ _value:
   type: dict
 """
 
-from ansible_collections.zarrstream.platform.plugins.module_utils.zarrstream.sites import places
+from ansible_collections.zarrstream.platform.plugins.module_utils.zarrstream.openstack.sites import places
 
 
 class FilterModule:

@@ -37,7 +37,7 @@ _value:
 
 import datetime
 
-from ansible_collections.zarrstream.platform.plugins.module_utils.zarrstream.compute import reap
+from ansible_collections.zarrstream.platform.plugins.module_utils.zarrstream.machines import reap
 
 
 def reapable(resources: list[dict], grace_hours: float) -> list[dict]:

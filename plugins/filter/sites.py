@@ -54,7 +54,7 @@ from collections.abc import Sequence
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.zarrstream.platform.plugins.module_utils.zarrstream.errors import ZarrstreamError
-from ansible_collections.zarrstream.platform.plugins.module_utils.zarrstream.sites import declared
+from ansible_collections.zarrstream.platform.plugins.module_utils.zarrstream.openstack.sites import declared
 
 
 def sites(buckets: Sequence[dict], datasets: Sequence[dict], cloud: str, profile: str, only: str = "") -> dict:

@@ -35,9 +35,9 @@ _value:
   type: dict
 """
 
-from ansible_collections.zarrstream.platform.plugins.module_utils.zarrstream.compute import plan as planning
-from ansible_collections.zarrstream.platform.plugins.module_utils.zarrstream.compute.wanted import wanted_from
 from ansible_collections.zarrstream.platform.plugins.module_utils.zarrstream.errors import ZarrstreamError
+from ansible_collections.zarrstream.platform.plugins.module_utils.zarrstream.machines import plan as planning
+from ansible_collections.zarrstream.platform.plugins.module_utils.zarrstream.machines.wanted import wanted_from
 
 
 def vm_plan(declared: dict, found: dict) -> dict:

@@ -8,8 +8,8 @@ import os
 
 from ansible_collections.openstack.cloud.plugins.module_utils.openstack import OpenStackModule
 
-from .zarrstream.cloud_entry import ENVIRONMENT, explained
-from .zarrstream.keystone import unusable_login
+from .zarrstream.openstack.cloud_entry import ENVIRONMENT, explained
+from .zarrstream.openstack.keystone import unusable_login
 
 
 class CloudModule(OpenStackModule):

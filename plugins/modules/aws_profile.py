@@ -157,14 +157,14 @@ import contextlib
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.zarrstream import effective, profile_file
-from ..module_utils.zarrstream.accounts import Account, acting_as, find_accounts
-from ..module_utils.zarrstream.endpoint import s3_endpoint
 from ..module_utils.zarrstream.errors import ZarrstreamError
 from ..module_utils.zarrstream.libraries import missing_libraries_named
-from ..module_utils.zarrstream.profile_ca import ca_copy, plan_ca
-from ..module_utils.zarrstream.profile_text import ProfileSettings, check_name, load_library
-from ..module_utils.zarrstream.secret import fingerprint
+from ..module_utils.zarrstream.profiles import effective, profile_file
+from ..module_utils.zarrstream.profiles.accounts import Account, acting_as, find_accounts
+from ..module_utils.zarrstream.profiles.endpoint import s3_endpoint
+from ..module_utils.zarrstream.profiles.profile_ca import ca_copy, plan_ca
+from ..module_utils.zarrstream.profiles.profile_text import ProfileSettings, check_name, load_library
+from ..module_utils.zarrstream.profiles.secret import fingerprint
 
 SPEC = {
     "name": {"type": "str", "default": "default", "aliases": ["profile"]},

@@ -64,11 +64,11 @@ left:
 """
 
 from ..module_utils.cloud_module import CloudModule
-from ..module_utils.zarrstream.bucket_signed import closing
-from ..module_utils.zarrstream.catalog import endpoint_from
 from ..module_utils.zarrstream.errors import AccessRefused, ZarrstreamError
-from ..module_utils.zarrstream.keystone import services
-from ..module_utils.zarrstream.signer import signer
+from ..module_utils.zarrstream.openstack.catalog import endpoint_from
+from ..module_utils.zarrstream.openstack.keystone import services
+from ..module_utils.zarrstream.probe.signed_requests import closing
+from ..module_utils.zarrstream.probe.signer import signer
 
 
 class BucketAccessModule(CloudModule):

@@ -88,10 +88,10 @@ import datetime
 from dataclasses import asdict
 
 from ..module_utils.cloud_module import CloudModule
-from ..module_utils.zarrstream.compute.doctor import Planned, rows, table
-from ..module_utils.zarrstream.compute.facts import KeysOf, Questions
-from ..module_utils.zarrstream.compute.wanted import wanted_from
 from ..module_utils.zarrstream.errors import ZarrstreamError
+from ..module_utils.zarrstream.machines.doctor import Planned, rows, table
+from ..module_utils.zarrstream.machines.facts import KeysOf, Questions
+from ..module_utils.zarrstream.machines.wanted import wanted_from
 
 
 class CloudDoctorModule(CloudModule):

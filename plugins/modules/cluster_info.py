@@ -110,11 +110,11 @@ owner:
 from pathlib import Path
 
 from ..module_utils.cloud_module import CloudModule
-from ..module_utils.zarrstream.compute.find import Finder, console_keys, settled
-from ..module_utils.zarrstream.compute.marks import KIT
-from ..module_utils.zarrstream.compute.resources import in_removal_order
 from ..module_utils.zarrstream.errors import Unreachable, ZarrstreamError
-from ..module_utils.zarrstream.keystone import Ec2Keys, login
+from ..module_utils.zarrstream.machines.find import Finder, console_keys, settled
+from ..module_utils.zarrstream.machines.marks import KIT
+from ..module_utils.zarrstream.machines.resources import in_removal_order
+from ..module_utils.zarrstream.openstack.keystone import Ec2Keys, login
 
 
 class ClusterInfoModule(CloudModule):

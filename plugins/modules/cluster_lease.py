@@ -79,9 +79,9 @@ taken_over:
 """
 
 from ..module_utils.cloud_module import CloudModule
-from ..module_utils.zarrstream.compute.lease import Leases, run_of
-from ..module_utils.zarrstream.compute.marks import Mark
 from ..module_utils.zarrstream.errors import ZarrstreamError
+from ..module_utils.zarrstream.machines.lease import Leases, run_of
+from ..module_utils.zarrstream.machines.marks import Mark
 
 
 class ClusterLeaseModule(CloudModule):

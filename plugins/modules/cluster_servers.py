@@ -94,9 +94,9 @@ removed:
 import base64
 
 from ..module_utils.cloud_module import CloudModule
-from ..module_utils.zarrstream.compute.lease import is_alive
-from ..module_utils.zarrstream.compute.servers import make, remove
 from ..module_utils.zarrstream.errors import ZarrstreamError
+from ..module_utils.zarrstream.machines.lease import is_alive
+from ..module_utils.zarrstream.machines.servers import make, remove
 
 
 class ClusterServersModule(CloudModule):

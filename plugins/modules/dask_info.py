@@ -195,8 +195,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.zarrstream.cluster_info.info import look_at, request_from
-from ..module_utils.zarrstream.cluster_info.junit import junit_xml, write_junit
+from ..module_utils.zarrstream.dask.state.info import look_at, request_from
+from ..module_utils.zarrstream.dask.state.junit import junit_xml, write_junit
 from ..module_utils.zarrstream.errors import ZarrstreamError
 from ..module_utils.zarrstream.options import DASK_OPTIONS, S3_OPTIONS
 

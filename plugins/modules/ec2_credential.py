@@ -248,17 +248,18 @@ project_id:
 from pathlib import Path
 
 from ..module_utils.cloud_module import CloudModule
-from ..module_utils.zarrstream import ec2_note, profile_file
-from ..module_utils.zarrstream.catalog import endpoint_from
-from ..module_utils.zarrstream.ec2 import Change, Outcome, Place, SignedRequest, find
-from ..module_utils.zarrstream.ec2_note import Owner
-from ..module_utils.zarrstream.ec2_plan import Pair, Phase, Wanted, plan
 from ..module_utils.zarrstream.errors import BadRequest, ZarrstreamError
-from ..module_utils.zarrstream.keystone import Ec2Keys, login, services
 from ..module_utils.zarrstream.libraries import missing_libraries_named
-from ..module_utils.zarrstream.profile_ca import ca_copy, plan_ca, settled_ca
-from ..module_utils.zarrstream.profile_text import ProfileSettings, check_name
-from ..module_utils.zarrstream.secret import fingerprint
+from ..module_utils.zarrstream.openstack import ec2_note
+from ..module_utils.zarrstream.openstack.catalog import endpoint_from
+from ..module_utils.zarrstream.openstack.ec2 import Change, Outcome, Place, SignedRequest, find
+from ..module_utils.zarrstream.openstack.ec2_note import Owner
+from ..module_utils.zarrstream.openstack.ec2_plan import Pair, Phase, Wanted, plan
+from ..module_utils.zarrstream.openstack.keystone import Ec2Keys, login, services
+from ..module_utils.zarrstream.profiles import profile_file
+from ..module_utils.zarrstream.profiles.profile_ca import ca_copy, plan_ca, settled_ca
+from ..module_utils.zarrstream.profiles.profile_text import ProfileSettings, check_name
+from ..module_utils.zarrstream.profiles.secret import fingerprint
 
 
 class Ec2CredentialModule(CloudModule):

@@ -152,11 +152,11 @@ anonymous_endpoint:
 from functools import partial
 
 from ..module_utils.cloud_module import CloudModule
-from ..module_utils.zarrstream.catalog import endpoint_from, swift_url_of
 from ..module_utils.zarrstream.errors import ZarrstreamError
-from ..module_utils.zarrstream.keystone import services
-from ..module_utils.zarrstream.privacy import look
-from ..module_utils.zarrstream.signer import signer
+from ..module_utils.zarrstream.openstack.catalog import endpoint_from, swift_url_of
+from ..module_utils.zarrstream.openstack.keystone import services
+from ..module_utils.zarrstream.probe.privacy import look
+from ..module_utils.zarrstream.probe.signer import signer
 
 
 class ObjectStoreInfoModule(CloudModule):

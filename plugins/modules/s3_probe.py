@@ -113,11 +113,11 @@ environment:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.zarrstream.effective import said
 from ..module_utils.zarrstream.errors import ZarrstreamError
 from ..module_utils.zarrstream.libraries import missing_libraries_named
 from ..module_utils.zarrstream.options import S3_OPTIONS
-from ..module_utils.zarrstream.probe import Request, run
+from ..module_utils.zarrstream.probe.run import Request, run
+from ..module_utils.zarrstream.profiles.effective import said
 
 SPEC = {
     **S3_OPTIONS,

@@ -321,12 +321,12 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.zarrstream.check.lines import Lines, lines_that_open
+from ..module_utils.zarrstream.check.pictures.files import page_path, write_report
 from ..module_utils.zarrstream.check.report import CHECKS
-from ..module_utils.zarrstream.check.report_files import page_path, write_report
 from ..module_utils.zarrstream.check.run import check_store, request_from
 from ..module_utils.zarrstream.errors import ZarrstreamError
 from ..module_utils.zarrstream.options import DASK_OPTIONS, S3_OPTIONS
-from ..module_utils.zarrstream.transport import TIMEOUT
+from ..module_utils.zarrstream.storage.retry import TIMEOUT
 
 SPEC: dict[str, dict[str, Any]] = {
     **S3_OPTIONS,

@@ -424,11 +424,11 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.zarrstream.errors import ZarrstreamError
 from ..module_utils.zarrstream.options import DASK_OPTIONS, S3_OPTIONS
-from ..module_utils.zarrstream.remove import RemoveResult, preview_removal, remove_store
-from ..module_utils.zarrstream.remove import request_from as remove_request_from
-from ..module_utils.zarrstream.request import VERIFY, request_from
-from ..module_utils.zarrstream.transport import TIMEOUT
-from ..module_utils.zarrstream.write import WriteResult, preview, write_dataset
+from ..module_utils.zarrstream.storage.retry import TIMEOUT
+from ..module_utils.zarrstream.write.remove import RemoveResult, preview_removal, remove_store
+from ..module_utils.zarrstream.write.remove import request_from as remove_request_from
+from ..module_utils.zarrstream.write.request import VERIFY, request_from
+from ..module_utils.zarrstream.write.run import WriteResult, preview, write_dataset
 
 SPEC: dict[str, dict[str, Any]] = {
     **S3_OPTIONS,

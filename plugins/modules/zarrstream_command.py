@@ -61,11 +61,11 @@ from typing import TYPE_CHECKING
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.zarrstream import __version__
+from ..module_utils.zarrstream.commands.install import install, settle_stack
 from ..module_utils.zarrstream.errors import ZarrstreamError
-from ..module_utils.zarrstream.shipped import install, settle_stack
 
 if TYPE_CHECKING:  # makes Ansible send what the package consists of; it is not imported here
-    from ..module_utils.zarrstream import __main__, api  # noqa: F401
+    from ..module_utils.zarrstream import __main__  # noqa: F401
 
 
 _SHOWN = 20

@@ -71,8 +71,8 @@ def ours(options: Options) -> float:
     """What the module zarr_write does."""
     if not options.get("bare"):  # then it imports what it needs itself, and that counts
         _import_ours()
-    from zarrstream.request import WriteRequest
-    from zarrstream.write import write_dataset
+    from zarrstream.write.request import WriteRequest
+    from zarrstream.write.run import write_dataset
 
     request = WriteRequest(
         source=(options["source"],),
@@ -120,7 +120,15 @@ def _import_ours() -> None:
     """The same for zarr_write."""
     for name in ("botocore.session", "dask.array", "h5py", "netCDF4", "obstore", "xarray", "zarr.codecs.numcodecs", "zlib_ng", "zstandard"):
         import_module(name)
-    for name in ("copying", "direct", "profile", "readback", "template", "work", "zstd"):
+    for name in (
+        "encoding.zstd",
+        "profiles.profile",
+        "source.hdf5_chunks",
+        "write.recording",
+        "write.session",
+        "write.template",
+        "write.verify",
+    ):
         import_module(f"zarrstream.{name}")
 
 
@@ -137,8 +145,8 @@ def recode(options: Options) -> float:
     """Decode and encode all chunks with all processors, and do nothing else: no lock of HDF5, no transport."""
     import h5py
     from numcodecs import Shuffle, Zstd
-    from zarrstream.direct import inflate
-    from zarrstream.zstd import small_zstd
+    from zarrstream.encoding.zstd import small_zstd
+    from zarrstream.source.hdf5_chunks import inflate
 
     shuffle, zstd, length = Shuffle(4), (small_zstd() or Zstd)(LEVEL, checksum=True), 4 * math.prod(options["chunks"])
     start = time.perf_counter()
@@ -230,7 +238,7 @@ def check(options: Options) -> float:
 
 def remove(options: Options) -> float:
     """What the module zarr_write does with state absent."""
-    from zarrstream.remove import RemoveRequest, remove_store
+    from zarrstream.write.remove import RemoveRequest, remove_store
 
     start = time.perf_counter()
     result = remove_store(RemoveRequest(f"s3://{options['place']}", profile=PROFILE, config_file=options["config_file"]))

@@ -9,7 +9,7 @@ from typing import Any
 from faults import writers
 from faults.actions import call
 from faults.proxy import Exchange, FaultProxy, Rule
-from zarrstream.request import WriteRequest
+from zarrstream.write.request import WriteRequest
 
 
 def killed(

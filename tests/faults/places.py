@@ -15,10 +15,10 @@ from running import THOROUGH
 from zarrstream.check.run import check_store
 from zarrstream.check.snapshot import CheckRequest
 from zarrstream.errors import ZarrstreamError
-from zarrstream.manifest import MANIFEST
-from zarrstream.request import WriteRequest
-from zarrstream.situation import WriteResult
-from zarrstream.write import write_dataset
+from zarrstream.sidecar.manifest import MANIFEST
+from zarrstream.write.request import WriteRequest
+from zarrstream.write.result import WriteResult
+from zarrstream.write.run import write_dataset
 
 CORE = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
 

@@ -20,8 +20,8 @@ from faults.killing import killed
 from faults.places import Place
 from faults.proxy import EVER, FaultProxy
 from running import THOROUGH
-from zarrstream import marker
-from zarrstream.manifest import WRITING
+from zarrstream.sidecar import lock as marker
+from zarrstream.sidecar.manifest import WRITING
 
 POINTS = int(os.environ.get("FAULTS_POINTS") or (EVER if THOROUGH else 2))  # of each
 SEED = int(os.environ.get("FAULTS_SEED") or random.randrange(10**6))

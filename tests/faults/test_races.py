@@ -15,13 +15,14 @@ from faults.killing import killed
 from faults.places import Place, said_well, secret_of
 from faults.proxy import EVER, Answer, Exchange, FaultProxy, Rule
 from running import THOROUGH
-from zarrstream import heartbeat, marker
 from zarrstream.errors import Conflict
-from zarrstream.manifest import MANIFEST, WRITING
-from zarrstream.marker import create
-from zarrstream.request import WriteRequest
-from zarrstream.store import parse_store
-from zarrstream.write import preview, write_dataset
+from zarrstream.sidecar import heartbeat
+from zarrstream.sidecar import lock as marker
+from zarrstream.sidecar.lock import create
+from zarrstream.sidecar.manifest import MANIFEST, WRITING
+from zarrstream.storage.objects import parse_store
+from zarrstream.write.request import WriteRequest
+from zarrstream.write.run import preview, write_dataset
 
 MARKER = r"writing\.json$"
 Racers = Callable[..., list[str]]

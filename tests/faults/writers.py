@@ -20,10 +20,11 @@ import numcodecs  # noqa: F401
 import obstore  # noqa: F401
 import xarray  # noqa: F401
 import zarr  # noqa: F401
-from zarrstream import append, copying, direct, lossy, marker, readback, replace  # noqa: F401
 from zarrstream.errors import ZarrstreamError
-from zarrstream.request import WriteRequest
-from zarrstream.write import write_dataset
+from zarrstream.sidecar import lock as marker
+from zarrstream.write import append, replace  # noqa: F401
+from zarrstream.write.request import WriteRequest
+from zarrstream.write.run import write_dataset
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 gc.freeze()  # what the libraries have made is there for good: no writer has to look through it, and thereby copy it

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 from clusters import Daemons
-from zarrstream.request import WriteRequest
+from zarrstream.write.request import WriteRequest
 
 CORE = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
 OURS = [str(CORE), str(Path(__file__).parents[1])]
@@ -60,8 +60,8 @@ def start_on_cluster(wanted: WriteRequest) -> BaseProcess:
 
 
 def _write_in_small_blocks(wanted: WriteRequest) -> None:
-    from zarrstream.cluster import writing
-    from zarrstream.write import write_dataset
+    from zarrstream.dask import write_executor as writing
+    from zarrstream.write.run import write_dataset
 
     writing.LEAST_BLOCK, writing.TURNS = 1, 1000
     write_dataset(wanted)
@@ -79,9 +79,9 @@ def killed_writer(wanted: WriteRequest, **until: int) -> None:
 
 
 def _write_until(wanted: WriteRequest, until: Mapping[str, int]) -> None:
-    from zarrstream import journal
-    from zarrstream.store import BucketObjects
-    from zarrstream.write import write_dataset
+    from zarrstream.sidecar import journal
+    from zarrstream.storage.objects import BucketObjects
+    from zarrstream.write.run import write_dataset
 
     journal.FLUSH_INTERVAL = 0.0
     arrived: Counter[str] = Counter()

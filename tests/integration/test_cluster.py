@@ -12,6 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,12 @@ from integration import forking
 from zarrstream.check.run import check_store
 from zarrstream.check.run import request_from as check_request
 from zarrstream.errors import AccessRefused, BadRequest, PlanError, ProfileError, SourceError, Unreachable, WriteError, ZarrstreamError
-from zarrstream.manifest import MANIFEST, WRITING
-from zarrstream.progress import Progress
-from zarrstream.request import WriteRequest
-from zarrstream.store import parse_store
-from zarrstream.transfer import is_metadata
-from zarrstream.write import preview, write_dataset
+from zarrstream.sidecar.manifest import MANIFEST, WRITING
+from zarrstream.storage.objects import parse_store
+from zarrstream.write.progress import Progress
+from zarrstream.write.request import WriteRequest
+from zarrstream.write.run import preview, write_dataset
+from zarrstream.write.staging import is_metadata
 
 CORE = str(Path(__file__).resolve().parents[2] / "plugins" / "module_utils")
 pytestmark = pytest.mark.filterwarnings("ignore:Consolidated metadata is currently not part")
@@ -49,8 +50,8 @@ def dask(certificates: Certificates, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """A block for each object of these small sources, so that there is something to share out."""
-    monkeypatch.setattr("zarrstream.cluster.writing.LEAST_BLOCK", 1)
-    monkeypatch.setattr("zarrstream.cluster.writing.TURNS", 1000)
+    monkeypatch.setattr(import_module("zarrstream.dask.write_executor"), "LEAST_BLOCK", 1)
+    monkeypatch.setattr(import_module("zarrstream.dask.write_executor"), "TURNS", 1000)
 
 
 def make_source(path: Path, start: int = 0, stop: int = 60, seed: int = 3) -> Path:
@@ -205,7 +206,7 @@ def test_a_check_finds_the_same(dask: Any, certificates: Certificates, request_o
 def test_a_check_with_another_source_is_refused(
     dask: Any, certificates: Certificates, request_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from zarrstream.cluster.checking import CheckCluster
+    from zarrstream.dask.check_executor import CheckCluster
 
     mine = make_source(tmp_path / "mine.nc")
     write_dataset(request_of("air.zarr", scheduler=None, source=(str(mine),)))
@@ -301,7 +302,7 @@ def test_a_worker_that_runs_out_of_memory_costs_nothing_but_time(dask: Any, requ
 def test_a_scheduler_that_is_restarted_ends_the_write_which_the_next_one_finishes(
     certificates: Certificates, request_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("zarrstream.journal.FLUSH_INTERVAL", 0.0)
+    monkeypatch.setattr(import_module("zarrstream.sidecar.journal"), "FLUSH_INTERVAL", 0.0)
     write_dataset(request_of("one.zarr", scheduler=None, chunks={"time": 1}))
     daemons = forking.ForkedDaemons(certificates, tmp_path)
     try:
@@ -431,7 +432,7 @@ def test_a_source_that_a_worker_sees_otherwise_is_found_before_anything_is_writt
     request_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The host's list of files names one that only it has: here one that is gone when the workers look."""
-    from zarrstream.cluster.writing import WriteCluster
+    from zarrstream.dask.write_executor import WriteCluster
 
     mine = make_source(tmp_path / "mine.nc")
     prepare = WriteCluster.prepare
@@ -459,7 +460,7 @@ def test_a_source_that_a_worker_sees_otherwise_is_found_before_anything_is_writt
 
 
 def test_a_copy_of_the_source_with_the_same_bytes_will_do(request_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from zarrstream.cluster.writing import WriteCluster
+    from zarrstream.dask.write_executor import WriteCluster
 
     mine = make_source(tmp_path / "mine.nc")
     prepare, then = WriteCluster.prepare, mine.stat()
@@ -477,7 +478,7 @@ def test_a_copy_of_the_source_with_the_same_bytes_will_do(request_of: Any, tmp_p
 def test_a_worker_with_another_environment_is_refused(
     request_of: Any, tmp_path: Path, library: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from zarrstream.cluster import connection, job
+    from zarrstream.dask import connection, job
 
     monkeypatch.setattr(connection, "versions", lambda: {**job.versions(), library: "0.1"})
     with pytest.raises(BadRequest, match=f"worker tls://.* on .*: has {library} .*, the host that plans has 0.1.*role zarr_stack"):
@@ -486,7 +487,7 @@ def test_a_worker_with_another_environment_is_refused(
 
 
 def test_another_dask_is_refused(request_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from zarrstream.cluster import connection
+    from zarrstream.dask import connection
 
     ours, answers = connection._versions_of, iter([{"dask": "1.0"}])  # the first is about this host
     monkeypatch.setattr(connection, "_versions_of", lambda node: ours(node) | next(answers, {}))
@@ -497,7 +498,7 @@ def test_another_dask_is_refused(request_of: Any, monkeypatch: pytest.MonkeyPatc
 def test_a_folder_that_workers_do_not_share_is_found_before_the_first_block(
     request_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from zarrstream.cluster import writing
+    from zarrstream.dask import write_executor as writing
 
     plain = writing.plain_place
     monkeypatch.setattr(writing, "plain_place", lambda place: {**plain(place), "parent": str(tmp_path / "elsewhere")})
@@ -543,7 +544,7 @@ def test_a_bucket_is_written_by_the_workers_with_their_own_profile(
     monkeypatch.setattr(Client, "submit", submitting)
     monkeypatch.setattr(Client, "register_plugin", registering)
     way = {"store": f"s3://{name}/air.zarr", "profile": "zarr", "config_file": str(config)}
-    from zarrstream.cluster import writing
+    from zarrstream.dask import write_executor as writing
 
     plain = writing.access_of
     with monkeypatch.context() as patch:

@@ -111,6 +111,6 @@ def test_the_package_brings_no_ansible(command: Any) -> None:
     assert version.stdout.startswith("zarrstream ")
     python = Path(version.args[0]).with_name("python")
     found = subprocess.run(
-        [python, "-c", "import zarrstream.cli, sys; print('ansible' in sys.modules)"], capture_output=True, text=True, check=True
+        [python, "-c", "import zarrstream.commands.cli, sys; print('ansible' in sys.modules)"], capture_output=True, text=True, check=True
     )
     assert found.stdout == "False\n"

@@ -24,7 +24,7 @@ import pytest
 import xarray as xr
 from clusters import Certificates, make_certificates
 from integration import forking
-from zarrstream.request import WriteRequest
+from zarrstream.write.request import WriteRequest
 
 FILES = Path(__file__).resolve().parents[2] / "roles" / "dask_service" / "files"
 DEFINITION = "0123abcd"

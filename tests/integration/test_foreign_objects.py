@@ -14,13 +14,13 @@ import xarray as xr
 from integration.test_zarr_write import write_profile
 from running import THOROUGH
 from writing import around_requests
-from zarrstream import marker
 from zarrstream.errors import Conflict, ZarrstreamError
-from zarrstream.manifest import MANIFEST
-from zarrstream.remove import RemoveRequest, preview_removal, remove_store
-from zarrstream.request import WriteRequest
-from zarrstream.store import BucketObjects
-from zarrstream.write import write_dataset
+from zarrstream.sidecar import lock as marker
+from zarrstream.sidecar.manifest import MANIFEST
+from zarrstream.storage.objects import BucketObjects
+from zarrstream.write.remove import RemoveRequest, preview_removal, remove_store
+from zarrstream.write.request import WriteRequest
+from zarrstream.write.run import write_dataset
 
 CASES = 100 if THOROUGH else 4
 NAMES = ["notes.txt", "v/notes.txt", "v/c/99", "v/c/00", "v/c/0/deep", "b/zarr.json", "b/c/0", "zarr.json.bak", "x.zarrstream/writing.json"]

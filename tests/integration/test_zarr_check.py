@@ -16,9 +16,9 @@ from zarrstream.check.report import CHECKS, CheckResult
 from zarrstream.check.run import check_store
 from zarrstream.check.snapshot import CheckRequest
 from zarrstream.errors import AccessRefused, NotFound, Unreachable
-from zarrstream.request import WriteRequest
-from zarrstream.store import BucketObjects
-from zarrstream.write import write_dataset
+from zarrstream.storage.objects import BucketObjects
+from zarrstream.write.request import WriteRequest
+from zarrstream.write.run import write_dataset
 
 BUCKETS = {"zarr-check": "", "zarr-check-public": ".r:*,.rlistings", "zarr-check-half-public": ".r:*"}
 

@@ -22,11 +22,11 @@ from integration import forking
 from zarrstream.check.run import check_store
 from zarrstream.check.snapshot import CheckRequest
 from zarrstream.errors import AccessRefused, BadRequest, Conflict, NotFound, ProfileError, Unreachable, ZarrstreamError
-from zarrstream.manifest import MANIFEST, WRITING, parse_manifest
-from zarrstream.readback import same_bits
-from zarrstream.request import WriteRequest
-from zarrstream.store import BucketObjects, open_objects, parse_store
-from zarrstream.write import preview, write_dataset
+from zarrstream.sidecar.manifest import MANIFEST, WRITING, parse_manifest
+from zarrstream.storage.objects import BucketObjects, open_objects, parse_store
+from zarrstream.write.request import WriteRequest
+from zarrstream.write.run import preview, write_dataset
+from zarrstream.write.verify import same_bits
 
 BOTH = pytest.mark.parametrize("zarr_format", [2, 3])
 # The way to the end is the same, and that a kill at any point is made up for the unit tests have of both.

@@ -15,11 +15,11 @@ import xarray as xr
 from integration.test_zarr_write import write_profile
 from running import THOROUGH
 from zarrstream.errors import ZarrstreamError
-from zarrstream.remove import RemoveRequest, remove_store
-from zarrstream.request import WriteRequest
-from zarrstream.store import open_objects, parse_store
-from zarrstream.transport import Transport
-from zarrstream.write import write_dataset
+from zarrstream.storage.objects import open_objects, parse_store
+from zarrstream.storage.retry import Transport
+from zarrstream.write.remove import RemoveRequest, remove_store
+from zarrstream.write.request import WriteRequest
+from zarrstream.write.run import write_dataset
 
 OBJECTS = 10_000 if THOROUGH else 1_500
 SECONDS = 2.0

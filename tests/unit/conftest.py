@@ -11,7 +11,7 @@ import xarray as xr
 from hypothesis import settings
 from running import THOROUGH
 from writing import made_once
-from zarrstream import marker
+from zarrstream.sidecar import lock as marker
 
 # How long an example takes says how busy the machine is: the tests run side by side. A failure says how to repeat it.
 settings.register_profile("side-by-side", deadline=None, print_blob=True, max_examples=200 if THOROUGH else 25)

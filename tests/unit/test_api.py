@@ -57,7 +57,7 @@ def test_a_function_stays_one_whatever_is_imported(name: str) -> None:
     module = importlib.import_module(f"zarrstream.{name}")
     assert inspect.ismodule(module)
     assert inspect.isfunction(getattr(zarrstream, name))
-    assert getattr(zarrstream, name) is getattr(importlib.import_module("zarrstream.api"), name)
+    assert getattr(zarrstream, name) is getattr(importlib.import_module("zarrstream.commands.api"), name)
     with pytest.raises(AttributeError, match="wirte"):
         zarrstream.wirte  # noqa: B018
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,9 +12,9 @@ import pytest
 import xarray as xr
 from writing import assert_same, decoded, fail_at, files, killed_writes, made_once, passed, refuse, request, sidecar, write_apart
 from zarrstream.errors import BadRequest, Conflict, PlanError, SourceError, WriteError, ZarrstreamError
-from zarrstream.folder import FolderObjects
-from zarrstream.manifest import MANIFEST
-from zarrstream.write import preview, write_dataset
+from zarrstream.sidecar.manifest import MANIFEST
+from zarrstream.storage.folder import FolderObjects
+from zarrstream.write.run import preview, write_dataset
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have a Zarr V3 specification"),
@@ -75,7 +76,7 @@ def test_a_growing_glob_is_read_only_where_it_is_new(air: xr.Dataset, tmp_path: 
     part(air, folder, 20, 30)
     done = write_dataset(wanted)
     assert (done.action, done.bytes_read < first.bytes_read) == ("append", True)
-    monkeypatch.setattr("zarrstream.source._file_digest", lambda _: pytest.fail("a second run reads the source"))
+    monkeypatch.setattr(import_module("zarrstream.source.items"), "_file_digest", lambda _: pytest.fail("a second run reads the source"))
     assert not write_dataset(wanted).changed
     whole = part(air, tmp_path, 0, 30)
     assert_same(store, whole)
@@ -189,7 +190,7 @@ def test_a_chunk_that_lossy_filters_would_change_is_refused(tmp_path: Path, monk
     store = tmp_path / "a.zarr"
     write_dataset(request(tmp_path / "a.nc", store, encoding={"a": {"filters": [{"name": "bitround", "keepbits": 4}]}}, chunks={"time": 3}))
     before = decoded(store, "zarr")
-    monkeypatch.setattr("zarrstream.lossy.through_codecs", lambda *arguments: arguments[2] * 2)
+    monkeypatch.setattr(import_module("zarrstream.encoding.lossy"), "through_codecs", lambda *arguments: arguments[2] * 2)
     with pytest.raises(PlanError, match=r"cannot take more rows.*whole chunk"):
         write_dataset(request(tmp_path / "b.nc", store, mode="append", append_dim="time"))
     xr.testing.assert_identical(decoded(store, "zarr"), before)
@@ -262,7 +263,7 @@ def test_another_append_after_one_that_was_broken_off(air: xr.Dataset, tmp_path:
     """The first has written over the last chunks; the second, of fewer steps, must not show any of its rows."""
     store, first = tmp_path / "air.zarr", part(air, tmp_path, 0, 18)
     write_dataset(request(first, store, chunks={"time": 4}))
-    monkeypatch.setattr("zarrstream.append.publish", lambda *_, **__: refuse(None, "air/zarr.json", b""))
+    monkeypatch.setattr(import_module("zarrstream.write.append"), "publish", lambda *_, **__: refuse(None, "air/zarr.json", b""))
     with pytest.raises(ZarrstreamError, match="readers find the store as it was before"):
         write_dataset(request(part(air, tmp_path, 18, 30), store, mode="append", append_dim="time"))
     monkeypatch.undo()
@@ -281,7 +282,7 @@ def test_an_append_that_was_broken_off_keeps_what_it_sent(air: xr.Dataset, tmp_p
     store, wanted = tmp_path / "air.zarr", request(part(air, tmp_path, 18, 30), tmp_path / "air.zarr", mode="append", append_dim="time")
     write_dataset(request(part(air, tmp_path, 0, 18), store, chunks={"time": 1}))
     fresh = preview(wanted)
-    monkeypatch.setattr("zarrstream.plan.BLOCK_TARGET", 1)
+    monkeypatch.setattr(import_module("zarrstream.planning.plan"), "BLOCK_TARGET", 1)
     fail_at(monkeypatch, 30, refuse)
     with pytest.raises(ZarrstreamError, match="refused"):
         write_dataset(wanted)

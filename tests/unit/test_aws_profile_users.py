@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from zarrstream.accounts import Account, acting_as, find_accounts
 from zarrstream.errors import BadRequest
+from zarrstream.profiles.accounts import Account, acting_as, find_accounts
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can write for other users")
 

@@ -22,16 +22,16 @@ import xarray as xr
 from botocore.exceptions import ClientError
 from zarr.abc.store import RangeByteRequest
 from zarr.core.buffer import default_buffer_prototype
-from zarrstream import listing
 from zarrstream.errors import Unreachable, ZarrstreamError
-from zarrstream.manifest import md5_of
-from zarrstream.profile import read_profile
-from zarrstream.redirects import Redirect
-from zarrstream.request import WriteRequest
-from zarrstream.s3_client import translate
-from zarrstream.store import Objects, open_objects, parse_store
-from zarrstream.transport import Transport
-from zarrstream.write import write_dataset
+from zarrstream.profiles.profile import read_profile
+from zarrstream.sidecar.manifest import md5_of
+from zarrstream.storage import listing
+from zarrstream.storage.boto import translate
+from zarrstream.storage.objects import Objects, open_objects, parse_store
+from zarrstream.storage.redirects import Redirect
+from zarrstream.storage.retry import Transport
+from zarrstream.write.request import WriteRequest
+from zarrstream.write.run import write_dataset
 
 CORE = Path(__file__).parents[2] / "plugins/module_utils"
 ENTRY = "<Contents><Key>{}</Key><Size>1</Size><LastModified>2026-11-24T00:00:00.000Z</LastModified><ETag>x</ETag></Contents>"

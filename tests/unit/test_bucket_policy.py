@@ -7,8 +7,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from zarrstream.bucket_policy import closed_grants, closed_policy, named_grants, open_grants, open_statements
-from zarrstream.bucket_signed import Access, closing
+from zarrstream.probe.bucket_policy import closed_grants, closed_policy, named_grants, open_grants, open_statements
+from zarrstream.probe.signed_requests import Access, closing
 
 NAMED = {"Effect": "Allow", "Principal": {"AWS": ["arn:aws:iam::p:root"]}, "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*"}
 FROM_HOME = {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}

@@ -16,7 +16,7 @@ from zarrstream.check.report import CHECKS, CheckResult
 from zarrstream.check.run import check_store
 from zarrstream.check.snapshot import CheckRequest
 from zarrstream.errors import BadRequest, ZarrstreamError
-from zarrstream.manifest import Manifest, Stored
+from zarrstream.sidecar.manifest import Manifest, Stored
 
 pytestmark = pytest.mark.filterwarnings("ignore:Consolidated metadata", "ignore:.*vlen", "ignore:.*Zarr format 3")
 KINDS = ("v2", "v2-slash", "v3", "v3-dot", "v3-v2keys", "sharded")

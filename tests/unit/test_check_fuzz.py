@@ -15,12 +15,12 @@ import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from running import THOROUGH
-from zarrstream.check.page import make_page
+from zarrstream.check.pictures.page import make_page
 from zarrstream.check.report import CHECKS
 from zarrstream.check.run import check_store
 from zarrstream.check.snapshot import CheckRequest
 from zarrstream.errors import ZarrstreamError
-from zarrstream.manifest import Manifest, Stored
+from zarrstream.sidecar.manifest import Manifest, Stored
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 SETTINGS = settings(max_examples=200 if THOROUGH else 10, suppress_health_check=[HealthCheck.too_slow])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from zarrstream.check.census import size_rule
-from zarrstream.check.layout import ArrayLayout, BadDocument, array_layout
+from zarrstream.metadata.layout import ArrayLayout, BadDocument, array_layout
 
 ZSTD = {"name": "zstd", "configuration": {"level": 0}}
 

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from zarrstream.check import draw, look, portrait
 from zarrstream.check import pace as pace_module
-from zarrstream.check.layout import ArrayLayout, array_layout
 from zarrstream.check.pace import Pace
+from zarrstream.check.pictures import draw, look, portrait
+from zarrstream.check.pictures.files import page_path, write_report
 from zarrstream.check.report import Report
-from zarrstream.check.report_files import page_path, write_report
 from zarrstream.check.run import check_store
 from zarrstream.check.snapshot import CheckRequest
+from zarrstream.metadata.layout import ArrayLayout, array_layout
 
 pytestmark = pytest.mark.filterwarnings("ignore:Consolidated metadata", "ignore:.*Zarr format 3")
 HOSTILE = "</title></style><script>alert(1)</script>\"'><img src=x onerror=alert(2)>\u202egnp.exe\x00"
@@ -125,7 +125,7 @@ def test_the_manifest_tells_of_other_objects(tmp_path: Path) -> None:
     beside = tmp_path / "a.zarr.zarrstream"
     beside.mkdir()
     stored = {"temp/c/0/0/0": {"size": 3, "md5": "0" * 32}}
-    from zarrstream.manifest import Manifest, Stored
+    from zarrstream.sidecar.manifest import Manifest, Stored
 
     objects = {key: Stored(entry["size"], str(entry["md5"])) for key, entry in stored.items()}  # type: ignore[arg-type]
     (beside / "manifest.json").write_bytes(Manifest("f", 3, "2026-01-01T00:00:00Z", {}, [], objects).to_json())

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import zarr
 from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec, ZstdCodec
-from zarrstream.check.layout import array_layout
 from zarrstream.check.report import CheckResult
 from zarrstream.check.run import check_store
-from zarrstream.check.shards import left_out
 from zarrstream.check.snapshot import CheckRequest
+from zarrstream.metadata.layout import array_layout
+from zarrstream.metadata.shards import left_out
 
 pytestmark = pytest.mark.filterwarnings("ignore:Consolidated metadata")
 INDEXES = [

@@ -17,9 +17,9 @@ from zarrstream.check.report import CheckResult
 from zarrstream.check.run import check_store
 from zarrstream.check.snapshot import CheckRequest
 from zarrstream.errors import SourceError
-from zarrstream.manifest import Manifest
-from zarrstream.request import WriteRequest
-from zarrstream.write import write_dataset
+from zarrstream.sidecar.manifest import Manifest
+from zarrstream.write.request import WriteRequest
+from zarrstream.write.run import write_dataset
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 ODD = struct.unpack("<f", bytes.fromhex("0100c17f"))[0]  # a NaN with a payload of its own

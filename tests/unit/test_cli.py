@@ -19,12 +19,12 @@ import numpy as np
 import pytest
 import xarray as xr
 import yaml
-from zarrstream import cli
-from zarrstream.cli_options import SHELLS, completion_script, make_parser
-from zarrstream.progress import Progress
-from zarrstream.progress_text import bar, clock, words
-from zarrstream.request import request_from
-from zarrstream.write import preview
+from zarrstream.commands import cli
+from zarrstream.commands.options import SHELLS, completion_script, make_parser
+from zarrstream.write.progress import Progress
+from zarrstream.write.progress_text import bar, clock, words
+from zarrstream.write.request import request_from
+from zarrstream.write.run import preview
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 MODULES = {"write": "zarr_write", "plan": "zarr_write", "check": "zarr_check", "probe": "s3_probe"}

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from zarrstream.cloud_entry import explained
+from zarrstream.openstack.cloud_entry import explained
 
 GONE = "Cloud jetstream2 was not found."
 

@@ -12,11 +12,11 @@ from xml.etree import ElementTree as Xml
 import pytest
 from zarrstream import __version__
 from zarrstream.check.report import CheckResult
-from zarrstream.cluster_info import checks, network
-from zarrstream.cluster_info.collect import InfoRequest
-from zarrstream.cluster_info.facts import MIB, Access, Facts, Link, Process, Scheduler, Worker
-from zarrstream.cluster_info.info import ClusterReport, all_checks, request_from
-from zarrstream.cluster_info.junit import junit_xml, write_junit
+from zarrstream.dask.state import checks, network
+from zarrstream.dask.state.collect import InfoRequest
+from zarrstream.dask.state.facts import MIB, Access, Facts, Link, Process, Scheduler, Worker
+from zarrstream.dask.state.info import ClusterReport, all_checks, request_from
+from zarrstream.dask.state.junit import junit_xml, write_junit
 from zarrstream.errors import BadRequest
 
 NOW, DAY, GIB = 1_800_000_000.0, 86400, 2**30

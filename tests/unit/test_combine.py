@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from zarrstream.combine import combine_files
 from zarrstream.errors import SourceError
+from zarrstream.source.combine import combine_files
 
 
 def part(start: int, count: int = 4, **attrs: Any) -> xr.Dataset:

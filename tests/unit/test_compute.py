@@ -6,15 +6,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from zarrstream.compute import marks
-from zarrstream.compute.host_keys import host_keys
-from zarrstream.compute.marks import Mark
-from zarrstream.compute.plan import ClusterPlan, Found, plan, shown
-from zarrstream.compute.resources import REMOVAL_ORDER, Resource, in_removal_order
-from zarrstream.compute.rules import as_declared, wanted_rules
-from zarrstream.compute.totals import totals_line
-from zarrstream.compute.wanted import wanted_from
 from zarrstream.errors import ZarrstreamError
+from zarrstream.machines import marks
+from zarrstream.machines.host_keys import host_keys
+from zarrstream.machines.marks import Mark
+from zarrstream.machines.plan import ClusterPlan, Found, plan, shown
+from zarrstream.machines.resources import REMOVAL_ORDER, Resource, in_removal_order
+from zarrstream.machines.rules import as_declared, wanted_rules
+from zarrstream.machines.totals import totals_line
+from zarrstream.machines.wanted import wanted_from
 
 DECLARED: dict[str, Any] = {
     "cluster": "demo",

@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
-from zarrstream import effective
-from zarrstream.probe import Request, run
+from zarrstream.probe.run import Request, run
+from zarrstream.profiles import effective
 
 BUCKETS = b"<ListAllMyBucketsResult><Owner><ID>x</ID></Owner><Buckets/></ListAllMyBucketsResult>"
 SECRET = "hunter2hunter2"

@@ -16,11 +16,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from running import THOROUGH
-from zarrstream.dataset import open_file, open_items
-from zarrstream.declared import SourceFile
-from zarrstream.direct import Chunked, find_chunked
 from zarrstream.errors import SourceError
-from zarrstream.source import Item
+from zarrstream.source.dataset import open_file, open_items
+from zarrstream.source.declared import SourceFile
+from zarrstream.source.hdf5_chunks import Chunked, find_chunked
+from zarrstream.source.items import Item
 
 pytestmark = pytest.mark.filterwarnings("ignore:endian-ness of dtype")
 

@@ -7,15 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from zarrstream.bucket_find import Bucket
-from zarrstream.bucket_signed import Access
-from zarrstream.compute.doctor import Planned, rows, table
-from zarrstream.compute.facts import Credential, Facts
-from zarrstream.compute.resources import Resource
-from zarrstream.compute.wanted import wanted_from
-from zarrstream.keystone import Login
-from zarrstream.object_store import Anonymous
-from zarrstream.privacy import Look
+from zarrstream.machines.doctor import Planned, rows, table
+from zarrstream.machines.facts import Credential, Facts
+from zarrstream.machines.resources import Resource
+from zarrstream.machines.wanted import wanted_from
+from zarrstream.openstack.keystone import Login
+from zarrstream.probe.anonymous_bucket import Anonymous
+from zarrstream.probe.bucket_owner import Bucket
+from zarrstream.probe.privacy import Look
+from zarrstream.probe.signed_requests import Access
 
 NOW = datetime.datetime(2026, 11, 24, tzinfo=datetime.UTC)
 WANTED = wanted_from(

@@ -10,14 +10,16 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from zarrstream import ec2_note, profile_file, safe_file, signals
-from zarrstream.catalog import Services, endpoint_from
-from zarrstream.ec2 import Change, Place, find
-from zarrstream.ec2_note import Note, NoteFile, Owner, Stage, note_path
-from zarrstream.ec2_plan import Action, Ec2Plan, Found, Left, Pair, Phase, Seen, Wanted, plan
+from zarrstream import signals
 from zarrstream.errors import AccessRefused, BadRequest, Conflict, NotFound, ProfileError, Unreachable, ZarrstreamError
-from zarrstream.keystone import Login, project_of_owner, refusal
-from zarrstream.profile_text import ProfileSettings, read_values
+from zarrstream.openstack import ec2_note
+from zarrstream.openstack.catalog import Services, endpoint_from
+from zarrstream.openstack.ec2 import Change, Place, find
+from zarrstream.openstack.ec2_note import Note, NoteFile, Owner, Stage, note_path
+from zarrstream.openstack.ec2_plan import Action, Ec2Plan, Found, Left, Pair, Phase, Seen, Wanted, plan
+from zarrstream.openstack.keystone import Login, project_of_owner, refusal
+from zarrstream.profiles import profile_file, safe_file
+from zarrstream.profiles.profile_text import ProfileSettings, read_values
 
 HELD, LISTED, NEW, BROUGHT, OLD, LOST = (Pair(name, f"secret of {name}") for name in ("HELD", "LISTED", "NEW", "BROUGHT", "OLD", "LOST"))
 P = "project"
@@ -373,7 +375,7 @@ def test_rotation_revokes_last(file, rotating):
 
 
 def test_rotation_waits_for_requests_that_are_on_their_way(file, rotating, monkeypatch):
-    monkeypatch.setattr("zarrstream.ec2.time.sleep", lambda seconds: rotating.log.append(f"wait {seconds}"))
+    monkeypatch.setattr("time.sleep", lambda seconds: rotating.log.append(f"wait {seconds}"))
     change(ROTATE, Found(HELD, note=OURS), file).apply(rotating, rotating, grace=7)
     assert rotating.log == ["choose", "prove made", "wait 7", "delete HELD"]
 

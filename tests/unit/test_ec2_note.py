@@ -6,9 +6,10 @@ import json
 from dataclasses import replace
 
 import pytest
-from zarrstream import ec2_note, profile_file
-from zarrstream.ec2_note import Note, Owner, Stage, note_path
 from zarrstream.errors import ProfileError
+from zarrstream.openstack import ec2_note
+from zarrstream.openstack.ec2_note import Note, Owner, Stage, note_path
+from zarrstream.profiles import profile_file
 
 OWNER = Owner("lab", "js2", "https://js2/v3", "user", "project")
 

@@ -16,10 +16,10 @@ from botocore.session import Session
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from running import THOROUGH
-from zarrstream import effective, profile_file, profile_text
 from zarrstream.errors import ProfileError, ZarrstreamError
-from zarrstream.profile import config_path, read_profile
-from zarrstream.profile_text import ProfileSettings
+from zarrstream.profiles import effective, profile_file, profile_text
+from zarrstream.profiles.profile import config_path, read_profile
+from zarrstream.profiles.profile_text import ProfileSettings
 
 SECRET = "hunter2hunter2%#;=/+"
 ENDPOINT = "https://object.example.org:8001"

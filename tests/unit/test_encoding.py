@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from running import THOROUGH
-from zarrstream.encoding import COMPRESSORS, FILTERS, Encoding, Packer, codec_arguments, parse_encoding, rehearse
+from zarrstream.encoding.codecs import COMPRESSORS, FILTERS, Encoding, Packer, codec_arguments, parse_encoding, rehearse
 from zarrstream.errors import BadRequest, SourceError
 
 PARAMETERS: dict[str, Any] = {

@@ -3,8 +3,8 @@
 """The shape of S3 endpoints."""
 
 import pytest
-from zarrstream.endpoint import anonymous_endpoint, origin, s3_endpoint
 from zarrstream.errors import BadRequest
+from zarrstream.profiles.endpoint import anonymous_endpoint, origin, s3_endpoint
 
 JS2 = "https://js2.jetstream-cloud.org:8001"
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from zarrstream.encoding import parse_encoding
-from zarrstream.fingerprint import fingerprint, normal_request
+from zarrstream.encoding.codecs import parse_encoding
+from zarrstream.write.fingerprint import fingerprint, normal_request
 
 BASE: dict[str, Any] = {"zarr_format": 3, "consolidated": True, "variables": None, "chunks": None, "encoding": {}}
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from zarrstream.errors import BadRequest
-from zarrstream.grants import plan
+from zarrstream.openstack.grants import plan
 
 PUBLIC = ".r:*,.rlistings"
 

@@ -14,9 +14,9 @@ import zarr
 from zarrstream.check.run import check_store
 from zarrstream.check.snapshot import CheckRequest
 from zarrstream.errors import BadRequest, SourceError, ZarrstreamError
-from zarrstream.folder import FolderObjects
-from zarrstream.request import WriteRequest
-from zarrstream.write import WriteResult, write_dataset
+from zarrstream.storage.folder import FolderObjects
+from zarrstream.write.request import WriteRequest
+from zarrstream.write.run import WriteResult, write_dataset
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have a Zarr V3 specification"),

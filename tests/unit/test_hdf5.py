@@ -12,8 +12,8 @@ import pytest
 import zarr
 from writing import write_apart
 from zarrstream.errors import SourceError
-from zarrstream.request import WriteRequest
-from zarrstream.write import preview, write_dataset
+from zarrstream.write.request import WriteRequest
+from zarrstream.write.run import preview, write_dataset
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have a Zarr V3 specification", "ignore:Consolidated metadata")
 

@@ -27,14 +27,14 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from running import THOROUGH
-from zarrstream.check.layout import array_layout
 from zarrstream.check.run import check_store, request_from
-from zarrstream.dataset import open_items
-from zarrstream.decoded import SLACK, TooLarge, check_chunk
 from zarrstream.errors import SourceError, ZarrstreamError
-from zarrstream.request import WriteRequest
-from zarrstream.source import find_source
-from zarrstream.write import write_dataset
+from zarrstream.metadata.decoded import SLACK, TooLarge, check_chunk
+from zarrstream.metadata.layout import array_layout
+from zarrstream.source.dataset import open_items
+from zarrstream.source.items import find_source
+from zarrstream.write.request import WriteRequest
+from zarrstream.write.run import write_dataset
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -388,9 +388,9 @@ def hdf5(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 SCRIPT = """
 import sys
 from zarrstream.errors import ZarrstreamError
-from zarrstream.request import WriteRequest
-from zarrstream.source import find_source
-from zarrstream.write import write_dataset
+from zarrstream.write.request import WriteRequest
+from zarrstream.source.items import find_source
+from zarrstream.write.run import write_dataset
 for line in sys.stdin:
     path = line.strip()
     try:

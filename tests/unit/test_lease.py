@@ -14,11 +14,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from zarrstream.compute import lease
-from zarrstream.compute.lease import Leases, Run, holder, run_of
-from zarrstream.compute.marks import Mark, of_description
-from zarrstream.compute.servers import make, remove
 from zarrstream.errors import Conflict, ZarrstreamError
+from zarrstream.machines import lease
+from zarrstream.machines.lease import Leases, Run, holder, run_of
+from zarrstream.machines.marks import Mark, of_description
+from zarrstream.machines.servers import make, remove
 
 MARK = Mark("demo", "ana")
 HERE = run_of(os.getpid())

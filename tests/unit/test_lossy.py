@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 from writing import opens, request
 from zarrstream.errors import SourceError
-from zarrstream.write import write_dataset
+from zarrstream.write.run import write_dataset
 
 pytestmark = pytest.mark.filterwarnings("ignore:Consolidated metadata is currently not part")
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from zarrstream.errors import ZarrstreamError
-from zarrstream.manifest import Manifest, Stored, parse_manifest
-from zarrstream.records import outside
+from zarrstream.sidecar.manifest import Manifest, Stored, parse_manifest
+from zarrstream.sidecar.records import outside
 
 MD5 = st.text("0123456789abcdef", min_size=32, max_size=32)
 VALUES = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from zarrstream.errors import BadRequest
-from zarrstream.memory import BESIDE, FALLBACK, for_blocks, parse_memory, usable_memory
+from zarrstream.planning.memory import BESIDE, FALLBACK, for_blocks, parse_memory, usable_memory
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_this_machine_has_some() -> None:
 
 MAKES_AND_FREES = """
 import resource, sys, threading
-from zarrstream.memory import tune_allocator
+from zarrstream.planning.memory import tune_allocator
 
 if len(sys.argv) > 1:
     tune_allocator(int(sys.argv[1]))

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from zarrstream import modes, shipped
+from zarrstream.commands import install as shipped
+from zarrstream.commands import modes
+from zarrstream.commands.install import settle_stack
+from zarrstream.commands.modes import settle, settle_shared
 from zarrstream.errors import ZarrstreamError
-from zarrstream.modes import settle, settle_shared
-from zarrstream.shipped import settle_stack
 
 UMASKS = [0o000, 0o022, 0o027, 0o077]
 NOBODY = 65534

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from running import THOROUGH
-from zarrstream import plan
-from zarrstream.chunking import REREAD, ArraySource, auto_chunks, block_shape, chunk_count, divisor, rereads, tiles
 from zarrstream.errors import BadRequest, PlanError
-from zarrstream.plan import Found, WritePlan, decide
+from zarrstream.planning import plan
+from zarrstream.planning.chunking import REREAD, ArraySource, auto_chunks, block_shape, chunk_count, divisor, rereads, tiles
+from zarrstream.planning.plan import Found, WritePlan, decide
 
 AIR = ArraySource("air", ("time", "lat", "lon"), (2920, 25, 53), "int16", 2, (100, 25, 53))
 TIME = ArraySource("time", ("time",), (2920,), "int64", 8, (1024,))

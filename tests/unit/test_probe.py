@@ -20,13 +20,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import quote
 
 import pytest
-from zarrstream import s3_client
-from zarrstream.debug_log import Redacted, debug_log, spellings
-from zarrstream.ec2 import SignedRequest
-from zarrstream.ec2_plan import Pair
 from zarrstream.errors import AccessRefused, BadRequest, Unreachable, ZarrstreamError
-from zarrstream.probe import Request, run
-from zarrstream.stranger import Known, Sight, prove_private, prove_public
+from zarrstream.openstack.ec2 import SignedRequest
+from zarrstream.openstack.ec2_plan import Pair
+from zarrstream.probe.anonymous import Known, Sight, prove_private, prove_public
+from zarrstream.probe.debug_log import Redacted, debug_log, spellings
+from zarrstream.probe.run import Request, run
+from zarrstream.storage import boto as s3_client
 
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY%="
 BUCKETS = "<ListAllMyBucketsResult><Owner><ID>x</ID></Owner><Buckets/></ListAllMyBucketsResult>"

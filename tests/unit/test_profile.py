@@ -4,8 +4,8 @@
 
 import pytest
 from zarrstream.errors import BadRequest, ProfileError
-from zarrstream.profile import config_path, credentials_path, read_profile
-from zarrstream.profile_ca import settled_ca
+from zarrstream.profiles.profile import config_path, credentials_path, read_profile
+from zarrstream.profiles.profile_ca import settled_ca
 
 KEYS = "aws_access_key_id = AK12\naws_secret_access_key = s%#;=/+\n"
 WHOLE = f"{KEYS}endpoint_url = https://h:1\nregion = lab\nca_bundle = /ca.pem\n"

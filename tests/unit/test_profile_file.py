@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from zarrstream import profile_file, profile_text
 from zarrstream.errors import BadRequest, ProfileError
-from zarrstream.profile import aws_session
-from zarrstream.profile_text import ProfileSettings, masked, plan, plan_removal, read_values
-from zarrstream.secret import fingerprint
+from zarrstream.profiles import profile_file, profile_text
+from zarrstream.profiles.profile import aws_session
+from zarrstream.profiles.profile_text import ProfileSettings, masked, plan, plan_removal, read_values
+from zarrstream.profiles.secret import fingerprint
 
 SECRET = "a%b#c;d=e/f+g %%h"
 ENDPOINT = "https://object.example.org:8001"

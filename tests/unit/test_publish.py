@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import threading
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,11 +18,14 @@ import xarray as xr
 import zarr
 from running import THOROUGH
 from writing import assert_same, decoded, fail_at, files, flip, killed_writes, lie, opens, refuse, request, shorten, sidecar, write_apart
-from zarrstream import copying, marker, publish, work
 from zarrstream.errors import Conflict, SourceError, WriteError, ZarrstreamError
-from zarrstream.folder import FolderObjects
-from zarrstream.manifest import MANIFEST, WRITING, md5_of
-from zarrstream.write import preview, write_dataset
+from zarrstream.sidecar import lock as marker
+from zarrstream.sidecar.manifest import MANIFEST, WRITING, md5_of
+from zarrstream.storage.folder import FolderObjects
+from zarrstream.write import publish
+from zarrstream.write import recording as copying
+from zarrstream.write import session as work
+from zarrstream.write.run import preview, write_dataset
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have a Zarr V3 specification"),
@@ -280,7 +284,7 @@ def test_a_writer_that_was_replaced_stops(source: Path, tmp_path: Path, monkeypa
         await put_async(self, key, data)
 
     monkeypatch.setattr(FolderObjects, "put_async", put_while_another_takes_over)
-    monkeypatch.setattr("zarrstream.plan.BLOCK_TARGET", 1)
+    monkeypatch.setattr(import_module("zarrstream.planning.plan"), "BLOCK_TARGET", 1)
     with pytest.raises(Conflict, match="process 7 on elsewhere"):
         write_dataset(request(source, store, chunks={"time": 1}, memory=3000))
     assert len(sent) < 20  # of 128: those under way when it happened

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from zarrstream.compute.find import Finder
-from zarrstream.compute.lease import Leases
-from zarrstream.compute.marks import Mark, lease_name, server_group_name
-from zarrstream.compute.reap import reapable
-from zarrstream.compute.resources import Resource
+from zarrstream.machines.find import Finder
+from zarrstream.machines.lease import Leases
+from zarrstream.machines.marks import Mark, lease_name, server_group_name
+from zarrstream.machines.reap import reapable
+from zarrstream.machines.resources import Resource
 
 NOW = datetime.datetime(2026, 11, 24, 12, tzinfo=datetime.UTC)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,9 +13,9 @@ import pytest
 import xarray as xr
 from writing import assert_same, decoded, fail_at, files, killed_writes, opens, passed, refuse, request, sidecar, write_apart
 from zarrstream.errors import Conflict, ZarrstreamError
-from zarrstream.folder import FolderObjects
-from zarrstream.manifest import MANIFEST, WRITING
-from zarrstream.write import preview, write_dataset
+from zarrstream.sidecar.manifest import MANIFEST, WRITING
+from zarrstream.storage.folder import FolderObjects
+from zarrstream.write.run import preview, write_dataset
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have a Zarr V3 specification"),
@@ -146,7 +147,7 @@ def test_a_place_between_old_and_new_is_kept_for_who_was_replacing(little: Path,
     store, new = tmp_path / "a.zarr", tmp_path / "new.nc"
     xr.Dataset({"a": ("x", [7, 8])}).to_netcdf(new, engine="netcdf4")
     write_dataset(request(little, store))
-    monkeypatch.setattr("zarrstream.replace.publish", lambda *_, **__: refuse(None, "zarr.json", b""))
+    monkeypatch.setattr(import_module("zarrstream.write.replace"), "publish", lambda *_, **__: refuse(None, "zarr.json", b""))
     with pytest.raises(ZarrstreamError, match=r"readers find no store.*run again, finishes it"):
         write_dataset(request(new, store, mode="replace"))
     monkeypatch.undo()
@@ -172,7 +173,7 @@ def test_who_has_opened_the_old_store_reads_it_until_it_goes(
             looked.append(1)
 
         looked: list[int] = []
-        monkeypatch.setattr("zarrstream.replace.clear", look)
+        monkeypatch.setattr(import_module("zarrstream.write.replace"), "clear", look)
         write_dataset(request(other, store, chunks={"time": 3}, mode="replace"))
     assert looked == [1]
     assert_same(store, other)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 import xarray as xr
 from writing import assert_same, fail_at, files, refuse, request, sidecar
-from zarrstream import journal
 from zarrstream.errors import Unreachable, ZarrstreamError
-from zarrstream.folder import FolderObjects
-from zarrstream.manifest import MANIFEST, WRITING
-from zarrstream.store import open_objects, parse_store
-from zarrstream.write import preview, write_dataset
+from zarrstream.sidecar import journal
+from zarrstream.sidecar.manifest import MANIFEST, WRITING
+from zarrstream.storage.folder import FolderObjects
+from zarrstream.storage.objects import open_objects, parse_store
+from zarrstream.write.run import preview, write_dataset
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have a Zarr V3 specification"),
@@ -24,7 +25,7 @@ pytestmark = [
 
 def broken_off(source: Path, store: Path, monkeypatch: pytest.MonkeyPatch, at: int = 60, **options: Any) -> int:
     """Break a write off; returns the number of chunks it has left."""
-    monkeypatch.setattr("zarrstream.plan.BLOCK_TARGET", 1)
+    monkeypatch.setattr(import_module("zarrstream.planning.plan"), "BLOCK_TARGET", 1)
     fail_at(monkeypatch, at, refuse)
     with pytest.raises(ZarrstreamError, match="refused"):
         write_dataset(request(source, store, chunks={"time": 2}, **options))
@@ -37,7 +38,9 @@ def test_the_next_run_sends_only_what_is_missing(source: Path, tmp_path: Path, z
     store = tmp_path / "air.zarr"
     left = broken_off(source, store, monkeypatch, zarr_format=zarr_format)
     assert left > 40
-    monkeypatch.setattr("zarrstream.source._file_digest", lambda _: pytest.fail("the source is read once more for its digest"))
+    monkeypatch.setattr(
+        import_module("zarrstream.source.items"), "_file_digest", lambda _: pytest.fail("the source is read once more for its digest")
+    )
     wanted = request(source, store, chunks={"time": 2}, zarr_format=zarr_format, verify="full")
     told = preview(wanted)
     read = write_dataset(wanted)
@@ -125,7 +128,7 @@ def test_notes_are_taken_while_the_write_goes_on(source: Path, tmp_path: Path, m
     """A kill leaves no time for any: those until about a second before have to be there."""
     store, put_async, noted = tmp_path / "air.zarr", FolderObjects.put_async, []
     monkeypatch.setattr(journal, "FLUSH_INTERVAL", 0.0)
-    monkeypatch.setattr("zarrstream.plan.BLOCK_TARGET", 1)
+    monkeypatch.setattr(import_module("zarrstream.planning.plan"), "BLOCK_TARGET", 1)
 
     async def count(self: FolderObjects, key: str, data: bytes) -> None:
         await put_async(self, key, data)

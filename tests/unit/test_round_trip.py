@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from writing import raw, request
-from zarrstream.readback import same_bits
-from zarrstream.write import write_dataset
+from zarrstream.write.run import write_dataset
+from zarrstream.write.verify import same_bits
 
 TYPES = st.one_of(
     hnp.integer_dtypes(endianness="?", sizes=(8, 16, 32, 64)),

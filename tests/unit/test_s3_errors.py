@@ -8,9 +8,9 @@ from email.utils import format_datetime
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError, SSLError
 from zarrstream.errors import AccessRefused, Conflict, NotFound, Unreachable, ZarrstreamError
-from zarrstream.profile import Profile
-from zarrstream.s3_client import both_clocks, expected_region, server_clock, translate
-from zarrstream.s3_errors import S3Failure, s3_error
+from zarrstream.profiles.profile import Profile
+from zarrstream.storage.boto import both_clocks, expected_region, server_clock, translate
+from zarrstream.storage.s3_errors import S3Failure, s3_error
 
 URL = "https://object.example.org:8001"
 PROFILE = Profile("lab", URL, "RegionOne", "0123456789abcdef", "topsecret")

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from zarrstream.sampling import KEYS, some_keys, spread
+from zarrstream.probe.sampling import KEYS, some_keys, spread
 
 
 class Listing:

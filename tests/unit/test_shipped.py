@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import zarrstream
-from zarrstream import shipped
+from zarrstream.commands import install as shipped
 from zarrstream.errors import BadRequest, ZarrstreamError
 
 PACKAGE = Path(zarrstream.__file__).parent
@@ -72,7 +72,7 @@ def test_it_works_out_of_an_archive_as_ansible_sends_it(environment: Path, tmp_p
     with zipfile.ZipFile(tmp_path / "sent.zip", "w") as archive:
         for path in PACKAGE.rglob("*.py"):
             archive.write(path, f"zarrstream/{path.relative_to(PACKAGE)}")
-    program = "import sys; sys.path.insert(0, sys.argv[1]); from zarrstream.shipped import install; install(sys.argv[2])"
+    program = "import sys; sys.path.insert(0, sys.argv[1]); from zarrstream.commands.install import install; install(sys.argv[2])"
     subprocess.run([environment / "bin/python", "-I", "-c", program, tmp_path / "sent.zip", environment], check=True)
     assert not shipped.install(str(environment), dry_run=True).anything
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from zarrstream.errors import BadRequest
-from zarrstream.sites import declared, places
+from zarrstream.openstack.sites import declared, places
 
 OWN = ("iu", "lab")
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 from zarrstream.errors import BadRequest, SourceError, ZarrstreamError
-from zarrstream.netcdf3 import required_size
-from zarrstream.source import Item, Stat, check_apart, find_source, stat_items, take_digests
-from zarrstream.store import StoreUrl, parse_store
+from zarrstream.source.items import Item, Stat, check_apart, find_source, stat_items, take_digests
+from zarrstream.source.netcdf3 import required_size
+from zarrstream.storage.objects import StoreUrl, parse_store
 
 CLASSIC = ("NETCDF3_CLASSIC", "NETCDF3_64BIT", "NETCDF3_64BIT_DATA")
 
@@ -145,9 +146,9 @@ def test_contents_identify_a_file(tmp_path: Path, dataset: xr.Dataset) -> None:
 def test_a_file_that_did_not_change_is_not_read(tmp_path: Path, dataset: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     items = find(write(dataset, tmp_path / "a.nc"))
     known = take_digests(items, stat_items(items))
-    monkeypatch.setattr("zarrstream.source._file_digest", lambda _: pytest.fail("the file was read"))
+    monkeypatch.setattr(import_module("zarrstream.source.items"), "_file_digest", lambda _: pytest.fail("the file was read"))
     assert take_digests(items, stat_items(items), known) == known
-    monkeypatch.setattr("zarrstream.source._file_digest", lambda _: "read")
+    monkeypatch.setattr(import_module("zarrstream.source.items"), "_file_digest", lambda _: "read")
     os.utime(items[0].place, ns=(1, 1))
     assert [stat.digest for stat in take_digests(items, stat_items(items), known)] == ["read"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from zarrstream.errors import BadRequest, Conflict, ProfileError, ZarrstreamError
-from zarrstream.store import open_objects, parse_store
+from zarrstream.storage.objects import open_objects, parse_store
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,12 @@ import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 from zarrstream.check.run import check_store, request_from
-from zarrstream.cli import main
-from zarrstream.debug_log import Redacted
+from zarrstream.commands.cli import main
 from zarrstream.errors import SourceError, ZarrstreamError
-from zarrstream.request import WriteRequest
+from zarrstream.probe.debug_log import Redacted
 from zarrstream.text import shown, shown_json, shown_log
-from zarrstream.write import preview
+from zarrstream.write.request import WriteRequest
+from zarrstream.write.run import preview
 
 EVIL = "\x1b]0;pwn\x07\x1b[2J\x9b31m\nFAKE   passed\r\u202etxt.exe"
 

@@ -16,8 +16,8 @@ import pytest
 from clusters import make_certificates
 from distributed import Client
 from tornado.iostream import SSLIOStream
-from zarrstream.cluster import tls_errors
-from zarrstream.cluster.tls_errors import OPERATIONS, keep_errors_apart
+from zarrstream.dask import tls_errors
+from zarrstream.dask.tls_errors import OPERATIONS, keep_errors_apart
 
 SSL_LIBRARY, UNEXPECTED_EOF = 20, 294  # of OpenSSL's numbers
 

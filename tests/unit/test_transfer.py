@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,10 @@ import numpy as np
 import pytest
 import zarr
 from zarr.storage import MemoryStore
-from zarrstream.manifest import Stored, md5_of
-from zarrstream.plan import Block
-from zarrstream.store import open_objects, parse_store
-from zarrstream.transfer import StagedArray, copy_blocks, open_staged, staged_store
+from zarrstream.planning.plan import Block
+from zarrstream.sidecar.manifest import Stored, md5_of
+from zarrstream.storage.objects import open_objects, parse_store
+from zarrstream.write.staging import StagedArray, copy_blocks, open_staged, staged_store
 
 VALUES = np.arange(24, dtype="i4").reshape(4, 6)
 KEYS = {"a/c/0/0", "a/c/0/1", "a/c/1/0", "a/c/1/1"}
@@ -41,7 +42,7 @@ def write(array: StagedArray) -> None:
 def test_nothing_is_sent_before_it_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pipeline: str) -> None:
     """By the pipeline of zarr 3.4, and by the one that all releases have."""
     if pipeline == "batched":
-        monkeypatch.setattr("zarrstream.transfer._FUSED", "NotYet")
+        monkeypatch.setattr(import_module("zarrstream.write.staging"), "_FUSED", "NotYet")
     records: dict[str, Stored] = {}
     there: list[int] = []
 

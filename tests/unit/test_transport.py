@@ -20,18 +20,18 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 import zarr
-from zarrstream import clients as clients_module
-from zarrstream import transport as transport_module
 from zarrstream.check.run import check_store
 from zarrstream.check.snapshot import CheckRequest
 from zarrstream.errors import AccessRefused, BadRequest, Conflict, Unreachable, ZarrstreamError
-from zarrstream.limiter import MOST, START, Limiter
-from zarrstream.manifest import md5_of
-from zarrstream.marker import create
-from zarrstream.request import WriteRequest
-from zarrstream.store import Objects, open_objects, parse_store
-from zarrstream.transport import GaveUp, Lane, Transport
-from zarrstream.write import write_dataset
+from zarrstream.sidecar.lock import create
+from zarrstream.sidecar.manifest import md5_of
+from zarrstream.storage import clients as clients_module
+from zarrstream.storage import retry as transport_module
+from zarrstream.storage.limiter import MOST, START, Limiter
+from zarrstream.storage.objects import Objects, open_objects, parse_store
+from zarrstream.storage.retry import GaveUp, Lane, Transport
+from zarrstream.write.request import WriteRequest
+from zarrstream.write.run import write_dataset
 
 Fault = Callable[["Handler"], bool]  # answers the request, or lets it through with False
 PAGE = 3  # keys of a listing

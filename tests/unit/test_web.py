@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import xarray as xr
 from zarrstream.errors import AccessRefused, BadRequest, SourceError, ZarrstreamError
-from zarrstream.request import WriteRequest
-from zarrstream.web import web_place
-from zarrstream.write import WriteResult, preview, write_dataset
+from zarrstream.source.web import web_place
+from zarrstream.write.request import WriteRequest
+from zarrstream.write.run import WriteResult, preview, write_dataset
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Consolidated metadata is currently not part"),

@@ -13,6 +13,7 @@ import sys
 import textwrap
 import threading
 import weakref
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,15 +22,15 @@ import pytest
 import xarray as xr
 import zarr
 from writing import CORE, assert_same, decoded, fail_at, files, raw, refuse, request, sidecar
-from zarrstream import copying
 from zarrstream.errors import BadRequest, Conflict, PlanError, SourceError, ZarrstreamError
-from zarrstream.folder import FolderObjects
-from zarrstream.manifest import MANIFEST, Stored, md5_of, parse_manifest
-from zarrstream.readback import same_bits
-from zarrstream.request import WriteRequest, request_from
-from zarrstream.situation import WriteResult
-from zarrstream.template import Encoder
-from zarrstream.write import preview, write_dataset
+from zarrstream.sidecar.manifest import MANIFEST, Stored, md5_of, parse_manifest
+from zarrstream.storage.folder import FolderObjects
+from zarrstream.write import recording as copying
+from zarrstream.write.request import WriteRequest, request_from
+from zarrstream.write.result import WriteResult
+from zarrstream.write.run import preview, write_dataset
+from zarrstream.write.template import Encoder
+from zarrstream.write.verify import same_bits
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have a Zarr V3 specification"),
@@ -184,7 +185,7 @@ def test_the_second_run_changes_nothing(source: Path, tmp_path: Path, monkeypatc
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     for method in ("put", "put_async", "delete"):
         monkeypatch.setattr(FolderObjects, method, lambda *_, **__: pytest.fail("the second run changes something"))
-    monkeypatch.setattr("zarrstream.source._file_digest", lambda _: pytest.fail("the second run reads the source"))
+    monkeypatch.setattr(import_module("zarrstream.source.items"), "_file_digest", lambda _: pytest.fail("the second run reads the source"))
     second = write_dataset(request(source, store))
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
     assert (second.changed, second.action, second.bytes_read) == (False, "nothing", 0)
@@ -207,7 +208,8 @@ def test_the_second_run_imports_no_array_library(source: Path, tmp_path: Path) -
     write_dataset(wanted)
     program = f"""
         import sys
-        from zarrstream.write import WriteRequest, write_dataset, preview
+        from zarrstream.write.request import WriteRequest
+        from zarrstream.write.run import preview, write_dataset
         wanted = {wanted!r}
         actions = [write_dataset(wanted).action, preview(wanted).action]
         print(actions, [name for name in ("zarr", "xarray", "dask", "netCDF4", "numpy") if name in sys.modules])
@@ -361,7 +363,7 @@ def test_bad_sources_change_nothing(source: Path, air: xr.Dataset, tmp_path: Pat
 
 def test_progress_is_told(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, told, documents = tmp_path / "progress.json", [], []
-    monkeypatch.setattr("zarrstream.progress.INTERVAL", 0.002)
+    monkeypatch.setattr(import_module("zarrstream.write.progress"), "INTERVAL", 0.002)
 
     def tell(moment: Any) -> None:
         told.append(moment)
@@ -390,7 +392,7 @@ def test_progress_tells_of_a_failure(source: Path, tmp_path: Path, monkeypatch: 
 
 def test_memory_stays_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     xr.Dataset({"a": (("t", "x"), np.zeros((400, 1000)))}).to_netcdf(tmp_path / "a.nc", engine="netcdf4")
-    monkeypatch.setattr("zarrstream.plan.BLOCK_TARGET", 100_000)
+    monkeypatch.setattr(import_module("zarrstream.planning.plan"), "BLOCK_TARGET", 100_000)
     held, most, lock = [0], [0], threading.Lock()
     copy = copying.copy_blocks
 
@@ -418,7 +420,7 @@ def test_memory_stays_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_what_is_being_sent_holds_no_values_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     xr.Dataset({"a": (("t", "x"), np.ones((400, 1000)))}).to_netcdf(tmp_path / "a.nc", engine="netcdf4")
-    monkeypatch.setattr("zarrstream.plan.BLOCK_TARGET", 40_000)
+    monkeypatch.setattr(import_module("zarrstream.planning.plan"), "BLOCK_TARGET", 40_000)
     values, send = Encoder.values, FolderObjects.put_async
     alive: list[weakref.ref[np.ndarray]] = []
     held: list[int] = []

@@ -18,8 +18,8 @@ import zarr
 from writing import made_once
 from zarrstream.check.run import check_store
 from zarrstream.check.snapshot import CheckRequest
-from zarrstream.request import WriteRequest
-from zarrstream.write import WriteResult, write_dataset
+from zarrstream.write.request import WriteRequest
+from zarrstream.write.run import WriteResult, write_dataset
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have a Zarr V3 specification"),
@@ -110,9 +110,9 @@ def test_the_plan_of_packed_variables_is_of_what_gets_stored(source: Path, tmp_p
 
 PEAK = """
     import json, sys
-    from zarrstream.request import WriteRequest
-    from zarrstream.write import write_dataset
-    import zarrstream.template, zarrstream.transfer, zarrstream.readback, xarray, zarr, dask.array, netCDF4, numcodecs
+    from zarrstream.write.request import WriteRequest
+    from zarrstream.write.run import write_dataset
+    import zarrstream.write.template, zarrstream.write.staging, zarrstream.write.verify, xarray, zarr, dask.array, netCDF4, numcodecs
     from pathlib import Path
 
     def peak(source, store, options):
@@ -159,7 +159,7 @@ def test_a_data_set_of_many_times_the_memory(tmp_path: Path, times: int) -> None
         capture_output=True,
         text=True,
         check=False,
-        env={"PYTHONPATH": str(Path(write_dataset.__code__.co_filename).parents[1]), "PATH": "/usr/bin:/bin", "MALLOC_ARENA_MAX": "2"},
+        env={"PYTHONPATH": str(Path(write_dataset.__code__.co_filename).parents[2]), "PATH": "/usr/bin:/bin", "MALLOC_ARENA_MAX": "2"},
     )
     assert done.returncode == 0, done.stderr[-2000:]
     for case, ((before, _), (peak, planned)) in zip(cases, json.loads(done.stdout), strict=True):

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,11 @@ import zstandard
 from numcodecs import Zstd
 from writing import assert_same, fail_at, refuse, request
 from zarr.storage import MemoryStore
-from zarrstream import transfer
 from zarrstream.check.run import check_store, request_from
+from zarrstream.encoding.zstd import SMALL, zstd_setting
 from zarrstream.errors import ZarrstreamError
-from zarrstream.write import write_dataset
-from zarrstream.zstd import SMALL, zstd_setting
+from zarrstream.write import staging as transfer
+from zarrstream.write.run import write_dataset
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have a Zarr V3 specification")
 
@@ -81,7 +82,7 @@ def test_a_write_begun_with_one_library_is_finished_with_another(source: Path, t
     """Whose bytes differ: an object that was sent and not noted is sent again, one that was noted stays."""
     store = tmp_path / "air.zarr"
     wanted = request(source, store, chunks={"time": 1}, verify="full")
-    monkeypatch.setattr("zarrstream.plan.BLOCK_TARGET", 1)
+    monkeypatch.setattr(import_module("zarrstream.planning.plan"), "BLOCK_TARGET", 1)
     monkeypatch.setattr(Zstd, "encode", lambda _self, data: zstandard.ZstdCompressor(level=9, write_checksum=True).compress(data))
     monkeypatch.setattr(transfer, "zstd_setting", dict)
     fail_at(monkeypatch, 60, refuse)

@@ -12,7 +12,7 @@ import sys
 __version__ = "0.1.0"
 
 # What is offered here, by where it is defined. It is imported by whoever asks for it: each module of Ansible brings this file along.
-_OFFERED = {"ZarrstreamError": "errors", "check": "api", "probe": "api", "write": "api"}
+_OFFERED = {"ZarrstreamError": "errors", "check": "commands.api", "probe": "commands.api", "write": "commands.api"}
 __all__ = ["ZarrstreamError", "check", "probe", "write"]  # by __getattr__; pylint: disable=undefined-all-variable
 
 

@@ -17,7 +17,7 @@ def main() -> int:
     """Run the command with the arguments of the process; returns its exit code."""
     wanted = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not in the background of a script, where it is ignored
     _hear(wanted, _end)
-    from .cli import main as run
+    from .commands.cli import main as run
 
     code = 1
     try:

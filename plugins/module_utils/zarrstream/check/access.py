@@ -7,8 +7,8 @@ from __future__ import annotations
 import uuid
 
 from ..errors import ZarrstreamError
-from ..profile import read_profile
-from ..store import Objects, open_objects
+from ..profiles.profile import read_profile
+from ..storage.objects import Objects, open_objects
 from .chunks import ChunkReader
 from .report import CheckResult, Findings, found, passed, skipped
 from .snapshot import CheckRequest, Snapshot

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..store import ObjectInfo
-from .documents import DOCUMENTS, Hierarchy, folder_of
-from .layout import ArrayLayout
+from ..metadata.hierarchy import DOCUMENTS, Hierarchy, folder_of
+from ..metadata.layout import ArrayLayout
+from ..storage.objects import ObjectInfo
 from .report import Findings
 
 SMALL = 100 * 1024  # bytes; below, requests cost more than the data

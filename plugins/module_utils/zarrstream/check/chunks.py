@@ -10,10 +10,10 @@ from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ..decoded import check_chunk
+from ..metadata.decoded import check_chunk
+from ..metadata.hierarchy import NODE_DOCUMENTS, Hierarchy, join
+from ..metadata.layout import ArrayLayout, short
 from .census import item_bytes
-from .documents import NODE_DOCUMENTS, Hierarchy, join
-from .layout import ArrayLayout, short
 from .snapshot import one_line
 
 if TYPE_CHECKING:

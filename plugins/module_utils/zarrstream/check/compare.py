@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .layout import ArrayLayout
+from ..metadata.layout import ArrayLayout
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,21 +11,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..decoded import LARGEST, most_stored
 from ..errors import AccessRefused, Unreachable, ZarrstreamError
+from ..metadata.decoded import LARGEST, most_stored
+from ..metadata.layout import ArrayLayout, count_to
+from ..metadata.shards import left_out
+from ..parallel import WORKERS, each
 from .census import item_bytes
 from .chunks import ChunkReader
 from .compare import Block, Difference, Rule, difference, rule_for
-from .layout import ArrayLayout, count_to
-from .parallel import WORKERS, each
 from .reference import Reference
 from .report import CheckResult, Findings, found, many, passed, skipped
-from .shards import left_out
 from .snapshot import Snapshot, human_bytes, one_line
 from .structure import wanted_but_absent
 
 if TYPE_CHECKING:
-    from ..cluster.checking import CheckCluster
+    from ..dask.check_executor import CheckCluster
 
 BUDGET = 1024**3  # bytes in all objects under way together, their copies included
 COPIES = 4  # as stored, decoded, the source's, and what comparing them takes

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..profile import read_profile
-from ..store import StoreUrl, parse_store
+from ..profiles.profile import read_profile
+from ..storage.objects import StoreUrl, parse_store
 from .snapshot import CheckRequest
 
 _SECONDS = 120.0

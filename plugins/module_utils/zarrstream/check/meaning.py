@@ -10,9 +10,9 @@ import json
 import re
 from typing import Any
 
+from ..metadata.hierarchy import DOCUMENTS, Hierarchy, folder_of, join
+from ..metadata.layout import ArrayLayout
 from .chunks import ChunkReader
-from .documents import DOCUMENTS, Hierarchy, folder_of, join
-from .layout import ArrayLayout
 from .report import CheckResult, Findings, found, many, passed, skipped
 from .snapshot import Snapshot, human_bytes
 

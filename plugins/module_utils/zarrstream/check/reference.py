@@ -8,17 +8,17 @@ import json
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from ..store import Objects, StoreUrl, open_objects
+from ..metadata.hierarchy import join
+from ..storage.objects import Objects, StoreUrl, open_objects
 from .chunks import ChunkReader
 from .compare import Block, packing, type_name
-from .documents import join
 from .snapshot import Snapshot, one_line
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from ..dataset import Source
-    from ..source import Item
+    from ..source.dataset import Source
+    from ..source.items import Item
 
 
 class Reference:
@@ -70,8 +70,8 @@ def open_reference(shot: Snapshot, reader: ChunkReader, items: tuple[Item, ...] 
 
     Raises SourceError, for a source that cannot be read is no finding about the store.
     """
-    from ..dataset import open_items
-    from ..source import find_source
+    from ..source.dataset import open_items
+    from ..source.items import find_source
 
     request = shot.request
 

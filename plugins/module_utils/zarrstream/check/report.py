@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..text import shown
 
 if TYPE_CHECKING:
-    from .portrait import Portrait
+    from .pictures.portrait import Portrait
 
 ITEMS = 20  # findings named one by one; the rest is counted
 

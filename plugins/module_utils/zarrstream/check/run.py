@@ -18,7 +18,7 @@ from .access import check_anonymous
 from .chunks import ChunkReader
 from .contents import Tally, check_decode, check_values, examine
 from .meaning import check_codecs, check_consolidated, check_fill_value, check_metadata, check_open
-from .portrait import portray
+from .pictures.portrait import portray
 from .reference import Reference, open_reference
 from .report import CHECKS, CheckResult, Report, skipped
 from .roundtrip import check_roundtrip
@@ -26,7 +26,7 @@ from .snapshot import CheckRequest, Snapshot, take_snapshot
 from .structure import check_chunk_size, check_complete, check_manifest, check_sizes, check_strays
 
 if TYPE_CHECKING:
-    from ..cluster.checking import CheckCluster
+    from ..dask.check_executor import CheckCluster
 
 
 def request_from(options: Mapping[str, Any]) -> CheckRequest:
@@ -90,7 +90,7 @@ def _cluster(request: CheckRequest) -> Iterator[CheckCluster | None]:
     if not request.scheduler or request.sample == 0 or not {"decode", "values"} & set(request.checks or CHECKS):
         yield None
         return
-    from ..cluster.checking import CheckCluster
+    from ..dask.check_executor import CheckCluster
 
     with closing(CheckCluster(request)) as cluster:
         yield cluster

@@ -10,17 +10,17 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from ..cluster.address import parse_scheduler
-from ..decoded import LARGEST_DOCUMENT
-from ..endpoint import origin
 from ..errors import AccessRefused, BadRequest, NotFound, Unreachable, ZarrstreamError
-from ..manifest import MANIFEST, WRITING, Manifest, parse_manifest
-from ..profile import read_profile
-from ..store import ObjectInfo, Objects, StoreUrl, open_objects, parse_store
+from ..metadata.decoded import LARGEST_DOCUMENT
+from ..metadata.hierarchy import Hierarchy, is_document, read_hierarchy
+from ..profiles.endpoint import origin
+from ..profiles.profile import read_profile
+from ..scheduler import parse_scheduler
+from ..sidecar.manifest import MANIFEST, WRITING, Manifest, parse_manifest
+from ..storage.objects import ObjectInfo, Objects, StoreUrl, open_objects, parse_store
+from ..storage.retry import Transport
 from ..text import meant
-from ..transport import Transport
 from .census import Census, take_census
-from .documents import Hierarchy, is_document, read_hierarchy
 from .pace import Pace
 from .report import CHECKS
 

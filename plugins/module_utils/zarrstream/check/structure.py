@@ -7,10 +7,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from ..manifest import Stored
-from ..store import ObjectInfo
+from ..metadata.layout import ArrayLayout
+from ..sidecar.manifest import Stored
+from ..storage.objects import ObjectInfo
 from .census import LARGE, SMALL
-from .layout import ArrayLayout
 from .report import ITEMS, CheckResult, Findings, found, many, passed, skipped
 from .snapshot import Snapshot, human_bytes
 

@@ -1,0 +1,212 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The work of the modules for Python: ``from zarrstream import check, probe, write``.
+
+The arguments are the options of the modules ``zarr_write``, ``zarr_check`` and ``s3_probe``, by the same names and with the same
+defaults; results are plain values. All errors are a ``ZarrstreamError``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..check.pictures.files import write_report
+from ..check.report import Report
+from ..check.run import check_store
+from ..check.run import request_from as check_request_from
+from ..libraries import missing_libraries_named
+from ..probe.run import Report as ProbeReport
+from ..probe.run import Request as ProbeRequest
+from ..probe.run import run as run_probe
+from ..write.progress import Progress
+from ..write.request import request_from
+from ..write.run import WriteResult, preview, write_dataset
+
+__all__ = ["ProbeReport", "Progress", "Report", "WriteResult", "check", "probe", "write"]
+
+if TYPE_CHECKING:
+    # For readers of types alone, of Python 3.11; pylint: disable=unsupported-binary-operation
+    AnyPath = str | os.PathLike[str]
+    Lengths = Mapping[str, int | str]
+    # pylint: enable=unsupported-binary-operation
+
+# What may begin with ~. Sources and stores may be URLs and see to it themselves.
+_FILES = ("config_file", "ca_bundle", "progress_path", "report", "debug_log")
+
+
+def write(
+    source: AnyPath | Sequence[AnyPath],
+    store: AnyPath,
+    *,
+    profile: str | None = None,
+    endpoint_url: str | None = None,
+    config_file: AnyPath | None = None,
+    ca_bundle: AnyPath | None = None,
+    follow: Sequence[AnyPath] = (),
+    zarr_format: Literal[2, 3] = 3,
+    variables: Sequence[str] | None = None,
+    chunks: Lengths | Literal["auto"] = "auto",
+    shards: Lengths | Literal["auto"] | None = None,
+    memory: str | None = None,
+    encoding: Mapping[str, Mapping[str, Any]] | None = None,
+    consolidated: bool = True,
+    mode: Literal["create", "replace", "append"] = "create",
+    append_dim: str | None = None,
+    scheduler: str | None = None,
+    scheduler_tls: Mapping[str, AnyPath] | None = None,
+    verify: Literal["none", "manifest", "sample", "full"] = "manifest",
+    progress_path: AnyPath | None = None,
+    timeout: float | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    dry_run: bool = False,
+) -> WriteResult:
+    """Write NetCDF, HDF5 or Zarr as a Zarr store that is published only when it is whole.
+
+    Where the store is there already, and was written from the same source by the same request, nothing is done and ``changed`` is
+    false. Interrupt it, and the next call goes on from there. One write at a time in a process: the library that reads NetCDF does
+    not bear more.
+
+    Args:
+        source: Files, globs of them, or one Zarr store: paths, ``s3://`` or ``https://``.
+        store: Where to write, a path or ``s3://bucket/name.zarr``. The bucket exists.
+        profile: The AWS profile with keys, region and endpoint; ``default`` if not given.
+        endpoint_url: The S3 endpoint, where the profile has none.
+        config_file: The file with the profile, if not ``~/.aws/config``.
+        ca_bundle: The endpoint's CA, where the system does not know it.
+        follow: Folders that links in the source may lead to.
+        zarr_format: The version of the Zarr format.
+        variables: The variables to write; all, if not given.
+        chunks: Lengths of chunks by dimension, counted in values, such as ``{"time": 240}``; dimensions that are left out are chosen.
+        shards: Lengths of shards by dimension, whole multiples of the chunks; none, if not given.
+        memory: What the data may take at a time, such as ``"2GiB"``; half of what is free, if not given.
+        encoding: By variable, some of compressor, filters, dtype, scale_factor, add_offset, _FillValue.
+        consolidated: Write consolidated metadata.
+        mode: What to do with a store that is there; ``create`` refuses another one.
+        append_dim: The dimension that grows with ``append``.
+        scheduler: A Dask scheduler whose workers do the work, ``tls://host:port``; wants ``dask[distributed]``.
+        scheduler_tls: The paths ``ca_file``, ``cert`` and ``key`` for it; Dask's own settings, if not given.
+        verify: How it is proved before it is published.
+        progress_path: A JSON file that tells how far the write is.
+        timeout: Seconds that a request to the store may take with all its repetitions.
+        progress: Called about once a second, in another thread, with how far the write is.
+        dry_run: Change nothing, and tell what would be done.
+
+    Returns:
+        What was done, or would be: ``changed``, ``action``, ``plan`` (the shape, dtype, chunks and shards of each array, and how many
+        objects), ``objects``, ``bytes_stored``, ``seconds`` and more; ``to_dict()`` has all as plain values.
+
+    Raises:
+        ZarrstreamError: A request without sense, a source that is damaged or contradicts itself, no access, something else in the
+            place. Nothing was published, or the message says what.
+
+    """
+    request = request_from(_options(locals()))
+    return preview(request) if dry_run else write_dataset(request, progress)
+
+
+def check(
+    store: AnyPath,
+    *,
+    profile: str | None = None,
+    endpoint_url: str | None = None,
+    config_file: AnyPath | None = None,
+    ca_bundle: AnyPath | None = None,
+    anonymous: bool = False,
+    source: AnyPath | Sequence[AnyPath] | None = None,
+    follow: Sequence[AnyPath] = (),
+    checks: Sequence[str] | None = None,
+    sample: int | Literal["all"] = 4,
+    missing: Literal["error", "fill", "manifest"] = "error",
+    fail_on: Literal["error", "warning", "never"] = "error",
+    report: AnyPath | None = None,
+    scheduler: str | None = None,
+    scheduler_tls: Mapping[str, AnyPath] | None = None,
+    timeout: float | None = None,
+) -> Report:
+    """Prove that a Zarr store is whole, readable and equal to its source. The store is not changed.
+
+    Args:
+        store: The store, a path or ``s3://bucket/name.zarr``.
+        profile: The AWS profile with keys, region and endpoint; ``default`` if not given.
+        endpoint_url: The S3 endpoint, where the profile has none.
+        config_file: The file with the profile, if not ``~/.aws/config``.
+        ca_bundle: The endpoint's CA, where the system does not know it.
+        anonymous: Read without credentials.
+        source: What it was made from, to compare with.
+        follow: Folders that links in the source may lead to.
+        checks: Those to make, by their ``id``; all that apply, if not given.
+        sample: How many objects of each array are decoded and compared.
+        missing: Whether a chunk may be missing.
+        fail_on: The severity from which on a finding makes ``ok`` false.
+        report: A folder to write a report to, as JSON and as a page with pictures.
+        scheduler: A Dask scheduler whose workers do the work, ``tls://host:port``; wants ``dask[distributed]``.
+        scheduler_tls: The paths ``ca_file``, ``cert`` and ``key`` for it; Dask's own settings, if not given.
+        timeout: Seconds that a request to the store may take with all its repetitions.
+
+    Returns:
+        ``ok``; ``checks``, each with ``id``, ``status`` (passed, failed, warning, skipped), ``severity``, ``message`` and ``evidence``;
+        ``summary``; ``seconds``. What is wrong with the store is found here, and raises nothing.
+
+    Raises:
+        ZarrstreamError: What keeps the store from being looked at, such as wrong keys or a dead endpoint.
+
+    """
+    request = check_request_from({"follow": (), **_options(locals())})
+    found = check_store(request)
+    if request.report:
+        write_report(found, request.report)
+    return found
+
+
+def probe(
+    bucket: str | None = None,
+    *,
+    profile: str | None = None,
+    endpoint_url: str | None = None,
+    config_file: AnyPath | None = None,
+    ca_bundle: AnyPath | None = None,
+    write: bool = True,
+    anonymous: bool | None = None,
+    object_store_url: str | None = None,
+    debug_log: AnyPath | None = None,
+) -> ProbeReport:
+    """Test the access to an S3 object store, and name what is wrong.
+
+    Args:
+        bucket: The bucket to try; without it, the buckets are listed only.
+        profile: The AWS profile with keys, region and endpoint; ``default`` if not given.
+        endpoint_url: The S3 endpoint, where the profile has none.
+        config_file: The file with the profile, if not ``~/.aws/config``.
+        ca_bundle: The endpoint's CA, where the system does not know it.
+        write: Write a small object, read it, and remove it again.
+        anonymous: True demands that a client without keys can read the bucket, False that it cannot.
+        object_store_url: The project's Swift URL, where stock Swift serves anonymous clients.
+        debug_log: A file for the debug stream of botocore and s3fs, without secrets.
+
+    Returns:
+        ``ok``; ``checks``, each with ``name``, ``ok``, ``message`` and ``seconds``; ``failure``, the error of the first that failed, or
+        None; ``clock_skew_seconds`` (positive where this host is ahead); ``server``.
+
+    Raises:
+        ZarrstreamError: A request without sense, or a library that is missing. A step that fails raises nothing.
+
+    """
+    with missing_libraries_named():
+        return run_probe(ProbeRequest(**_options(locals())))
+
+
+def _options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments as the options of a module, which knows neither paths nor tuples. What was left out stays so."""
+    options = {name: _plain(value) for name, value in given.items() if value is not None and name not in ("progress", "dry_run")}
+    return {name: str(Path(value).expanduser()) if name in _FILES else value for name, value in options.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -1,0 +1,205 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The options of the command ``zarrstream``: those of the modules, under the same names, as a shell can give them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from .. import __version__
+from ..check.report import CHECKS
+from ..check.snapshot import POLICIES, SEVERITIES
+from ..libraries import missing_libraries_named
+from ..storage.retry import TIMEOUT
+from ..text import meant
+from ..write.request import VERIFY
+
+EPILOG = "Exit codes: 0 fine, 1 a finding or an error, 2 a request that makes no sense, 130 interrupted."
+
+
+SHELLS = ("bash", "zsh")
+_CHOICE = re.compile(r"invalid choice: '?([^'\s]+)'? \(choose from (.*)\)")
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line; a screenful of usage hides it. For a slip it says what was probably meant."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with exit code 2."""
+        choice = _CHOICE.search(message)
+        more = meant(choice[1], re.findall(r"[\w.-]+", choice[2])) if choice else ""
+        self._end(message, more)
+
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> tuple[Any, list[str]]:  # type: ignore[override]
+        """As argparse does, but what is not known is an error, said by the command that it was given to."""
+        parsed, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            option = next((word.partition("=")[0] for word in unknown if word.startswith("-")), "")
+            self._end(f"unrecognized arguments: {' '.join(unknown)}", meant(option, self._option_string_actions))
+        return parsed, unknown
+
+    def _end(self, message: str, more: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}.{more} See {self.prog} --help.\n")
+
+
+def make_parser() -> Parser:
+    """The parser of the whole command; ``command`` of its result names the one that was given."""
+    parser = Parser(prog="zarrstream", description="Write Zarr stores, prove them, and test the access to their buckets.", epilog=EPILOG)
+    parser.add_argument("--version", action="version", version=f"zarrstream {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, text, fill in (
+        ("write", "write NetCDF, HDF5 or Zarr as a Zarr store that is published only when it is whole", _write_options),
+        ("plan", "show what write would do, and change nothing", _write_options),
+        ("remove", "remove a store that was written by Zarrstream, by its manifest; what else lies there stays", _remove_options),
+        ("check", "prove that a store is whole, readable and equal to its source", _check_options),
+        ("probe", "test the access to an S3 object store, and name what is wrong", _probe_options),
+    ):
+        command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=EPILOG, allow_abbrev=False)
+        fill(command)
+        _shared_options(command)
+    text = f"print what lets {' or '.join(SHELLS)} complete this command with the Tab key"
+    completion = commands.add_parser("completion", help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=EPILOG)
+    completion.add_argument("shell", choices=SHELLS, metavar="SHELL", help=", or ".join(SHELLS))
+    completion.set_defaults(json=False)
+    return parser
+
+
+def completion_script(shell: str) -> str:
+    """What a shell reads to complete the command; raises MissingLibrary without shtab."""
+    with missing_libraries_named():
+        import shtab
+    parser = make_parser()
+    kinds = {"FILE": shtab.FILE, "SOURCE": shtab.FILE, "STORE": shtab.FILE, "FOLDER": shtab.DIRECTORY}
+    commands = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    for command in commands.choices.values():
+        for action in command._actions:
+            if action.metavar in kinds:
+                action.complete = kinds[action.metavar]
+    return str(shtab.complete(parser, shell=shell))
+
+
+def options_of(parsed: argparse.Namespace) -> dict[str, Any]:
+    """The options of a module in what was parsed."""
+    return {name: value for name, value in vars(parsed).items() if name not in ("command", "json", "quiet", "dry_run")}
+
+
+def _write_options(parser: Parser) -> None:
+    parser.add_argument("source", nargs="+", metavar="SOURCE", help="NetCDF or HDF5 files, globs of them, or one Zarr store")
+    parser.add_argument("store", metavar="STORE", help="where to write: s3://bucket/name.zarr or a path")
+    _follow_option(parser)
+    parser.add_argument("--zarr-format", type=int, choices=(2, 3), default=3, help="version of the Zarr format (default 3)")
+    parser.add_argument("--variables", type=_names, action="extend", metavar="A,B", help="the variables to write; all, if not given")
+    parser.add_argument("--chunks", type=_lengths, default="auto", metavar="DIM=N,…", help="lengths of chunks by dimension, or auto")
+    parser.add_argument("--shards", type=_lengths, metavar="DIM=N,…", help="lengths of shards by dimension, or auto")
+    parser.add_argument("--memory", metavar="SIZE", help="what the data may take while they are written, such as 2GiB")
+    parser.add_argument("--encoding", type=_document, default={}, metavar="JSON", help="encoding by variable; @FILE reads it from a file")
+    parser.add_argument("--consolidated", action=argparse.BooleanOptionalAction, default=True, help="write consolidated metadata")
+    parser.add_argument("--mode", choices=("create", "replace", "append"), default="create", help="what to do with a store that is there")
+    parser.add_argument("--append-dim", metavar="DIM", help="the dimension along which append adds")
+    _dask_options(parser)
+    parser.add_argument("--verify", choices=VERIFY, default="manifest", help="how it is proved before it is published (default manifest)")
+    _timeout_option(parser)
+    _progress_option(parser)
+
+
+def _remove_options(parser: Parser) -> None:
+    parser.add_argument("store", metavar="STORE", help="the store: s3://bucket/name.zarr or a path")
+    parser.add_argument("--dry-run", action="store_true", help="list what would be removed, and change nothing")
+    _timeout_option(parser)
+    _progress_option(parser)
+
+
+def _check_options(parser: Parser) -> None:
+    parser.add_argument("store", metavar="STORE", help="the store: s3://bucket/name.zarr or a path")
+    parser.add_argument("--source", action="append", metavar="SOURCE", help="what it was made from, to compare with; may be repeated")
+    _follow_option(parser)
+    parser.add_argument("--checks", type=_names, action="extend", metavar="A,B", help=f"those to make, of {', '.join(CHECKS)}")
+    parser.add_argument("--sample", default="4", metavar="N", help="objects of each array to decode, or all (default 4)")
+    parser.add_argument("--missing", choices=POLICIES, default="error", help="whether a chunk may be missing (default error)")
+    parser.add_argument("--fail-on", choices=SEVERITIES, default="error", help="severity from which on a finding makes exit code 1")
+    parser.add_argument("--anonymous", action="store_true", help="read without credentials, as a stranger would")
+    _timeout_option(parser)
+    _dask_options(parser)
+    parser.add_argument("--report", type=os.path.expanduser, metavar="FOLDER", help="write the report there, JSON and a page with pictures")
+
+
+def _follow_option(parser: Parser) -> None:
+    parser.add_argument(
+        "--follow",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="a folder that links in the source may lead to; they are refused elsewhere; may be repeated",
+    )
+
+
+def _dask_options(parser: Parser) -> None:
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="the Dask scheduler whose workers do the work, tls://host:port")
+    parser.add_argument(
+        "--scheduler-tls", type=_document, metavar="JSON", help="ca_file, cert and key to be let in there; @FILE reads them from a file"
+    )
+
+
+def _progress_option(parser: Parser) -> None:
+    parser.add_argument("--progress-path", type=os.path.expanduser, metavar="FILE", help="a file that tells as JSON how far the work is")
+
+
+def _timeout_option(parser: Parser) -> None:
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=TIMEOUT,
+        metavar="SECONDS",
+        help=f"what a request to the object store may take with all its repetitions (default {TIMEOUT:.0f})",
+    )
+
+
+def _probe_options(parser: Parser) -> None:
+    parser.add_argument("bucket", nargs="?", metavar="BUCKET", help="the bucket to try; without it, buckets are listed only")
+    parser.add_argument("--write", action=argparse.BooleanOptionalAction, default=True, help="write a small object and remove it again")
+    parser.add_argument(
+        "--anonymous", action=argparse.BooleanOptionalAction, default=None, help="demand that strangers can, or cannot, read the bucket"
+    )
+    parser.add_argument("--object-store-url", metavar="URL", help="the project's Swift URL, where stock Swift serves strangers")
+    parser.add_argument("--debug-log", type=os.path.expanduser, metavar="FILE", help="debug stream of botocore and s3fs, without secrets")
+
+
+def _shared_options(parser: Parser) -> None:
+    parser.add_argument("--profile", metavar="NAME", help="the AWS profile with keys, region and endpoint")
+    parser.add_argument("--endpoint-url", metavar="URL", help="the S3 endpoint, where the profile has none")
+    parser.add_argument("--config-file", type=os.path.expanduser, metavar="FILE", help="the file with the profile, if not ~/.aws/config")
+    parser.add_argument("--ca-bundle", type=os.path.expanduser, metavar="FILE", help="the endpoint's CA, where the system does not know it")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON, as the Ansible module returns it")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
+
+
+def _lengths(text: str) -> str | dict[str, str]:
+    """``time=240,lat=90`` as a dictionary. Anything else stays a text: whoever reads the request says what is wrong with it."""
+    pairs = [pair.partition("=") for pair in text.split(",")]
+    return {dim.strip(): length.strip() for dim, _equals, length in pairs} if "=" in text else text
+
+
+def _document(text: str) -> dict[str, Any]:
+    try:
+        document = json.loads(Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{text[1:]} cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError) as error:
+        raise argparse.ArgumentTypeError(f"'{_short(text)}' is not JSON ({error})") from None
+    if not isinstance(document, dict):
+        raise argparse.ArgumentTypeError(f'\'{_short(text)}\' is not a JSON object such as {{"t2m": {{"dtype": "int16"}}}}')
+    return document
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}…"

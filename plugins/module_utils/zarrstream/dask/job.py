@@ -1,0 +1,209 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What runs on a worker. Values that come and go are plain ones: classes of this package have another name on the host.
+
+A job belongs to one write or one check, and opens source and store when it is first needed: by the look before the work, or on a
+worker that came later. Credentials are those of the profile on this worker's host; none travel.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import pickle
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..errors import BadRequest, SourceError, ZarrstreamError
+from ..libraries import missing_libraries_named
+from ..source.items import Item, Stat, find_source, stat_items, take_digests
+from ..storage.objects import Objects, StoreUrl, open_objects
+from ..storage.retry import Transport
+
+LIBRARIES = ("h5py", "netCDF4", "numcodecs", "numpy", "obstore", "xarray", "zarr")
+ENDING = 25.0  # seconds that a job's tasks may take to end
+_SHARED = "Workers read the source themselves: put it where all of them see the same, on a shared file system or in a bucket."
+_JOBS: dict[tuple[str, str], Job] = {}
+_OPENING = threading.Lock()  # the library that reads NetCDF does not bear several threads that open files
+
+
+def begin(job: str, spec: bytes, worker: str) -> None:
+    """Take a job."""
+    wanted = pickle.loads(spec)  # noqa: S301 - from the host, which may run any code here
+    _JOBS[job, worker] = _kind(wanted["kind"])(wanted, worker)
+
+
+def _kind(name: str) -> type[Job]:
+    if name == "check":
+        from .check_job import CheckJob
+
+        return CheckJob
+    from .write_job import WriteJob
+
+    return WriteJob
+
+
+def end(job: str, worker: str) -> None:
+    """Give a job up, when its tasks have ended."""
+    if found := _JOBS.pop((job, worker), None):
+        found.close()
+
+
+def call(job: str, verb: str, arguments: Sequence[Any]) -> dict[str, Any]:
+    """Do one thing of a job."""
+    from distributed import get_worker
+
+    found = _JOBS.get((job, get_worker().address))
+    if found is None:
+        raise RuntimeError("this job has ended")
+    return found.call(verb, arguments)
+
+
+def versions() -> dict[str, str | None]:
+    """The libraries that have a part in what is stored."""
+    return {name: _version(name) for name in LIBRARIES}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+class Job:
+    """What writing and checking have in common: opened once, used by several threads, ended as a whole."""
+
+    def __init__(self, spec: Mapping[str, Any], worker: str) -> None:
+        self.spec, self.worker = spec, worker
+        self.transport = Transport(spec["timeout"])
+        self._began, self._closed = time.process_time(), False
+        self._running, self._used = 0, 0
+        self._turn = threading.Condition()
+        self._opened = False
+
+    def call(self, verb: str, arguments: Sequence[Any]) -> dict[str, Any]:
+        """The answer to a task; an error of ours is an answer too."""
+        with self._turn:
+            if self._closed:
+                raise RuntimeError("this job has ended")
+            self._running += 1
+        answer: dict[str, Any] = {"worker": self.worker, "host": socket.gethostname(), "pid": os.getpid()}
+        try:
+            with missing_libraries_named():
+                self.open()
+                answer["value"] = getattr(self, verb)(*arguments)
+        except ZarrstreamError as error:
+            details = {key: value for key, value in error.details.items() if isinstance(value, str | int | float | None)}
+            answer["error"] = (type(error).__name__, str(error), details)
+        finally:
+            with self._turn:
+                self._running -= 1
+                self._turn.notify_all()
+        return {**answer, "cpu": time.process_time() - self._began, "retries": self.transport.retries}
+
+    def close(self) -> None:
+        """Let nothing more begin, and wait for what is under way."""
+        with self._turn:
+            self._closed = True
+        self.transport.close()
+        with self._turn:
+            self._turn.wait_for(lambda: not self._running, ENDING)
+        if self._opened:
+            self.release()
+
+    def open(self) -> None:
+        """Compare libraries, find source and store; once."""
+        with _OPENING:
+            if not self._opened:
+                self._compare_versions()
+                self.prepare()
+                self._opened = True
+
+    def look(self) -> None:
+        """Nothing more than to open all."""
+
+    def prepare(self) -> None:
+        """Open what the tasks need."""
+        raise NotImplementedError
+
+    def release(self) -> None:
+        """Close what was opened."""
+
+    @contextmanager
+    def room(self, size: int) -> Iterator[None]:
+        """Wait until ``size`` bytes fit beside what other threads hold; one block alone may take more."""
+        with self._turn:
+            self._turn.wait_for(lambda: not self._used or self._used + size <= self.spec["memory"])
+            self._used += size
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._used -= size
+                self._turn.notify_all()
+
+    def open_place(self, place: StoreUrl, **options: Any) -> Objects:
+        """The objects at a place, with the profile of this host."""
+        return open_objects(place, **{**self.spec["access"], **options}, transport=self.transport)
+
+    def find_items(self) -> tuple[Item, ...]:
+        """The source as this worker sees it; raises SourceError where it is not the one that the host has."""
+        try:
+            items = find_source(self.spec["source"], self.open_place, self.spec["follow"])
+        except SourceError as error:
+            raise SourceError(f"{error} {_SHARED}", **error.details) from None
+        self.check_source(items)
+        return items
+
+    def check_source(self, items: Sequence[Item]) -> None:
+        """Raises SourceError for a source that is not the host's: same bytes, by size and time, or by digest where times differ."""
+        wanted = [Stat(**stat) for stat in self.spec["stats"]]
+        found = stat_items(items)
+        differing = [
+            (item, stat, other)
+            for item, stat, other in zip(items, found, wanted, strict=True)
+            if stat.size != other.size or not stat.mtime_ns or stat.mtime_ns != other.mtime_ns
+        ]
+        for item, stat, other in differing:
+            if stat.size != other.size or take_digests([item], [stat])[0].digest != other.digest:
+                text = (
+                    f"source '{item.place}' is another one here ({stat.size} bytes) than on the host that "
+                    f"plans ({other.size} bytes), or it has changed meanwhile. {_SHARED}"
+                )
+                raise SourceError(text, source=item.place)
+
+    def _compare_versions(self) -> None:
+        ours = versions()
+        for library, version in self.spec["versions"].items():
+            if ours.get(library) != version:
+                text = f"has {library} {ours.get(library) or 'not at all'}, the host that plans has {version or 'none'}"
+                raise BadRequest(
+                    f"{text}: what they write could differ. Give both the same environment (role zarr_stack).", library=library
+                )
+
+
+def place_of(spec: Mapping[str, Any]) -> StoreUrl:
+    """A place from plain values."""
+    return StoreUrl(spec["url"], spec["bucket"], Path(spec["parent"]) if spec["parent"] else None, spec["key"])
+
+
+def plain_place(place: StoreUrl) -> dict[str, Any]:
+    """A place as plain values."""
+    return {"url": place.url, "bucket": place.bucket, "parent": str(place.parent) if place.parent else None, "key": place.key}
+
+
+def access_of(request: Any) -> dict[str, Any]:
+    """What a request says about the way to its places: names and paths, no secrets."""
+    paths = {name: str(Path(path).absolute()) if (path := getattr(request, name)) else None for name in ("config_file", "ca_bundle")}
+    return {"profile": request.profile, "endpoint_url": request.endpoint_url, **paths}
+
+
+def follow_of(request: Any) -> list[str]:
+    """The folders that the source may lead to, as workers in other folders find them."""
+    return [str(Path(folder).expanduser().absolute()) for folder in request.follow]

@@ -1,0 +1,212 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The checks of a cluster's processes: each a pure function of the facts, with one result."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+from typing import TypeAlias
+
+from ...check.report import CheckResult, Findings, found, many, passed, skipped
+from .facts import SCHEDULER, Facts, Process, Worker, days_left
+
+RENEW_DAYS = 14  # below, the role that renews has not run for a while
+# What has to be the same where the scheduler runs, too. As distributed.versions has it.
+_SCHEDULERS = {"python", "dask", "distributed", "cloudpickle", "tornado", "toolz", "lz4"}
+_NOT_ASKED = "no worker could be asked"
+
+Expected: TypeAlias = "int | tuple[str, ...] | None"  # a number of workers, their hosts, or any
+
+
+def absent(expected: Expected, workers: tuple[Worker, ...]) -> list[str]:
+    """What is missing of the expected workers: hosts, or numbers of what has no name."""
+    if isinstance(expected, tuple):
+        present = {worker.place_in(expected) for worker in workers}
+        return [host for host in expected if host not in present]
+    wanted = 1 if expected is None else expected
+    return [f"worker {number} of {wanted}" for number in range(len(workers) + 1, wanted + 1)]
+
+
+def check_joined(facts: Facts, expected: Expected) -> CheckResult:
+    """Everybody who is expected has joined, and nobody else."""
+    missing = absent(expected, facts.workers)
+    findings = Findings()
+    for host in missing:
+        findings.add({"key": host, "problem": "has not joined"})
+    for stranger in _unexpected(facts.workers, expected):
+        findings.add({"key": stranger, "problem": "has joined, but is not expected"})
+    threads = sum(worker.nthreads for worker in facts.workers)
+    numbers = f"{many(len(facts.workers), 'worker')} with {many(threads, 'thread')}"
+    if not findings:
+        return passed("joined", numbers, workers=len(facts.workers))
+    where = facts.scheduler.address.rpartition(":")[2]
+    mend = f" (look at the journal of the worker there, and whether it may reach port {where} of the scheduler)" if missing else ""
+    return found("joined", findings, numbers + mend, "error" if missing else "warning", workers=len(facts.workers))
+
+
+def _unexpected(workers: tuple[Worker, ...], expected: Expected) -> list[str]:
+    if isinstance(expected, tuple):
+        return [worker.label for worker in workers if worker.place_in(expected) is None]
+    surplus = 0 if expected is None else len(workers) - expected
+    return [many(surplus, "worker") + f" beyond {expected}"] if surplus > 0 else []
+
+
+def check_answers(facts: Facts) -> CheckResult:
+    """Every process tells of itself; what does not is left out of the other checks."""
+    findings = Findings()
+    for name, reason in [(SCHEDULER, facts.scheduler.silence), *((worker.label, worker.silence) for worker in facts.workers)]:
+        if reason:
+            findings.add({"key": name, "problem": reason})
+    if findings:
+        return found("answers", findings, f"{findings.count} of {1 + len(facts.workers)} processes tell nothing of themselves")
+    return passed("answers", "every process tells of itself")
+
+
+def check_versions(facts: Facts) -> CheckResult:
+    """Python, Dask and what both sides exchange data with have one version everywhere."""
+    table: dict[str, dict[str, list[str]]] = {}
+    for node, versions in _versions(facts):
+        for package, version in versions.items():
+            if node != SCHEDULER or package in _SCHEDULERS:
+                table.setdefault(package, {}).setdefault(version or "missing", []).append(node)
+    differing = {package: nodes for package, nodes in sorted(table.items()) if len(nodes) > 1}
+    findings = Findings()
+    for package, nodes in differing.items():
+        text = "; ".join(f"{version} on {_names(names)}" for version, names in sorted(nodes.items()))
+        findings.add({"key": package, "problem": text})
+    if findings:
+        mend = "install the same lock everywhere (role zarr_stack) and restart the workers"
+        return found("versions", findings, f"{many(findings.count, 'package')} in several versions, {mend}", versions=differing)
+    dask = facts.scheduler.versions.get("dask")
+    return passed("versions", f"{len(table)} packages have one version everywhere, Dask {dask}")
+
+
+def _versions(facts: Facts) -> Iterator[tuple[str, Mapping[str, str | None]]]:
+    """The versions by node: those that Dask compares, and of those that were asked for what imports."""
+    yield "this client", facts.client
+    yield SCHEDULER, facts.scheduler.versions
+    for worker in facts.workers:
+        packages = worker.process.packages if worker.process else {}
+        yield worker.label, {**{name: version for name, version in packages.items() if version}, **worker.versions}
+
+
+def check_packages(facts: Facts) -> CheckResult:
+    """Every worker imports every package."""
+    if not facts.asked:
+        return skipped("packages", _NOT_ASKED)
+    findings = Findings()
+    for worker, process in facts.asked:
+        for package, cause in process.failures.items():
+            findings.add({"key": worker.label, "problem": f"{package} does not import ({cause})", "package": package})
+    if findings:
+        return found("packages", findings, "workers cannot run all tasks, install the lock there (role zarr_stack)")
+    return passed("packages", f"every worker imports {', '.join(facts.asked[0][1].packages) or 'what was asked for, which is nothing'}")
+
+
+def check_zarrstream(facts: Facts, version: str) -> CheckResult:
+    """Every worker has the package behind the modules, in this version."""
+    if not facts.asked:
+        return skipped("zarrstream", _NOT_ASKED, "warning")
+    findings = Findings()
+    for worker, process in facts.asked:
+        if process.zarrstream != version:
+            findings.add({"key": worker.label, "problem": f"has zarrstream {process.zarrstream}" if process.zarrstream else "has none"})
+    if findings:
+        mend = f"zarrstream {version} is not on every worker, install it there (module zarrstream_command) and restart the workers"
+        return found("zarrstream", findings, mend, "warning")
+    return passed("zarrstream", f"version {version} on every worker", "warning")
+
+
+def check_tls(facts: Facts) -> CheckResult:
+    """Nobody speaks in the clear, or without showing a certificate."""
+    findings = Findings()
+    for name, address in [(SCHEDULER, facts.scheduler.address), *((worker.label, worker.address) for worker in facts.workers)]:
+        if not address.startswith("tls://"):
+            findings.add({"key": name, "problem": f"{address} takes connections without TLS: whoever reaches it runs code there"})
+    if findings:
+        return found("tls", findings, "set up TLS (role dask_tls)")
+    return passed("tls", f"every connection is encrypted, {facts.scheduler.cipher}")
+
+
+def check_certificates(facts: Facts) -> CheckResult:
+    """No certificate ends soon."""
+    ends = {SCHEDULER: facts.scheduler.certificate_ends, **{worker.label: worker.certificate_ends for worker in facts.workers}}
+    left = {name: days for name, end in ends.items() if (days := days_left(end, facts.now)) is not None}
+    if not left:
+        return skipped("certificates", "no certificate was shown", "warning")
+    findings = Findings()
+    for name, days in left.items():
+        if days < RENEW_DAYS:
+            findings.add({"key": name, "problem": f"ends in {many(days, 'day')}" if days >= 0 else "has expired: it cannot connect again"})
+    severity = "error" if min(left.values()) < 0 else "warning"
+    if findings:
+        return found("certificates", findings, "run the role dask_tls, bring the files to the hosts and restart", severity)
+    return passed("certificates", f"the first ends in {many(min(left.values()), 'day')}", "warning")
+
+
+def check_dashboard(facts: Facts) -> CheckResult:
+    """Dashboards, which ask nobody who he is, listen on loopback only."""
+    processes = [(worker.label, process) for worker, process in facts.asked]
+    if facts.scheduler.process:
+        processes.insert(0, (SCHEDULER, facts.scheduler.process))
+    if not processes:
+        return skipped("dashboard", "no process could be asked")
+    open_to_all, findings = False, Findings()
+    for name, process in processes:
+        for address in process.dashboard:
+            host = ipaddress.ip_address(address.rpartition(":")[0].strip("[]"))
+            if not host.is_loopback:
+                open_to_all |= host.is_unspecified or not host.is_private
+                findings.add({"key": name, "problem": f"listens at {address}"})
+    if findings:
+        mend = "the dashboard asks for no password, start with --dashboard-address 127.0.0.1:<port> and use an SSH tunnel"
+        return found("dashboard", findings, mend, "error" if open_to_all else "warning")
+    return passed("dashboard", "dashboards listen on loopback, or not at all")
+
+
+def check_memory(facts: Facts) -> CheckResult:
+    """The limits of a host's workers sum up to less than its memory."""
+    if not facts.asked:
+        return skipped("memory", _NOT_ASKED, "warning")
+    hosts: dict[str, list[tuple[Worker, Process]]] = {}
+    for worker, process in facts.asked:
+        hosts.setdefault(process.hostname, []).append((worker, process))
+    findings = Findings()
+    for host, group in hosts.items():
+        limits, memory = [worker.memory_limit for worker, _unused in group], group[0][1].memory
+        if not all(limits):
+            findings.add({"key": host, "problem": "a worker has no limit"})
+        elif sum(limits) >= memory:
+            findings.add({"key": host, "problem": f"limits sum up to {gib(sum(limits))} of {gib(memory)}"})
+    if findings:
+        return found("memory", findings, "the kernel may kill workers before Dask spills, lower --memory-limit", "warning")
+    total = sum(worker.memory_limit for worker, _unused in facts.asked)
+    return passed("memory", f"limits sum up to {gib(total)}, less than each host has", "warning")
+
+
+def check_spill(facts: Facts) -> CheckResult:
+    """Every worker can write where it spills, as much as it may hold in memory."""
+    if not facts.asked:
+        return skipped("spill", _NOT_ASKED)
+    findings, broken = Findings(), False
+    for worker, process in facts.asked:
+        if process.spill_problem:
+            broken = True
+            findings.add({"key": worker.label, "problem": f"{process.spill} cannot be written ({process.spill_problem})"})
+        elif process.spill_free < worker.memory_limit:
+            problem = f"{process.spill} has {gib(process.spill_free)} free, less than the {gib(worker.memory_limit)} of memory"
+            findings.add({"key": worker.label, "problem": problem})
+    if findings:
+        return found("spill", findings, "name another folder with --local-directory, or make room", "error" if broken else "warning")
+    least = min(process.spill_free for _unused, process in facts.asked)
+    return passed("spill", f"every worker can spill; the least free space is {gib(least)}")
+
+
+def gib(size: float) -> str:
+    """A size for people."""
+    return f"{size / 2**30:.1f} GiB"
+
+
+def _names(nodes: list[str]) -> str:
+    return ", ".join(nodes[:5]) + (f" and {len(nodes) - 5} more" if len(nodes) > 5 else "")

@@ -1,0 +1,130 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A worker's part in a write: blocks of the source, encoded and sent. The host holds the marker, the journal and the manifest."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import WriteError
+from ..planning.chunking import Region
+from ..planning.plan import Block
+from ..sidecar.lock import Marker, Watch, check_alone, read_marker
+from ..sidecar.manifest import Stored
+from ..write.publish import locate
+from .job import Job, place_of
+
+Record = tuple[int, str]  # size in bytes and MD5: a Stored
+
+
+class WriteJob(Job):
+    """Its tasks write to the store only as long as the marker there is that of the host's write."""
+
+    def prepare(self) -> None:
+        """Find source and store; reads the marker's place, to see now whether this worker's profile is let in."""
+        from ..source.dataset import open_items
+        from ..write.growth import count_from, encodings_of, stored_arrays
+        from ..write.template import Encoder
+
+        self.place = place_of(self.spec["store"])
+        read_marker(self.open_place(self.place))
+        self.items = self.find_items()
+        self.source = open_items(self.items)
+        try:
+            if self.spec["roots"]:
+                count_from(self.source, stored_arrays(self.spec["roots"]), self.place.url)
+            self.encoder = Encoder(self.source, encodings_of(self.spec["encodings"]))
+        except BaseException:
+            self.source.close()
+            raise
+        self._joining, self._joined = threading.Lock(), False
+
+    def release(self) -> None:
+        """Close the source."""
+        self.source.close()
+
+    def join(self) -> None:
+        """See before the first block that the store is the host's, and takes objects of this worker."""
+        self._join()
+        key = f"{self.place.sidecar}/probe-{uuid.uuid4().hex}"
+        self.objects.put(key, b"zarrstream")
+        self.objects.delete([key])
+
+    def write(self, name: str, region: Region, source: Region, memory: int, kept: Mapping[str, Record]) -> dict[str, Any]:
+        """Write the objects of a block, but for those that were kept; returns the bytes read, and the records of all its objects."""
+        from ..encoding.lossy import check_block
+        from ..write.staging import block_keys
+
+        self._join()
+        with self.room(memory):
+            values = self.encoder.values(name, source)
+            block = Block(name, region, memory)
+            check_block(self.encoder, self.spec["documents"], block, values, self.spec["zarr_format"])
+            self.kept.update({key: Stored(*record) for key, record in kept.items()})
+            array = self.arrays[name]
+            array.encode(region, values)
+            size = values.nbytes
+            del values  # sending needs them no longer
+            array.send(region)
+            keys = list(block_keys(array, name, region))
+        for key in kept:
+            self.kept.pop(key, None)
+        stored = {key: self.stored.pop(key) for key in keys}
+        return {"read": size, "stored": {key: (one.size, one.md5) for key, one in stored.items()}}
+
+    def compare(self, name: str, region: Region, source: Region, memory: int, records: Mapping[str, Record]) -> int:
+        """Read a block back and compare it with the source; returns the bytes compared."""
+        from ..write.staging import open_staged, staged_store
+        from ..write.verify import compare_block
+
+        self._join()
+        documents, zarr_format = self.spec["documents"], self.spec["zarr_format"]
+        sent = {key: Stored(*record) for key, record in records.items()}
+        with self.room(memory):
+            store = staged_store(self.objects, documents, where=self.where, proved=lambda key, stored: sent.get(key) == stored)
+            expected = self.encoder.values(name, source)
+            block = Block(name, region, memory)
+            array = open_staged(store, name, zarr_format)
+            compare_block(array, self.encoder, documents, block, expected, zarr_format, self.place.url)
+        return expected.nbytes
+
+    def unchanged(self) -> None:
+        """Raises SourceError where the source is not any more what it was."""
+        self.check_source(self.items)
+
+    def where(self, key: str) -> str:
+        """The place of an object, by its key below the store."""
+        return locate(self.objects, key, self.spec["staged"])
+
+    def _join(self) -> None:
+        """Open the store; once."""
+        from ..write.staging import open_staged, staged_store
+
+        with self._joining:
+            if self._joined:
+                return
+            self.objects = self.open_place(self.place)
+            marker = Marker(self.spec["write_id"], "", "")
+            if read_marker(self.objects) is None:
+                text = (
+                    f"store '{self.place.url}' is not the same place here as on the host that plans: its marker is not there. "
+                    "A folder has to be on a file system that all of them share; else use a bucket."
+                )
+                raise WriteError(text, store=self.place.url)
+            check_alone(self.objects, marker)
+            watch = Watch(self.objects, marker, settled=True)  # the host has waited
+            self.kept: dict[str, Stored] = {}
+            self.stored: dict[str, Stored] = {}
+            store = staged_store(
+                self.objects,
+                self.spec["documents"],
+                where=self.where,
+                on_stored=self.stored.__setitem__,
+                kept=self.kept,
+                ready=watch.check,
+            )
+            self.arrays = {name: open_staged(store, name, self.spec["zarr_format"]) for name in self.spec["arrays"]}
+            self._joined = True

@@ -1,0 +1,53 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the NetCDF library does to HDF5 files that are no NetCDF: it leaves data sets out without a word, or crashes the process.
+
+Both are looked for before it opens a file. What has no dimension scales is read, with dimensions named ``phony_dim_0`` and so on.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import SourceError
+from .declared import SourceFile
+
+
+def check_hdf5(file: SourceFile) -> None:
+    """Raises SourceError for data sets that the NetCDF library would leave out, or crash on; leaves damage for it to find."""
+    import h5py
+
+    path = file.path
+    try:
+        with file.opened() as name, h5py.File(name, "r") as opened:
+            found = opened.visititems(_problem)
+    except (OSError, RuntimeError):
+        return
+    if found:
+        name, what = found
+        raise SourceError(
+            f"source '{path}': '{name}' is {what}, which the NetCDF library does not read. Convert it, or copy the other data sets to a "
+            "file of their own (h5copy).",
+            source=path,
+            variable=name,
+        )
+
+
+def _problem(name: str, node: Any) -> tuple[str, str] | None:
+    """The name of a data set that is not read and why; None, on which the visit goes on, for all others."""
+    import h5py
+
+    if not isinstance(node, h5py.Dataset):
+        return None
+    kind = node.id.get_type()
+    what = {
+        h5py.h5t.REFERENCE: "of references to other data sets",
+        h5py.h5t.OPAQUE: "of opaque bytes",
+        h5py.h5t.BITFIELD: "of bit fields",
+        h5py.h5t.TIME: "of HDF5's own times",
+    }.get(kind.get_class())
+    if what is None and node.shape is None:
+        what = "empty, without even a shape"
+    if what is None and kind.get_class() == h5py.h5t.FLOAT and kind.get_size() not in (4, 8):
+        what = f"of floats of {8 * kind.get_size()} bits"
+    return (name, what) if what else None

@@ -1,0 +1,85 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A Zarr store on a web server, as a source. Nothing there can be listed: its consolidated metadata say what it consists of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from ..errors import BadRequest, SourceError
+from ..metadata.hierarchy import Hierarchy, read_hierarchy
+from ..parallel import each
+from ..sidecar.manifest import md5_of
+from ..storage.clients import NO_RETRIES, Clients
+from ..storage.objects import BucketObjects, ObjectInfo, ReadableObjects, StoreUrl
+from ..storage.retry import Transport
+
+OBJECTS_LIMIT = 200_000  # each is a request before the first byte is read, and one after the last
+
+
+def web_place(text: str) -> StoreUrl:
+    """The place that a URL of a web server names; ``bucket`` is the server. Raises BadRequest for one that names no store."""
+    url = urlsplit(text)
+    key = unquote(url.path).strip("/")
+    if not url.hostname or not key or url.query or url.fragment or url.username or {"..", ".", ""} & set(key.split("/")):
+        shown = f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"  # without a password
+        raise BadRequest(f"source is '{shown}': write https://host/folder/name.zarr, without credentials, query or '..'.", source=shown)
+    return StoreUrl(url=text, bucket=url.netloc, parent=None, key=key)
+
+
+def open_web(place: StoreUrl, ca_bundle: str | None, transport: Transport) -> BucketObjects:
+    """The objects at a place on a web server; sends no request."""
+    from obstore.store import HTTPStore
+
+    url = urlsplit(place.url)
+    client: dict[str, Any] = {"allow_http": url.scheme == "http"}
+    if ca_bundle:
+        client["root_certificate"] = Path(ca_bundle).expanduser().read_bytes()
+    origin = f"{url.scheme}://{url.netloc}"
+
+    def make(times: dict[str, Any], path: str = "") -> Any:
+        options: dict[str, Any] = {"client_options": {**client, **times}, "retry_config": NO_RETRIES}
+        return HTTPStore.from_url(f"{origin}{path}", **options)
+
+    clients = Clients(make, lambda times: make(times, url.path.rstrip("/")), transport.timeout)
+    return BucketObjects(clients, place, endpoint=origin, who="no credentials", lane=transport.lane(origin))
+
+
+def web_listing(objects: ReadableObjects) -> Iterator[ObjectInfo]:
+    """What a listing would say of the store, found by asking for each object; one that is missing has size 0 and no tag.
+
+    Raises SourceError for a store without consolidated metadata: of such a one nobody knows what belongs to it.
+    """
+    place = objects.place
+    tree = read_hierarchy(lambda key: objects.get(f"{place.key}/{key}"), None)
+    if tree is None or "" not in tree.consolidated:
+        raise SourceError(
+            f"source '{place.url}' has no consolidated metadata, and a web server lists nothing: what belongs to it is unknown. "
+            "Consolidate it there (zarr.consolidate_metadata), or name an s3:// URL.",
+            source=place.url,
+        )
+    count = sum(layout.count for layout in tree.arrays.values())
+    if count > OBJECTS_LIMIT:
+        raise SourceError(
+            f"source '{place.url}' has {count} objects, and a web server tells of each in a request of its own: {OBJECTS_LIMIT} are the "
+            "limit. Name an s3:// URL, or copy the store first.",
+            source=place.url,
+        )
+    for name, data in sorted(tree.raw.items()):
+        yield ObjectInfo(f"{place.key}/{name}", len(data), md5_of(data).md5)
+    yield from each(lambda key: _head(objects, f"{place.key}/{key}"), _keys(tree))
+
+
+def _keys(tree: Hierarchy) -> Iterator[str]:
+    for _unused, layout in sorted(tree.arrays.items()):
+        yield from layout.object_keys()
+
+
+def _head(objects: ReadableObjects, key: str) -> ObjectInfo:
+    found = objects.head(key)
+    if found is None:
+        return ObjectInfo(key, 0, None)
+    return ObjectInfo(key, found["size"], f"{found['e_tag']} {found['last_modified'].isoformat()}")

@@ -1,0 +1,59 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A Zarr store in a folder for zarr-python, to read: zarr's own LocalStore follows links."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING
+
+from .zarr_store import reading_store
+
+if TYPE_CHECKING:
+    from zarr.abc.store import ByteRequest, Store
+    from zarr.core.buffer import Buffer, BufferPrototype
+
+    from .folder import FolderObjects
+
+
+def folder_reader(objects: FolderObjects) -> Store:
+    """The store at the place of ``objects``."""
+    from zarr.core.buffer import default_buffer_prototype
+
+    root = objects.place.key
+
+    class FolderReader(reading_store()):  # type: ignore[misc]
+        async def get(self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None) -> Buffer | None:
+            data = await asyncio.to_thread(objects.get_range, f"{root}/{key}", _part(byte_range))
+            return None if data is None else (prototype or default_buffer_prototype()).buffer.from_bytes(data)
+
+        async def exists(self, key: str) -> bool:
+            return await asyncio.to_thread(objects.head, f"{root}/{key}") is not None
+
+        async def list(self) -> AsyncIterator[str]:
+            for info in objects.list(root):
+                if not info.kind:
+                    yield info.key.removeprefix(f"{root}/")
+
+        async def list_dir(self, prefix: str) -> AsyncIterator[str]:
+            for name in await asyncio.to_thread(objects.names, f"{root}/{prefix.strip('/')}".rstrip("/")):
+                yield name
+
+    return FolderReader(read_only=True)
+
+
+def _part(wanted: ByteRequest | None) -> Callable[[int], tuple[int, int]] | None:
+    """The bytes that Zarr asks for, by the size of the object."""
+    from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteRequest
+
+    if isinstance(wanted, RangeByteRequest):
+        start, end = wanted.start, wanted.end
+        return lambda size: (min(start, size), end)
+    if isinstance(wanted, OffsetByteRequest):
+        offset = wanted.offset
+        return lambda size: (min(offset, size), size)
+    if isinstance(wanted, SuffixByteRequest):
+        suffix = wanted.suffix
+        return lambda size: (max(0, size - suffix), size)
+    return None

@@ -1,0 +1,204 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""How a store and a source that continues it fit together: the store's arrays, and the rows that are new."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ..encoding.codecs import Codec, Encoding
+from ..errors import SourceError
+from ..planning.chunking import ArraySource, Region
+from ..source.dataset import Source
+from .template import Encoder
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# Attributes that say what the stored numbers mean.
+_MEANING = ("scale_factor", "add_offset", "_FillValue", "missing_value", "_Unsigned", "units", "calendar")
+_MAY_DIFFER = ("shape", "attributes", "chunk_key_encoding", "dimension_separator")
+
+
+@dataclass(frozen=True)
+class StoredArray:
+    """An array as consolidated metadata describes it: its document, attributes, and what the document says in few words."""
+
+    document: dict[str, Any]
+    attrs: dict[str, Any]
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+    chunks: tuple[int, ...]
+    shards: tuple[int, ...] | None
+
+
+@dataclass(frozen=True)
+class Growth:
+    """``old`` rows are in the store; the first ``known`` of the source are those from ``begin`` on, and ``new`` ones come after."""
+
+    dim: str
+    old: int
+    begin: int
+    known: int
+    new: int
+
+
+def stored_arrays(roots: Mapping[str, bytes]) -> dict[str, StoredArray]:
+    """The arrays by name, as the root documents of a consolidated store describe them."""
+    if "zarr.json" in roots:
+        nodes = json.loads(roots["zarr.json"])["consolidated_metadata"]["metadata"]
+        return {name: _of_format_3(node) for name, node in nodes.items() if node["node_type"] == "array"}
+    nodes = json.loads(roots[".zmetadata"])["metadata"]
+    return {
+        key.removesuffix("/.zarray"): _of_format_2(node, nodes[key.removesuffix(".zarray") + ".zattrs"])
+        for key, node in nodes.items()
+        if key.endswith("/.zarray")
+    }
+
+
+def _of_format_3(document: dict[str, Any]) -> StoredArray:
+    grid = tuple(document["chunk_grid"]["configuration"]["chunk_shape"])
+    first = document["codecs"][0]
+    inner = tuple(first["configuration"]["chunk_shape"]) if first["name"] == "sharding_indexed" else None
+    dims = tuple(document.get("dimension_names") or ())
+    return StoredArray(document, document.get("attributes", {}), dims, tuple(document["shape"]), inner or grid, grid if inner else None)
+
+
+def _of_format_2(document: dict[str, Any], attrs: dict[str, Any]) -> StoredArray:
+    return StoredArray(document, attrs, tuple(attrs["_ARRAY_DIMENSIONS"]), tuple(document["shape"]), tuple(document["chunks"]), None)
+
+
+def array_documents(arrays: Mapping[str, StoredArray], zarr_format: int) -> dict[str, bytes]:
+    """The arrays' own documents, by key."""
+    if zarr_format == 3:
+        return {f"{name}/zarr.json": json.dumps(array.document).encode() for name, array in arrays.items()}
+    return {f"{name}/.zarray": json.dumps(array.document).encode() for name, array in arrays.items()}
+
+
+def check_compatible(stored: Mapping[str, StoredArray], wanted: Mapping[str, StoredArray], dim: str, place: str, url: str) -> None:
+    """Raises SourceError where the source would be stored in another way than the store has it."""
+    for name, array in wanted.items():
+        if name not in stored:
+            text = f"'{name}' is in {place} but not in store '{url}'. Name the variables of the store in 'variables', or use mode replace."
+            raise SourceError(text, variable=name)
+        there = stored[name]
+        for what, ours, theirs in [
+            ("the dimensions", array.dims, there.dims),
+            ("the shape", _without(array, dim), _without(there, dim)),
+            *((key, array.attrs.get(key), there.attrs.get(key)) for key in _MEANING),
+            *((key, value, there.document.get(key)) for key, value in array.document.items() if key not in _MAY_DIFFER),
+        ]:
+            if json.dumps(ours, sort_keys=True) != json.dumps(theirs, sort_keys=True):
+                raise SourceError(
+                    f"'{name}' has {what} {ours} in {place} but {theirs} in store '{url}': appended, its numbers would mean something "
+                    "else. Convert the source, or use mode replace.",
+                    variable=name,
+                )
+    lacking = sorted(name for name, array in stored.items() if dim in array.dims and name not in wanted)
+    if lacking:
+        text = f"'{lacking[0]}' is in store '{url}' but not in {place}: it would have no values in the new steps. Add it to the source."
+        raise SourceError(text, variable=lacking[0])
+
+
+def _without(array: StoredArray, dim: str) -> list[int]:
+    return [size for size, name in zip(array.shape, array.dims, strict=True) if name != dim]
+
+
+def find_growth(dim: str, before: np.ndarray, after: np.ndarray, place: str, url: str) -> Growth:
+    """Where the coordinate ``after`` of the source continues ``before`` of the store; raises SourceError where it does not."""
+    import numpy as np
+
+    both = [("store", url, before), ("source", place, after)]
+    for what, where, values in both:
+        if values.dtype.kind not in "iuf":
+            text = f"the coordinate '{dim}' of {what} '{where}' has dtype {values.dtype}: only along numbers and times can be appended."
+            raise SourceError(text, variable=dim)
+    first, last = (before if before.size > 1 else np.concatenate([before, after]))[[0, -1]] if before.size + after.size else (0, 0)
+    sign = -1 if last < first else 1
+    there, ours = (sign * values.astype("f8" if values.dtype.kind == "f" else "i8") for values in (before, after))
+    for (what, where, _unused), values in zip(both, (there, ours), strict=True):
+        if not (values[1:] > values[:-1]).all():
+            text = f"the coordinate '{dim}' of {what} '{where}' does not {'rise' if sign > 0 else 'fall'} at each step. Sort the source."
+            raise SourceError(text, variable=dim)
+    known = int((ours <= there[-1]).sum()) if there.size else 0
+    begin = int(np.searchsorted(there, ours[0])) if known else 0
+    fits = np.array_equal(there[begin : begin + known], ours[:known]) and (known == ours.size or begin + known == there.size or not known)
+    if not fits:
+        raise SourceError(
+            f"the coordinate '{dim}' of {place} begins at {after[0]}, before the end of store '{url}' ({before[-1]}), and its steps are "
+            "not those of the store: appending only continues. Leave these steps out, or use mode replace.",
+            variable=dim,
+        )
+    return Growth(dim, before.size, begin, known, after.size - known)
+
+
+class GrowingEncoder(Encoder):
+    """Encodes the source as the continuation of a store: rows of the store come before those that are new."""
+
+    def __init__(self, source: Source, encodings: Mapping[str, Encoding], stored: Callable[[str, Region], np.ndarray]) -> None:
+        super().__init__(source, encodings)
+        self._stored = stored
+        self.growth: Growth | None = None
+
+    def source_values(self, name: str, region: Region) -> np.ndarray:
+        """Values of the source, by its own rows."""
+        return super().values(name, region)
+
+    def values(self, name: str, region: Region) -> np.ndarray:
+        """Values of the store to be; those that are there already are read from it."""
+        import numpy as np
+
+        growth, dims = self.growth, self.source.variables[name].dims
+        if growth is None or growth.dim not in dims:
+            return self.source_values(name, region)
+        axis = dims.index(growth.dim)
+        start, stop = region[axis]
+        pieces = []
+        if start < growth.old:
+            pieces.append(self._stored(name, _with(region, axis, (start, min(stop, growth.old)))))
+        if stop > growth.old:
+            shift = growth.known - growth.old
+            rows = (max(start, growth.old) + shift, stop + shift)
+            pieces.append(self.source_values(name, _with(region, axis, rows)))
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis=axis)
+
+    def arrays(self) -> list[ArraySource]:
+        """The arrays of the store to be."""
+        return [replace(array, shape=self._grown(array.dims, array.shape)) for array in super().arrays()]
+
+    def _grown(self, dims: tuple[str, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
+        growth = self.growth
+        if growth is None:
+            return shape
+        return tuple(growth.old + growth.new if dim == growth.dim else size for dim, size in zip(dims, shape, strict=True))
+
+
+def _with(region: Region, axis: int, rows: tuple[int, int]) -> Region:
+    return (*region[:axis], rows, *region[axis + 1 :])
+
+
+def encodings_of(normal: Mapping[str, Any]) -> dict[str, Encoding]:
+    """Encodings from the spelling in a manifest."""
+    found = {}
+    for name, options in normal.items():
+        *filters, compressor = (Codec(codec, dict(parameters)) for codec, parameters in options["codecs"])
+        packing = {key: float("nan") if value == "NaN" else value for key, value in options["packing"].items()}
+        found[name] = Encoding(name, compressor, tuple(filters), packing)
+    return found
+
+
+def count_from(source: Source, stored: Mapping[str, StoredArray], url: str) -> None:
+    """Let the source count its times from where the store does: files often count each from their own first day."""
+    import numpy as np
+    import xarray as xr
+
+    from ..source.combine import same_units
+
+    shared = {name: array for name, array in stored.items() if name in source.variables}
+    empty = {name: np.zeros((0,) * len(array.dims), source.variables[name].dtype) for name, array in shared.items()}
+    first = xr.Dataset({name: (array.dims, empty[name], array.attrs) for name, array in shared.items()})
+    changed = same_units(first, source.dataset, f"store '{url}'", source.place)
+    source.variables = {name: changed.variables[name].to_base_variable() for name in source.variables}

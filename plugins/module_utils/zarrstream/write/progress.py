@@ -1,0 +1,124 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""How far a write is, kept in a small JSON file that others can read at any moment."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from ..errors import BadRequest
+
+INTERVAL = 1.0  # seconds
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A moment of a write; ``mib_per_second`` counts source bytes, ``seconds_left`` is None while unknown.
+
+    ``retries`` counts requests that were sent again.
+    """
+
+    state: str  # preparing, copying, verifying, publishing, removing, done, failed
+    objects_done: int
+    objects_total: int
+    bytes_stored: int
+    mib_per_second: float
+    seconds_left: float | None
+    retries: int = 0
+
+
+def check_path(text: str | None) -> Path | None:
+    """The file to report to; raises BadRequest where its folder is missing."""
+    path = Path(text).expanduser() if text else None
+    if path is not None and not path.parent.is_dir():
+        raise BadRequest(f"progress_path is '{path}': its folder does not exist. Make it, or name another.")
+    return path
+
+
+class ProgressReporter:
+    """Counts what is done and tells it about once a second, to a file and to a function; both may be None."""
+
+    def __init__(self, path: Path | None, tell: Callable[[Progress], None] | None = None, retries: Callable[[], int] = lambda: 0) -> None:
+        self._path, self._tell, self._retries = path, tell, retries
+        self._lock, self._stop = threading.Lock(), threading.Event()
+        self._state, self._total, self._done, self._stored, self._read = "preparing", 0, 0, 0, 0
+        self._began = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="zarrstream-progress", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._state = "failed" if error else "done"
+        self._stop.set()
+        self._thread.join()
+        self._report()
+
+    def begin(self, state: str, total: int | None = None) -> None:
+        """A new state; with ``total`` objects the clock of the speed starts."""
+        with self._lock:
+            self._state = state
+            if total is not None:
+                self._total, self._began = total, time.monotonic()
+        self._report()
+
+    def read(self, size: int) -> None:
+        """``size`` bytes of the source were read."""
+        with self._lock:
+            self._read += size
+
+    def stored(self, size: int) -> None:
+        """One object of ``size`` bytes arrived."""
+        with self._lock:
+            self._done += 1
+            self._stored += size
+
+    def removed(self, count: int) -> None:
+        """``count`` objects are gone."""
+        with self._lock:
+            self._done += count
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of the source so far, not compressed."""
+        return self._read
+
+    def now(self) -> Progress:
+        """The present moment."""
+        with self._lock:
+            seconds = max(time.monotonic() - self._began, 1e-6)
+            left = (self._total - self._done) * seconds / self._done if self._done else None
+            return Progress(
+                state=self._state,
+                objects_done=self._done,
+                objects_total=self._total,
+                bytes_stored=self._stored,
+                mib_per_second=round(self._read / 2**20 / seconds, 1),
+                seconds_left=None if left is None else round(left, 1),
+                retries=self._retries(),
+            )
+
+    def _run(self) -> None:
+        while not self._stop.wait(INTERVAL):
+            self._report()
+
+    def _report(self) -> None:
+        moment = self.now()
+        if self._tell:
+            self._tell(moment)
+        if self._path:
+            # Replaced as a whole: a reader never finds half a document.
+            temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}.{threading.get_ident()}")
+            with contextlib.suppress(OSError):  # a full disk must not end the write that is being watched
+                temporary.write_text(json.dumps(asdict(moment)) + "\n", encoding="utf-8")
+                temporary.replace(self._path)

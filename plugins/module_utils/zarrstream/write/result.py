@@ -1,0 +1,96 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a write found before it began, and what it says at its end: plain values."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from ..errors import ZarrstreamError
+from ..sidecar.manifest import MANIFEST
+from ..source.items import Item, Stat
+from ..storage.objects import Objects, StoreUrl
+from ..text import shown
+from .destination import State
+
+Action = Literal["create", "continue", "append", "replace", "nothing", "refuse"]
+
+
+@dataclass(frozen=True)
+class WriteResult:
+    """What was done, or in a preview would be; the same fields in every case.
+
+    ``objects`` and ``bytes_stored`` describe the store; ``objects_written`` were sent by this run, ``objects_kept`` found as
+    they should be. ``bytes_read`` counts the source's bytes that were read, not compressed, ``retries`` the requests that were
+    sent again.
+    """
+
+    changed: bool
+    action: Action
+    resumed: bool
+    store: str
+    fingerprint: str
+    manifest: str
+    plan: dict[str, Any]
+    objects: int
+    objects_written: int
+    objects_kept: int
+    bytes_read: int
+    bytes_stored: int
+    seconds: float
+    mib_per_second: float
+    retries: int
+    verification: dict[str, Any]
+    before: dict[str, Any]
+    workers: list[dict[str, Any]] = field(default_factory=list)  # what each worker of a cluster did
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {key: value for key, value in asdict(self).items() if key != "before"}
+
+    def diff(self) -> dict[str, str]:
+        """The store before and after, a line for each array."""
+        after = self._described(self.plan, self.fingerprint)
+        before = self._described(self.before["plan"], self.before["fingerprint"]) if self.before else ""
+        return {"before": before if self.changed else after, "after": after}
+
+    def _described(self, plan: dict[str, Any], fingerprint: str) -> str:
+        lines = [
+            f"{array['name']}: {array['dtype']} {array['shape']} in "
+            + (f"shards {array['shards']} of " if array.get("shards") else "")
+            + f"chunks {array['chunks']}, {array['objects']} objects"
+            for array in plan["arrays"]
+        ]
+        return "\n".join(
+            [shown(line) for line in (self.store, *lines, f"{plan['objects']} objects, fingerprint {fingerprint[:12]}")] + [""]
+        )
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What is asked for and what was found: everything that is known without opening the source.
+
+    ``items`` are those to read: all of the source, or what an append finds new in it. ``stats`` are theirs.
+    """
+
+    place: StoreUrl
+    objects: Objects
+    items: tuple[Item, ...]
+    stats: tuple[Stat, ...]
+    normal: dict[str, Any]
+    fingerprint: str
+    action: Action
+    state: State
+    refusal: ZarrstreamError | None
+    began: float
+
+    @property
+    def manifest_url(self) -> str:
+        """Where the manifest is."""
+        return f"{self.place.url.rstrip('/')}.zarrstream/{MANIFEST}"
+
+    @property
+    def resumed(self) -> bool:
+        """Whether a write was broken off here, of which something may be left."""
+        return self.state.broken_off

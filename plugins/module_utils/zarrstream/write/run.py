@@ -1,0 +1,217 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""NetCDF or Zarr in, Zarr out: found, planned, copied, proved, and only then published (``publish`` says in which order).
+
+What only a real write needs (zarr, xarray, Dask) is imported when one begins: the second run of a request stays quick.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ..encoding.codecs import parse_encoding
+from ..errors import Conflict, ZarrstreamError
+from ..interrupt import GRACE, on_interrupt
+from ..libraries import missing_libraries_named
+from ..planning.memory import parse_memory, tune_allocator, usable_memory
+from ..planning.plan import decide
+from ..sidecar.lock import Marker, check_free
+from ..source.items import Item, Stat, check_apart, find_source, stat_items, take_digests
+from ..storage.objects import Objects, parse_store
+from .destination import State, check_name, look, refusal, refuse_foreign_sidecar, strangers
+from .fingerprint import fingerprint, normal_request
+from .progress import Progress, ProgressReporter, check_path
+from .publish import finish_published
+from .request import WriteRequest, check_request, chunk_lengths, shard_lengths
+from .result import Action, Situation, WriteResult
+
+if TYPE_CHECKING:
+    from .session import Work
+
+__all__ = ["WriteRequest", "WriteResult", "preview", "write_dataset"]
+
+_LEFT_OUT: dict[str, Any] = {
+    "variables": None,
+    "chunks": "auto",
+    "shards": None,
+    "encoding": {},
+}  # how the normal request says so
+
+
+def preview(request: WriteRequest) -> WriteResult:
+    """What ``write_dataset`` would do; changes nothing, and raises what it would raise before its first change."""
+    check_path(request.progress_path)
+    request = replace(request)  # with a transport of its own
+    with missing_libraries_named(), closing(request.transport), on_interrupt(GRACE, request.transport.abandon):
+        situation = _look_around(request)
+        if situation.action == "nothing":
+            return _unchanged(request, situation)
+        with _open(request, situation) as work:
+            if not work.anything:
+                return _unchanged(request, situation)
+            if situation.state.marker is not None:
+                check_free(situation.objects, situation.state.marker)
+            return work.preview()
+
+
+def write_dataset(request: WriteRequest, progress: Callable[[Progress], None] | None = None) -> WriteResult:
+    """Write the data set, or find that it is written already. ``progress`` is called about once a second.
+
+    Raises a ZarrstreamError; after the first change its message says that nothing was published, or what was.
+    One at a time in a process: the library that reads NetCDF does not bear several threads that open files.
+    """
+    path = check_path(request.progress_path)
+    request = replace(request)  # with a transport of its own
+    with missing_libraries_named(), closing(request.transport), on_interrupt(GRACE, request.transport.abandon):
+        if not request.scheduler:  # before the first thread, which would have an arena of its own for good
+            tune_allocator(parse_memory(request.memory) or usable_memory())
+        situation = _look_around(request)
+        state = situation.state
+        if situation.action == "nothing":
+            if state.marker is not None and not state.broken_off:  # killed after it had published
+                plans = state.marker.get("plans") or []
+                finish_published(situation.objects, state, Marker(uuid.uuid4().hex, situation.fingerprint, "", plans=plans))
+            return _unchanged(request, situation)
+        with _open(request, situation) as work:
+            if not work.anything:
+                return _unchanged(request, situation)
+            with ProgressReporter(path, progress, retries=lambda: work.retries) as reporter:
+                return work.run(reporter)
+
+
+def _open(request: WriteRequest, situation: Situation) -> Work:
+    if situation.action == "append":
+        from .append import Append
+
+        return Append(request, situation)
+    if situation.action == "replace" or (request.mode == "replace" and _replacing(situation.state)):
+        from .replace import Replacement
+
+        return Replacement(request, situation)
+    from .session import Work
+
+    return Work(request, situation)
+
+
+def _replacing(state: State) -> bool:
+    """Whether a replacement was broken off between taking the old store away and publishing the new one."""
+    return not state.found.root and (state.marker or {}).get("mode") == "replace"
+
+
+def _look_around(request: WriteRequest) -> Situation:
+    began = time.monotonic()
+    check_request(request)
+    encodings = parse_encoding(request.encoding)
+    place = parse_store(request.store)
+    check_name(place)
+    items = find_source(request.source, request.open_place, request.follow)
+    check_apart(items, place)
+    objects = request.open_place(place)
+    state = look(objects)
+    refuse_foreign_sidecar(objects, state)
+    normal = normal_request(
+        zarr_format=request.zarr_format,
+        consolidated=request.consolidated,
+        variables=request.variables,
+        chunks=chunk_lengths(request.chunks),
+        shards=shard_lengths(request.shards),
+        encoding={name: encoding.normal() for name, encoding in encodings.items()},
+    )
+    written = state.manifest.source if state.manifest else []
+    noted = (state.marker or {}).get("source") or []
+    stats = take_digests(items, stat_items(items), [Stat(**entry) for entry in [*written, *noted]])
+    wanted = fingerprint(normal, [stat.digest for stat in stats])
+    action, refused = _choose(request, objects, state, normal, wanted)
+    if action == "append":
+        if state.manifest is None:
+            raise AssertionError("else it is refused")
+        known = {entry["digest"] for entry in written}
+        items, stats = _not_in(known, items, stats)
+        action = action if items else "nothing"
+        digests = [entry["digest"] for entry in written] + [stat.digest for stat in stats]
+        normal, wanted = state.manifest.request, fingerprint(state.manifest.request, digests)
+    return Situation(
+        place=place,
+        objects=objects,
+        items=items,
+        stats=stats,
+        normal=normal,
+        fingerprint=wanted,
+        action=action,
+        state=state,
+        refusal=refused,
+        began=began,
+    )
+
+
+def _choose(
+    request: WriteRequest, objects: Objects, state: State, normal: Mapping[str, Any], wanted: str
+) -> tuple[Action, ZarrstreamError | None]:
+    """What to do about what lies there, and why not if nothing can be done."""
+    decision = decide(wanted, state.found)
+    url = objects.place.url
+    if request.mode != "replace" and _replacing(state):
+        text = f"a replacement of '{url}' was broken off when the old store was gone and the new one not yet there. Run it again first."
+        return "refuse", Conflict(text, store=url)
+    if decision != "refuse":
+        return decision, None
+    strange = strangers(objects, state)
+    if strange or request.mode == "create":
+        return "refuse", refusal(objects, state, normal)
+    if request.mode == "replace":
+        return "replace", None
+    unfit = _unfit(url, state, normal)
+    return ("refuse", unfit) if unfit else ("append", None)
+
+
+def _unfit(url: str, state: State, normal: Mapping[str, Any]) -> Conflict | None:
+    """Why nothing can be appended to this store with this request: what a request leaves out is as the store has it."""
+    manifest = state.manifest
+    if state.found.fingerprint is None or manifest is None:
+        text = f"store '{url}' has a root document that is not the one of its manifest: somebody wrote or changed it since."
+        return Conflict(f"{text} Write it again with mode replace.", store=url)
+    if not manifest.request.get("consolidated"):
+        text = f"store '{url}' has no consolidated metadata, without which its arrays cannot all grow at one moment."
+        return Conflict(f"{text} Write it again with mode replace and consolidated true.", store=url)
+    there = manifest.request
+    differing = [key for key, value in normal.items() if value != there.get(key) and (key not in _LEFT_OUT or value != _LEFT_OUT[key])]
+    if not differing:
+        return None
+    key = differing[0]
+    text = f"store '{url}' was written with other {key}, which appending cannot change. Set '{key}' to what it is there ({there.get(key)})"
+    return Conflict(f"{text}{', leave it out,' if key in _LEFT_OUT else ''} or use mode replace.", store=url, differing=differing)
+
+
+def _not_in(known: set[str], items: Sequence[Item], stats: Sequence[Stat]) -> tuple[tuple[Item, ...], tuple[Stat, ...]]:
+    new = [(item, stat) for item, stat in zip(items, stats, strict=True) if stat.digest not in known]
+    return tuple(item for item, _unused in new), tuple(stat for _unused, stat in new)
+
+
+def _unchanged(request: WriteRequest, situation: Situation) -> WriteResult:
+    manifest = situation.state.manifest
+    if manifest is None:
+        raise AssertionError("the decision was made from it")
+    return WriteResult(
+        changed=False,
+        action="nothing",
+        resumed=False,
+        store=situation.place.url,
+        fingerprint=manifest.fingerprint,
+        manifest=situation.manifest_url,
+        plan=manifest.plan,
+        objects=len(manifest.objects),
+        objects_written=0,
+        objects_kept=len(manifest.objects),
+        bytes_read=0,
+        bytes_stored=manifest.bytes_stored,
+        seconds=round(time.monotonic() - situation.began, 3),
+        mib_per_second=0.0,
+        retries=request.transport.retries,
+        verification={"level": "none"},
+        before={},
+    )
