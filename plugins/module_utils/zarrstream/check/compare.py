@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..metadata.attributes import PACKING, TIME
 from ..metadata.layout import ArrayLayout
 
 if TYPE_CHECKING:
     import numpy as np
 
-_PACKING = ("scale_factor", "add_offset", "_FillValue", "missing_value", "dtype", "_Unsigned")
+_PACKING = (*PACKING, "dtype")  # which xarray notes for booleans
 _TEXT = "SUOT"
 
 
@@ -76,7 +77,7 @@ def is_time(attributes: Mapping[str, Any]) -> bool:
 
 def packing(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Those attributes that say what the numbers stand for: change one, and the same numbers are other values."""
-    names = [*_PACKING, "units", "calendar"] if is_time(attributes) else _PACKING
+    names = [*_PACKING, *TIME] if is_time(attributes) else _PACKING
     return {name: attributes[name] for name in names if name in attributes}
 
 

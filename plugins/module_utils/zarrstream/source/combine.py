@@ -10,14 +10,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SourceError, ZarrstreamError
+from ..metadata.attributes import MEANING
 from .dataset import open_file
 from .declared import Declared
 
 if TYPE_CHECKING:
     import xarray as xr
-
-# Attributes that say what the stored numbers mean: two files that differ in them cannot share one array.
-_MEANING = ("scale_factor", "add_offset", "_FillValue", "missing_value", "_Unsigned", "units", "calendar")
 
 
 def combine_files(paths: Sequence[str], declared: Declared | None = None) -> xr.Dataset:
@@ -91,7 +89,7 @@ def _type(variable: xr.Variable) -> str:
 
 
 def _meanings(one: xr.Variable, two: xr.Variable) -> list[tuple[str, Any, Any]]:
-    return [(key, one.attrs.get(key), two.attrs.get(key)) for key in _MEANING]
+    return [(key, one.attrs.get(key), two.attrs.get(key)) for key in MEANING]
 
 
 def _equal(one: Any, two: Any) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..encoding.codecs import Codec, Encoding
 from ..errors import SourceError
+from ..metadata.attributes import MEANING
 from ..planning.chunking import ArraySource, Region
 from ..source.dataset import Source
 from .template import Encoder
@@ -18,8 +19,6 @@ from .template import Encoder
 if TYPE_CHECKING:
     import numpy as np
 
-# Attributes that say what the stored numbers mean.
-_MEANING = ("scale_factor", "add_offset", "_FillValue", "missing_value", "_Unsigned", "units", "calendar")
 _MAY_DIFFER = ("shape", "attributes", "chunk_key_encoding", "dimension_separator")
 
 
@@ -88,7 +87,7 @@ def check_compatible(stored: Mapping[str, StoredArray], wanted: Mapping[str, Sto
         for what, ours, theirs in [
             ("the dimensions", array.dims, there.dims),
             ("the shape", _without(array, dim), _without(there, dim)),
-            *((key, array.attrs.get(key), there.attrs.get(key)) for key in _MEANING),
+            *((key, array.attrs.get(key), there.attrs.get(key)) for key in MEANING),
             *((key, value, there.document.get(key)) for key, value in array.document.items() if key not in _MAY_DIFFER),
         ]:
             if json.dumps(ours, sort_keys=True) != json.dumps(theirs, sort_keys=True):
