@@ -17,7 +17,8 @@ from ..profiles.profile import DEFAULT_REGION, Profile
 from ..profiles.profile_file import FilePlan, FoundFile
 from ..profiles.profile_text import NEW, ProfileSettings
 from ..signals import held_back
-from ..storage.boto import PATIENCE, expected_region, s3_client, translate
+from ..storage.boto import expected_region, s3_client, translate
+from ..storage.timeouts import PATIENCE
 from . import ec2_note
 from .ec2_note import NOTHING, Note, Noted, NoteFile, Owner, Stage
 from .ec2_plan import Ec2Plan, Found, Left, Pair, Seen, Wanted, check

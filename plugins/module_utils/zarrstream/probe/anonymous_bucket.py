@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ..errors import Unreachable
+from ..storage.timeouts import CONNECT_TIMEOUT, READ_TIMEOUT
 
 if TYPE_CHECKING:
     from requests import Response, Session
 
 # Of an object that is not there a client without credentials hears "404" where it may list, and mostly where it may read.
 _NO_SUCH_KEY = ".zarrstream-asks-whether-strangers-may-read"
-_TIMEOUT = (5, 30)  # connect, read: seconds
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _ask(session: Session, method: str, url: str) -> Response:
     import requests
 
     try:
-        return session.request(method, url, timeout=_TIMEOUT)
+        return session.request(method, url, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT))
     except requests.RequestException as error:
         raise Unreachable(
             f"no answer from {url.partition('?')[0]}: {type(error).__name__}. Is the service up, and its CA known to clouds.yaml (cacert)?",

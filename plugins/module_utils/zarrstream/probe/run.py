@@ -16,7 +16,8 @@ from ..errors import BadRequest, ProfileError, ZarrstreamError
 from ..profiles import effective, profile_file
 from ..profiles.effective import Rule
 from ..profiles.profile import Profile, aws_session, config_path, credentials_path, read_profile
-from ..storage.boto import ATTEMPTS, CONNECT_TIMEOUT, PATIENCE, both_clocks, plain_get, s3_client, server_clock, translate, verification
+from ..storage.boto import ATTEMPTS, both_clocks, plain_get, s3_client, server_clock, translate, verification
+from ..storage.timeouts import CONNECT_TIMEOUT, PATIENCE
 from . import anonymous as stranger
 from . import sampling
 from . import signed_requests as bucket_signed

@@ -11,7 +11,8 @@ from typing import Any
 from ..errors import ZarrstreamError
 from ..openstack.keystone import Ec2Keys, login
 from ..profiles.profile import DEFAULT_REGION, Profile, read_profile
-from ..storage.boto import PATIENCE, expected_region, s3_client, translate
+from ..storage.boto import expected_region, s3_client, translate
+from ..storage.timeouts import PATIENCE
 from .signed_requests import Access, look
 
 _PAIRS = 3  # of those that Keystone lists

@@ -15,13 +15,11 @@ from ..profiles.effective import loader
 from ..profiles.profile import Profile, ca_file
 from .redirects import CODES, Redirect
 from .s3_errors import S3Failure, s3_error
+from .timeouts import CONNECT_TIMEOUT, PATIENCE, READ_TIMEOUT
 
 if TYPE_CHECKING:
     from botocore.config import Config
 
-CONNECT_TIMEOUT = 5.0  # seconds
-READ_TIMEOUT = 30.0  # seconds; Swift is slow to delete
-PATIENCE = 8.0  # seconds; for a first question, so that a dead endpoint is named within 30 s after all attempts
 ATTEMPTS = 3
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from .retry import CONNECT_TIMEOUT, READ_TIMEOUT
+from .timeouts import CONNECT_TIMEOUT, READ_TIMEOUT
 
 SLOWEST = 2**19  # bytes a second that a connection has to carry at least
 _SIZES = (2**20, 2**24, 2**27, 2**30, 2**33)  # bytes

@@ -27,8 +27,6 @@ T = TypeVar("T")
 
 TIMEOUT = 60.0  # seconds for a request with all its repetitions
 LONGEST_TIMEOUT = 3600.0
-CONNECT_TIMEOUT = 5.0  # seconds
-READ_TIMEOUT = 30.0  # seconds without a byte
 ABSENT = 20.0  # seconds in which a server may come back that takes no connections
 CLOSING = 2.0  # seconds for requests that are cancelled
 LATER = 1.0  # seconds: a time-out of the library, which says more, comes first
