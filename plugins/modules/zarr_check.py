@@ -324,6 +324,7 @@ from ..module_utils.zarrstream.check.lines import Lines, lines_that_open
 from ..module_utils.zarrstream.check.pictures.files import page_path, write_report
 from ..module_utils.zarrstream.check.report import CHECKS
 from ..module_utils.zarrstream.check.run import check_store, request_from
+from ..module_utils.zarrstream.check.snapshot import POLICIES, SEVERITIES
 from ..module_utils.zarrstream.errors import ZarrstreamError
 from ..module_utils.zarrstream.options import DASK_OPTIONS, S3_OPTIONS
 from ..module_utils.zarrstream.storage.retry import TIMEOUT
@@ -337,8 +338,8 @@ SPEC: dict[str, dict[str, Any]] = {
     "follow": {"type": "list", "elements": "path", "default": []},
     "checks": {"type": "list", "elements": "str", "choices": list(CHECKS)},
     "sample": {"type": "str", "default": "4"},
-    "missing": {"type": "str", "choices": ["error", "fill", "manifest"], "default": "error"},
-    "fail_on": {"type": "str", "choices": ["error", "warning", "never"], "default": "error"},
+    "missing": {"type": "str", "choices": list(POLICIES), "default": "error"},
+    "fail_on": {"type": "str", "choices": list(SEVERITIES), "default": "error"},
     "lines": {"type": "bool", "default": False},
     "report": {"type": "path"},
     "timeout": {"type": "float", "default": TIMEOUT},

@@ -427,7 +427,7 @@ from ..module_utils.zarrstream.options import DASK_OPTIONS, S3_OPTIONS
 from ..module_utils.zarrstream.storage.retry import TIMEOUT
 from ..module_utils.zarrstream.write.remove import RemoveResult, preview_removal, remove_store
 from ..module_utils.zarrstream.write.remove import request_from as remove_request_from
-from ..module_utils.zarrstream.write.request import VERIFY, request_from
+from ..module_utils.zarrstream.write.request import MODES, VERIFY, request_from
 from ..module_utils.zarrstream.write.run import WriteResult, preview, write_dataset
 
 SPEC: dict[str, dict[str, Any]] = {
@@ -443,7 +443,7 @@ SPEC: dict[str, dict[str, Any]] = {
     "memory": {"type": "str"},
     "encoding": {"type": "dict", "default": {}},
     "consolidated": {"type": "bool", "default": True},
-    "mode": {"type": "str", "choices": ["create", "replace", "append"], "default": "create"},
+    "mode": {"type": "str", "choices": list(MODES), "default": "create"},
     "append_dim": {"type": "str"},
     **DASK_OPTIONS,
     "verify": {"type": "str", "choices": list(VERIFY), "default": "manifest"},

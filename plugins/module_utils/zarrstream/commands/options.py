@@ -18,7 +18,7 @@ from ..check.snapshot import POLICIES, SEVERITIES
 from ..libraries import missing_libraries_named
 from ..storage.retry import TIMEOUT
 from ..text import meant
-from ..write.request import VERIFY
+from ..write.request import MODES, VERIFY
 
 EPILOG = "Exit codes: 0 fine, 1 a finding or an error, 2 a request that makes no sense, 130 interrupted."
 
@@ -100,7 +100,7 @@ def _write_options(parser: Parser) -> None:
     parser.add_argument("--memory", metavar="SIZE", help="what the data may take while they are written, such as 2GiB")
     parser.add_argument("--encoding", type=_document, default={}, metavar="JSON", help="encoding by variable; @FILE reads it from a file")
     parser.add_argument("--consolidated", action=argparse.BooleanOptionalAction, default=True, help="write consolidated metadata")
-    parser.add_argument("--mode", choices=("create", "replace", "append"), default="create", help="what to do with a store that is there")
+    parser.add_argument("--mode", choices=MODES, default="create", help="what to do with a store that is there")
     parser.add_argument("--append-dim", metavar="DIM", help="the dimension along which append adds")
     _dask_options(parser)
     parser.add_argument("--verify", choices=VERIFY, default="manifest", help="how it is proved before it is published (default manifest)")
