@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the Zarrstream authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Text that others chose, such as names of objects and words of servers, as it may be shown on a terminal."""
+"""Text for people: sizes and numbers, and what others chose, such as names of objects and words of servers, as a terminal may show it."""
 
 from __future__ import annotations
 
@@ -38,6 +38,26 @@ def meant(word: str, known: Iterable[str]) -> str:
 
     close = get_close_matches(word, list(known), n=1)
     return f" Did you mean '{close[0]}'?" if close else ""
+
+
+def human_bytes(size: float) -> str:
+    """A size for people, in binary units."""
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
+
+
+def one_line(error: BaseException) -> str:
+    """What a library said, on one line of bounded length."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 300 else text[:299] + "…"
+
+
+def many(number: int, noun: str) -> str:
+    """``1 object``, ``2 objects``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _escaped(match: re.Match[str]) -> str:

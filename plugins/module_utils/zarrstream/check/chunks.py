@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from ..metadata.decoded import check_chunk
 from ..metadata.hierarchy import NODE_DOCUMENTS, Hierarchy, join
 from ..metadata.layout import ArrayLayout, short
+from ..text import one_line
 from .census import item_bytes
-from .snapshot import one_line
 
 if TYPE_CHECKING:
     import numpy as np

@@ -16,12 +16,13 @@ from ..metadata.decoded import LARGEST, most_stored
 from ..metadata.layout import ArrayLayout, count_to
 from ..metadata.shards import left_out
 from ..parallel import WORKERS, each
+from ..text import human_bytes, many, one_line
 from .census import item_bytes
 from .chunks import ChunkReader
 from .compare import Block, Difference, Rule, difference, rule_for
 from .reference import Reference
-from .report import CheckResult, Findings, found, many, passed, skipped
-from .snapshot import Snapshot, human_bytes, one_line
+from .report import CheckResult, Findings, found, passed, skipped
+from .snapshot import Snapshot
 from .structure import wanted_but_absent
 
 if TYPE_CHECKING:

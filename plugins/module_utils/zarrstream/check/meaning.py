@@ -12,9 +12,10 @@ from typing import Any
 
 from ..metadata.hierarchy import DOCUMENTS, Hierarchy, folder_of, join
 from ..metadata.layout import ArrayLayout
+from ..text import human_bytes, many
 from .chunks import ChunkReader
-from .report import CheckResult, Findings, found, many, passed, skipped
-from .snapshot import Snapshot, human_bytes
+from .report import CheckResult, Findings, found, passed, skipped
+from .snapshot import Snapshot
 
 
 def check_open(shot: Snapshot, reader: ChunkReader | None) -> CheckResult:

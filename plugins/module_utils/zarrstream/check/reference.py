@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..metadata.hierarchy import join
 from ..storage.objects import Objects, StoreUrl, open_objects
+from ..text import one_line
 from .chunks import ChunkReader
 from .compare import Block, packing, type_name
-from .snapshot import Snapshot, one_line
+from .snapshot import Snapshot
 
 if TYPE_CHECKING:
     import xarray as xr

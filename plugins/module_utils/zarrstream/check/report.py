@@ -76,11 +76,6 @@ def describe(item: Any) -> str:
     return shown(f"{place}: {problem}" if place else str(problem))
 
 
-def many(number: int, noun: str) -> str:
-    """``1 object``, ``2 objects``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 @dataclass(frozen=True)
 class CheckResult:
     """The outcome of one check. ``severity`` says how bad a finding of it is, whether or not there was one.

@@ -7,11 +7,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..text import many, one_line
 from .chunks import ChunkReader
 from .compare import Block, decode, is_time, packing, type_name
 from .reference import Reference, plain
-from .report import CheckResult, Findings, found, many, passed, skipped
-from .snapshot import Snapshot, one_line
+from .report import CheckResult, Findings, found, passed, skipped
+from .snapshot import Snapshot
 
 _BY_XARRAY = ("coordinates", "_ARRAY_DIMENSIONS")  # attributes that xarray moves between variables and data set
 

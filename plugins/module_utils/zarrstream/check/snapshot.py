@@ -206,18 +206,3 @@ def _beside(shot: Snapshot, name: str) -> bytes | None:
             raise
         shot.manifest_problem = str(error)
         return None
-
-
-def human_bytes(size: float) -> str:
-    """A size for people, in binary units."""
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"
-
-
-def one_line(error: BaseException) -> str:
-    """What a library said, on one line of bounded length."""
-    text: Any = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 300 else text[:299] + "…"

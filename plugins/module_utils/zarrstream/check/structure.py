@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from ..metadata.layout import ArrayLayout
 from ..sidecar.manifest import Stored
 from ..storage.objects import ObjectInfo
+from ..text import human_bytes, many
 from .census import LARGE, SMALL
-from .report import ITEMS, CheckResult, Findings, found, many, passed, skipped
-from .snapshot import Snapshot, human_bytes
+from .report import ITEMS, CheckResult, Findings, found, passed, skipped
+from .snapshot import Snapshot
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
 MANY_SMALL = 100  # small objects in one array from which on they are worth a word

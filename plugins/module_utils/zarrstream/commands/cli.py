@@ -20,13 +20,12 @@ from typing import Any, TextIO
 from ..check.pictures.files import page_path, write_report
 from ..check.run import check_store
 from ..check.run import request_from as check_request_from
-from ..check.snapshot import human_bytes
 from ..errors import BadRequest, PlanError, ZarrstreamError
 from ..interrupt import LAST, on_interrupt
 from ..libraries import missing_libraries_named
 from ..probe.run import Request as ProbeRequest
 from ..probe.run import run as run_probe
-from ..text import shown, shown_json
+from ..text import human_bytes, shown, shown_json
 from ..write.progress import Progress
 from ..write.progress_text import bar, words
 from ..write.remove import RemoveResult, preview_removal, remove_store

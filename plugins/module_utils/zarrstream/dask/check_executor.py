@@ -12,11 +12,12 @@ from typing import Any
 from ..check.compare import Difference
 from ..check.contents import BUDGET, COPIES, Outcome, Task, decoded_bytes, workers_for
 from ..check.reference import Reference
-from ..check.snapshot import CheckRequest, Snapshot, human_bytes
+from ..check.snapshot import CheckRequest, Snapshot
 from ..errors import BadRequest
 from ..metadata.layout import ArrayLayout
 from ..scheduler import parse_scheduler
 from ..source.items import Stat, stat_items, take_digests
+from ..text import human_bytes
 from .connection import Cluster
 from .job import access_of, follow_of
 

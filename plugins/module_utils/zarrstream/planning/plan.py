@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from ..errors import BadRequest, PlanError
+from ..text import human_bytes
 from .chunking import ArraySource, Region, Shape, auto_chunks, auto_shards, block_shape, chunk_count, divisor, tiles, whole
 
 CHUNK_TARGET = 16 * 2**20  # bytes of one chunk, not compressed; smaller ones are worth a shard
@@ -234,7 +235,7 @@ def _check_size(array: ArraySource, chunks: Shape, unit: Shape) -> None:
         size = math.prod(shape) * array.itemsize
         if size > limit:
             raise PlanError(
-                f"one of the {option} of '{array.name}' would have {_shown(size)}: {who} less than {_shown(limit)}. "
+                f"one of the {option} of '{array.name}' would have {human_bytes(size)}: {who} less than {human_bytes(limit)}. "
                 f"{_shorter(array, option, shape, chunks, limit // array.itemsize)}.",
                 variable=array.name,
                 chunks=list(chunks),
@@ -247,10 +248,11 @@ def _check_memory(array: ArraySource, chunks: Shape, unit: Shape, memory: int) -
     if needed <= memory:
         return
     option = "chunks" if unit == chunks else "shards"
-    text = f"one of the {option} of '{array.name}' {list(unit)} takes {_shown(needed)} of memory to write, {_shown(memory)} are to be used."
+    takes = f"takes {human_bytes(needed)} of memory to write, {human_bytes(memory)} are to be used"
     shorter = _shorter(array, option, unit, chunks, max(0, memory - overhead) // cost)
     remedy = f"{shorter}, or memory" if shorter else "Set memory"
-    raise PlanError(f"{text} {remedy} to {-(-needed // 2**20)}MiB or more.", variable=array.name, chunks=list(chunks))
+    text = f"one of the {option} of '{array.name}' {list(unit)} {takes}. {remedy} to {-(-needed // 2**20)}MiB or more."
+    raise PlanError(text, variable=array.name, chunks=list(chunks))
 
 
 def _check_count(arrays: Sequence[ArrayPlan], *, sharded: bool) -> None:
@@ -276,11 +278,6 @@ def _shorter(array: ArraySource, option: str, shape: Shape, chunks: Shape, room:
         legal[axis] = max(1, room // (math.prod(legal) // legal[axis]) // steps[axis]) * steps[axis]
     changed = [(dim, new) for dim, new, old in zip(array.dims, legal, shape, strict=True) if new != old]
     return "Set " + " and ".join(f"{option}.{dim} to {new} or less" for dim, new in changed)
-
-
-def _shown(size: int) -> str:
-    power = min(3, max(1, size.bit_length() - 1) // 10)
-    return f"{size / 2 ** (10 * power):.1f} {('bytes', 'KiB', 'MiB', 'GiB')[power]}" if power else f"{size} bytes"
 
 
 def _listed(names: Mapping[str, int]) -> str:

@@ -16,8 +16,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
+from ...text import human_bytes
 from ..pace import Pace
-from ..snapshot import human_bytes
 from .look import Look
 from .portrait import ALLOWED, BAD, MISSING, PRESENT, READ, UNKNOWN, ArrayPortrait, Axis
 

@@ -6,9 +6,8 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element, tostring
 
-from ...text import shown_log
-from ..report import ITEMS, CheckResult, Report, describe, many
-from ..snapshot import human_bytes
+from ...text import human_bytes, many, shown_log
+from ..report import ITEMS, CheckResult, Report, describe
 from .draw import STATES, grid, histogram, legend, node, picture, speed
 from .portrait import ArrayPortrait, Axis, Portrait
 

@@ -8,7 +8,8 @@ import ipaddress
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
-from ...check.report import CheckResult, Findings, found, many, passed, skipped
+from ...check.report import CheckResult, Findings, found, passed, skipped
+from ...text import human_bytes, many
 from .facts import SCHEDULER, Facts, Process, Worker, days_left
 
 RENEW_DAYS = 14  # below, the role that renews has not run for a while
@@ -178,11 +179,11 @@ def check_memory(facts: Facts) -> CheckResult:
         if not all(limits):
             findings.add({"key": host, "problem": "a worker has no limit"})
         elif sum(limits) >= memory:
-            findings.add({"key": host, "problem": f"limits sum up to {gib(sum(limits))} of {gib(memory)}"})
+            findings.add({"key": host, "problem": f"limits sum up to {human_bytes(sum(limits))} of {human_bytes(memory)}"})
     if findings:
         return found("memory", findings, "the kernel may kill workers before Dask spills, lower --memory-limit", "warning")
     total = sum(worker.memory_limit for worker, _unused in facts.asked)
-    return passed("memory", f"limits sum up to {gib(total)}, less than each host has", "warning")
+    return passed("memory", f"limits sum up to {human_bytes(total)}, less than each host has", "warning")
 
 
 def check_spill(facts: Facts) -> CheckResult:
@@ -195,17 +196,12 @@ def check_spill(facts: Facts) -> CheckResult:
             broken = True
             findings.add({"key": worker.label, "problem": f"{process.spill} cannot be written ({process.spill_problem})"})
         elif process.spill_free < worker.memory_limit:
-            problem = f"{process.spill} has {gib(process.spill_free)} free, less than the {gib(worker.memory_limit)} of memory"
-            findings.add({"key": worker.label, "problem": problem})
+            free, memory = human_bytes(process.spill_free), human_bytes(worker.memory_limit)
+            findings.add({"key": worker.label, "problem": f"{process.spill} has {free} free, less than the {memory} of memory"})
     if findings:
         return found("spill", findings, "name another folder with --local-directory, or make room", "error" if broken else "warning")
     least = min(process.spill_free for _unused, process in facts.asked)
-    return passed("spill", f"every worker can spill; the least free space is {gib(least)}")
-
-
-def gib(size: float) -> str:
-    """A size for people."""
-    return f"{size / 2**30:.1f} GiB"
+    return passed("spill", f"every worker can spill; the least free space is {human_bytes(least)}")
 
 
 def _names(nodes: list[str]) -> str:

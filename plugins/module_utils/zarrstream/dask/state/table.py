@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...check.report import CheckResult
-from .checks import gib
+from ...text import human_bytes
 from .facts import SCHEDULER, Access, Facts, Worker, days_left
 
 _HEAD = ("", "host", "address", "threads", "memory", "Dask", "zarrstream", "certificate", "round trip", "MiB/s", "bucket")
@@ -34,7 +34,7 @@ def _worker(facts: Facts, it: Worker) -> tuple[str, ...]:
         it.host,
         it.address,
         str(it.nthreads),
-        gib(it.memory_limit) if it.memory_limit else "no limit",
+        human_bytes(it.memory_limit) if it.memory_limit else "no limit",
         it.versions.get("dask") or "?",
         (it.process.zarrstream or "-") if it.process else "?",
         _days(it.certificate_ends, facts.now),
