@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import yaml
 import zarrstream
+from zarrstream import libraries
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -26,6 +28,16 @@ def test_pip_asks_for_what_the_hosts_get() -> None:
     wanted = set(project()["dependencies"]) | set(project()["optional-dependencies"]["all"])
     assert wanted - hosts == {"shtab>=1.7"}
     assert hosts <= wanted
+
+
+def test_the_libraries_of_a_node_are_those_that_are_installed_and_proved() -> None:
+    """What requirements.in names, with what that brings: of Dask its cluster, and NumPy."""
+    lines = (CHECKOUT / "roles/zarr_stack/files/requirements.in").read_text().lower().splitlines()
+    installed = {re.split(r"[>\[]", line)[0].replace("-", "_") for line in lines if not line.startswith("#")}
+    assert {name.lower() for name in libraries.NODE} == installed | {"distributed", "numpy"}
+    (block,) = (task for task in yaml.safe_load((CHECKOUT / "roles/zarr_stack/tasks/install.yml").read_text()) if "block" in task)
+    (proof,) = (task for task in block["block"] if task["name"] == "Prove that the packages import")
+    assert proof["ansible.builtin.command"]["argv"][-1] == f"import {', '.join(libraries.NODE)}"
 
 
 def test_the_plain_command_asks_for_no_dask_and_no_dashboard() -> None:

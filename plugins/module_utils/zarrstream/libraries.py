@@ -1,6 +1,9 @@
 # Copyright (c) 2026, the Zarrstream authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Third-party libraries are imported where they are needed; a missing one gets a message instead of a traceback."""
+"""The libraries of a node, and what is said where one is missing: they are imported where they are needed.
+
+``roles/zarr_stack`` installs and proves what is listed here, ``pip`` what pyproject.toml has; ``tests/unit/test_package.py`` compares.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from .errors import MissingLibrary
+
+STORED = ("h5py", "netCDF4", "numcodecs", "numpy", "obstore", "xarray", "zarr", "zstandard")  # they have a part in a store's bytes
+TASKS = tuple(sorted({*STORED, "boto3", "dask", "distributed", "h5netcdf", "s3fs"}, key=str.lower))  # what people's tasks import
+NODE = (*TASKS, "aiobotocore", "configupdater", "zlib_ng")
 
 # What one option or command alone needs, and not every environment has: which, what pip calls it, and another way.
 _DASK = ("scheduler", "dask[distributed]", "run with the Python of the role zarr_stack")

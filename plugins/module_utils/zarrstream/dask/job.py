@@ -20,12 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadRequest, SourceError, ZarrstreamError
-from ..libraries import missing_libraries_named
+from ..libraries import STORED, missing_libraries_named
 from ..source.items import Item, Stat, find_source, stat_items, take_digests
 from ..storage.objects import Objects, StoreUrl, open_objects
 from ..storage.retry import Transport
 
-LIBRARIES = ("h5py", "netCDF4", "numcodecs", "numpy", "obstore", "xarray", "zarr")
 ENDING = 25.0  # seconds that a job's tasks may take to end
 _SHARED = "Workers read the source themselves: put it where all of them see the same, on a shared file system or in a bucket."
 _JOBS: dict[tuple[str, str], Job] = {}
@@ -66,7 +65,7 @@ def call(job: str, verb: str, arguments: Sequence[Any]) -> dict[str, Any]:
 
 def versions() -> dict[str, str | None]:
     """The libraries that have a part in what is stored."""
-    return {name: _version(name) for name in LIBRARIES}
+    return {name: _version(name) for name in STORED}
 
 
 def _version(name: str) -> str | None:

@@ -14,14 +14,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ...errors import BadRequest, Unreachable
+from ...libraries import TASKS
 from ...scheduler import Scheduler as Address
 from ...scheduler import parse_scheduler
 from ..tls_errors import keep_errors_apart
 from . import remote
 from .checks import Expected, absent
 from .facts import MIB, SCHEDULER, Access, Facts, Link, Process, Scheduler, Worker
-
-PACKAGES = ("boto3", "dask", "distributed", "h5netcdf", "h5py", "netCDF4", "numcodecs", "obstore", "s3fs", "xarray", "zarr")
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class InfoRequest:
     scheduler: str | None = None
     scheduler_tls: Mapping[str, str] | None = None
     workers: Expected = None
-    packages: tuple[str, ...] = PACKAGES
+    packages: tuple[str, ...] = TASKS
     bucket: str | None = None
     profile: str | None = None
     config_file: str | None = None

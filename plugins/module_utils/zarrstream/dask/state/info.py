@@ -11,10 +11,10 @@ from typing import Any
 from ... import __version__
 from ...check.report import CheckResult, acceptable, summary_of
 from ...errors import BadRequest
-from ...libraries import missing_libraries_named
+from ...libraries import TASKS, missing_libraries_named
 from . import checks as check
 from . import network
-from .collect import PACKAGES, InfoRequest, collect
+from .collect import InfoRequest, collect
 from .facts import SCHEDULER, Facts, Worker, days_left
 from .table import table
 
@@ -56,7 +56,7 @@ def request_from(options: Mapping[str, Any]) -> InfoRequest:
     known = {item.name for item in fields(InfoRequest)} - {"workers", "packages"}
     named = {name: value for name, value in options.items() if name in known}
     packages = options.get("packages")
-    request = InfoRequest(workers=_workers(options.get("workers")), packages=PACKAGES if packages is None else tuple(packages), **named)
+    request = InfoRequest(workers=_workers(options.get("workers")), packages=TASKS if packages is None else tuple(packages), **named)
     if not 0 <= request.bandwidth <= MOST_BANDWIDTH:
         raise BadRequest(f"bandwidth is {request.bandwidth}: give the MiB of each probe, 0 (no probe) to {MOST_BANDWIDTH}.")
     if request.timeout <= 0:
