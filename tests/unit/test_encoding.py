@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pytest
 import xarray as xr
+import yaml
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from running import THOROUGH
-from zarrstream.encoding.codecs import COMPRESSORS, FILTERS, Encoding, Packer, codec_arguments, parse_encoding, rehearse
+from zarrstream.encoding.codecs import CODECS, COMPRESSORS, FILTERS, Encoding, codec_arguments, parse_encoding, rehearse
+from zarrstream.encoding.packing import Packer
 from zarrstream.errors import BadRequest, SourceError
+from zarrstream.metadata import decoded
 
 PARAMETERS: dict[str, Any] = {
     "bitround": {"keepbits": 10},
@@ -50,6 +54,24 @@ def test_unknown_keys_and_codecs_are_named(options: dict[str, Any], words: list[
 def test_an_encoding_is_a_dictionary() -> None:
     with pytest.raises(BadRequest, match=r"encoding\.air is 'zstd'"):
         parse_encoding({"air": "zstd"})
+
+
+def test_the_documentation_of_zarr_write_says_of_codecs_what_their_table_says() -> None:
+    source = (Path(__file__).parents[2] / "plugins/modules/zarr_write.py").read_text()
+    documentation = yaml.safe_load(re.findall(r'^DOCUMENTATION = r"""\n(.*?)^"""', source, re.DOTALL | re.MULTILINE)[0])
+    text = " ".join(documentation["options"]["encoding"]["description"])
+
+    def named(begin: str, end: str) -> tuple[str, ...]:
+        return tuple(re.findall(r"V\((\w+)\)", re.findall(f"{begin}.*?{end}", text)[0]))
+
+    assert named(r"C\(compressor\) is", "Without") == (*COMPRESSORS,)
+    assert named(r"C\(filters\) is", "dictionaries") == (*FILTERS,)
+    assert named("In format 3 the filters", "are") == tuple(name for name in COMPRESSORS if "numcodecs" in CODECS[name].v3)
+    assert named("Format 2 has no", "stay") == tuple(name for name in COMPRESSORS if not CODECS[name].checksum)
+
+
+def test_what_every_compressor_inflates_to_is_measured_before_it_is_decoded() -> None:
+    assert set(COMPRESSORS) - {"none"} == set(decoded._MEASURES)
 
 
 @pytest.mark.parametrize("zarr_format", [2, 3])

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..encoding.codecs import CODECS
 from ..metadata.hierarchy import DOCUMENTS, Hierarchy, folder_of
 from ..metadata.layout import ArrayLayout
 from ..storage.objects import ObjectInfo
@@ -20,8 +21,6 @@ SMALL = 100 * 1024  # bytes; below, requests cost more than the data
 LARGE = 512 * 1024**2  # bytes; above, a reader has to take in much to get at little
 
 _WIDTH = re.compile(r"(?:u?int|float|complex|r)(\d+)")
-# No frame of these codecs is shorter, in bytes: its header and an empty body.
-_SHORTEST = {"blosc": 16, "zstd": 9, "gzip": 20, "zlib": 8, "bz2": 14, "lz4": 5}
 
 
 @dataclass
@@ -107,7 +106,7 @@ def size_rule(layout: ArrayLayout) -> SizeRule:
     width = item_bytes(layout)
     plain = set(names) <= {"bytes", "transpose", "crc32c"}
     exact = math.prod(layout.chunks) * width + checksums if plain and width is not None else None
-    return SizeRule(least=max([1, *(_SHORTEST.get(name, 1) for name in names)]) + checksums, exact=exact)
+    return SizeRule(least=max([1, *(CODECS[name].shortest for name in names if name in CODECS)]) + checksums, exact=exact)
 
 
 def item_bytes(layout: ArrayLayout) -> int | None:

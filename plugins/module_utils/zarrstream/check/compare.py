@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..encoding.codecs import CODECS, epsilon
 from ..metadata.attributes import PACKING, TIME
 from ..metadata.layout import ArrayLayout
 
@@ -60,7 +61,8 @@ def rule_for(layout: ArrayLayout, stored: Block, source: Block, repacked: bool) 
 
     ``repacked`` says that the numbers are meant to be others than in the source, as encoding asked for.
     """
-    lossy = _codec_loss(layout, stored.values.dtype)
+    kinds = [(CODECS[name], options) for name, options in flat_codecs(layout.codecs) if name in CODECS]
+    lossy = [kind.loss(options, stored.values.dtype) for kind, options in kinds if kind.loss]
     return _packing_loss(stored, source, lossy) if lossy or repacked else Rule()
 
 
@@ -92,30 +94,6 @@ def flat_codecs(codecs: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield from flat_codecs(configuration.get("codecs"))
 
 
-def _codec_loss(layout: ArrayLayout, dtype: np.dtype) -> list[tuple[float, float, str]]:
-    """Absolute and relative error that each lossy filter of the array may add, with its name."""
-    import numpy as np
-
-    losses: list[tuple[float, float, str]] = []
-    for name, options in flat_codecs(layout.codecs):
-        if name == "bitround":
-            losses.append((0.0, 2.0 ** -int(options["keepbits"]), f"bitround keepbits={options['keepbits']}"))
-        elif name == "quantize":
-            losses.append((10.0 ** -int(options["digits"]), 0.0, f"quantize digits={options['digits']}"))
-        elif name == "fixedscaleoffset":
-            losses.append((0.5 / abs(float(options["scale"])), 4 * _epsilon(dtype), f"fixedscaleoffset scale={options['scale']}"))
-        elif name == "astype":
-            kept = np.dtype(options["encode_dtype"])
-            losses.append((0.0 if kept.kind == "f" else 1.0, _epsilon(kept), f"astype {kept}"))
-    return losses
-
-
-def _epsilon(dtype: np.dtype) -> float:
-    import numpy as np
-
-    return float(np.finfo(dtype).eps) if dtype.kind == "f" else 0.0
-
-
 def _packing_loss(stored: Block, source: Block, lossy: list[tuple[float, float, str]]) -> Rule:
     absolute = sum(loss[0] for loss in lossy)
     relative = sum(loss[1] for loss in lossy)
@@ -123,12 +101,12 @@ def _packing_loss(stored: Block, source: Block, lossy: list[tuple[float, float, 
     dtype, scale = stored.values.dtype, stored.attributes.get("scale_factor")
     if scale is not None:
         # Half a step of the packing, and the rounding of the floats in which it is worked out, before and after.
-        rounding = 2 * max(_epsilon(decode(stored).dtype), _epsilon(decode(source).dtype))
+        rounding = 2 * max(epsilon(decode(stored).dtype), epsilon(decode(source).dtype))
         absolute += abs(float(scale)) / 2 + rounding * abs(float(stored.attributes.get("add_offset", 0)))
         relative += rounding
         reasons.append(f"packed as {dtype} with scale_factor={float(scale):g}")
     elif dtype != source.values.dtype:
-        relative += _epsilon(dtype)
+        relative += epsilon(dtype)
         absolute += 0.5 if dtype.kind in "iu" and source.values.dtype.kind == "f" else 0.0
         reasons.append(f"stored as {dtype}, {source.values.dtype} in the source")
     return Rule(False, absolute, relative, ", ".join(reasons) or "packed otherwise than in the source")

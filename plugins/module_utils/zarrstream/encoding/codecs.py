@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the Zarrstream authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""How an array is stored: codecs by name, and new packing (dtype, scale_factor, add_offset, _FillValue) where it is asked for.
+"""How an array is stored: codecs by name, in one table, and what a request says of them and of packing.
 
 Codecs that cannot tell a flipped bit get a checksum: Zstandard its own, others in Zarr v3 a CRC32C at the end. Zarr v2 has no
 place for one behind a compressor, and before it, as a filter, it would hide the elements' size from Blosc; there Blosc, LZ4 and
@@ -9,38 +9,88 @@ uncompressed chunks stay without, and only the manifest tells damage.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import BadRequest, SourceError
+from ..errors import BadRequest
 
 if TYPE_CHECKING:
     import numpy as np
-    import xarray as xr
 
 PACKING = ("dtype", "scale_factor", "add_offset", "_FillValue")
 KEYS = ("compressor", "filters", *PACKING)
-COMPRESSORS = ("zstd", "blosc", "gzip", "zlib", "lz4", "bz2", "lzma", "none")
-FILTERS = ("delta", "shuffle", "bitround", "quantize", "fixedscaleoffset", "packbits", "astype")
-LOSSY = frozenset({"bitround", "quantize", "fixedscaleoffset", "astype"})  # reading back gives other values than were sent
-SCRATCH = 40  # bytes that an element takes while it is unpacked and packed anew: decoded, scaled, rounded, in float64
-_TAKES_DTYPE = frozenset({"delta", "quantize", "fixedscaleoffset"})
-_OWN_CHECKSUM = frozenset({"zstd", "gzip", "zlib", "bz2", "lzma"})  # lzma and gzip by their formats, zstd by option
-_BLOSC_SHUFFLE = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}  # v2 has numbers where v3 has words
-_NUMCODECS = {
-    "lz4": "LZ4",
-    "zlib": "Zlib",
-    "bz2": "BZ2",
-    "lzma": "LZMA",
-    "delta": "Delta",
-    "shuffle": "Shuffle",
-    "bitround": "BitRound",
-    "quantize": "Quantize",
-    "fixedscaleoffset": "FixedScaleOffset",
-    "packbits": "PackBits",
-    "astype": "AsType",
-}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A codec, by its name in numcodecs and in Zarr v2; ``v3`` is its class below ``zarr.codecs``.
+
+    ``lossy`` says of which values others come back; ``loss`` gives the absolute and the relative error of that, with what it comes from.
+    """
+
+    name: str
+    v3: str
+    kind: Literal["compressor", "filter", "filter of bytes"] = "compressor"
+    shortest: int = 1  # bytes of a frame with an empty body
+    checksum: bool = False  # tells a flipped bit, unless its parameter of that name is off
+    lossy: Literal["", "floats", "all"] = ""
+    loss: Callable[[Mapping[str, Any], np.dtype], tuple[float, float, str]] | None = None
+    defaults: Callable[[np.dtype], dict[str, Any]] = lambda _dtype: {}
+    v2_numbers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # by parameter, where v3 has words
+
+
+def epsilon(dtype: np.dtype) -> float:
+    """The relative error of a float of this type; 0 for other types."""
+    import numpy as np
+
+    return float(np.finfo(dtype).eps) if dtype.kind == "f" else 0.0
+
+
+def _bitround_loss(options: Mapping[str, Any], _dtype: np.dtype) -> tuple[float, float, str]:
+    return 0.0, 2.0 ** -int(options["keepbits"]), f"bitround keepbits={options['keepbits']}"
+
+
+def _quantize_loss(options: Mapping[str, Any], _dtype: np.dtype) -> tuple[float, float, str]:
+    return 10.0 ** -int(options["digits"]), 0.0, f"quantize digits={options['digits']}"
+
+
+def _scale_loss(options: Mapping[str, Any], dtype: np.dtype) -> tuple[float, float, str]:
+    return 0.5 / abs(float(options["scale"])), 4 * epsilon(dtype), f"fixedscaleoffset scale={options['scale']}"
+
+
+def _astype_loss(options: Mapping[str, Any], _dtype: np.dtype) -> tuple[float, float, str]:
+    import numpy as np
+
+    kept = np.dtype(options["encode_dtype"])
+    return 0.0 if kept.kind == "f" else 1.0, epsilon(kept), f"astype {kept}"
+
+
+def _of_dtype(dtype: np.dtype) -> dict[str, Any]:
+    return {"dtype": dtype.str}
+
+
+_KINDS = (
+    Kind("zstd", "ZstdCodec", shortest=9, checksum=True, defaults=lambda _dtype: {"level": 3, "checksum": True}),
+    Kind("blosc", "BloscCodec", shortest=16, v2_numbers={"shuffle": {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}}),
+    Kind("gzip", "GzipCodec", shortest=20, checksum=True),
+    Kind("zlib", "numcodecs.Zlib", shortest=8, checksum=True),
+    Kind("lz4", "numcodecs.LZ4", shortest=5),
+    Kind("bz2", "numcodecs.BZ2", shortest=14, checksum=True),
+    Kind("lzma", "numcodecs.LZMA", checksum=True),
+    Kind("none", ""),
+    Kind("delta", "numcodecs.Delta", "filter", lossy="floats", defaults=_of_dtype),  # differences of floats are rounded
+    Kind("shuffle", "numcodecs.Shuffle", "filter of bytes", defaults=lambda dtype: {"elementsize": dtype.itemsize}),
+    Kind("bitround", "numcodecs.BitRound", "filter", lossy="all", loss=_bitround_loss),
+    Kind("quantize", "numcodecs.Quantize", "filter", lossy="all", loss=_quantize_loss, defaults=_of_dtype),
+    Kind("fixedscaleoffset", "numcodecs.FixedScaleOffset", "filter", lossy="all", loss=_scale_loss, defaults=_of_dtype),
+    Kind("packbits", "numcodecs.PackBits", "filter"),
+    Kind("astype", "numcodecs.AsType", "filter", lossy="all", loss=_astype_loss, defaults=lambda dtype: {"decode_dtype": dtype.str}),
+)
+CODECS = {kind.name: kind for kind in _KINDS}
+COMPRESSORS = tuple(kind.name for kind in _KINDS if kind.kind == "compressor")
+FILTERS = tuple(kind.name for kind in _KINDS if kind.kind != "compressor")
 
 
 @dataclass(frozen=True)
@@ -49,6 +99,11 @@ class Codec:
 
     name: str
     parameters: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> Kind:
+        """What is known of it."""
+        return CODECS[self.name]
 
 
 @dataclass(frozen=True)
@@ -70,8 +125,8 @@ class Encoding:
         return {"codecs": codecs, "packing": packing}
 
     def lossy(self, dtype: np.dtype) -> bool:
-        """Whether decoding what was stored may give other values than were sent: differences of floats are rounded too."""
-        return any(codec.name in LOSSY or (codec.name == "delta" and dtype.kind == "f") for codec in self.filters)
+        """Whether decoding what was stored may give other values than were sent."""
+        return any(codec.kind.lossy in ("all", "floats" if dtype.kind == "f" else "all") for codec in self.filters)
 
 
 def parse_encoding(encoding: Mapping[str, Any]) -> dict[str, Encoding]:
@@ -87,8 +142,8 @@ def codec_arguments(encoding: Encoding, dtype: np.dtype, zarr_format: int) -> di
         if encoding.filters:
             arguments["filters"] = [_numcodec(encoding, codec, dtype) for codec in encoding.filters]
         return arguments
-    before = [codec for codec in encoding.filters if codec.name == "shuffle"]  # bytes to bytes: belongs to the compressors
-    filters = [codec for codec in encoding.filters if codec.name != "shuffle"]
+    before = [codec for codec in encoding.filters if codec.kind.kind == "filter of bytes"]  # belongs to the compressors
+    filters = [codec for codec in encoding.filters if codec.kind.kind == "filter"]
     compressors = [_v3_codec(encoding, codec, dtype) for codec in [*before, encoding.compressor] if codec.name != "none"]
     if not _tells_damage(encoding.compressor):
         from zarr.codecs import Crc32cCodec
@@ -98,95 +153,6 @@ def codec_arguments(encoding: Encoding, dtype: np.dtype, zarr_format: int) -> di
     if filters:
         arguments["filters"] = tuple(_v3_codec(encoding, codec, dtype) for codec in filters)
     return arguments
-
-
-class Packer:
-    """Decodes a variable's blocks and encodes them anew by the CF conventions, each with the same fixed parameters."""
-
-    def __init__(self, name: str, source: xr.Variable, packing: Mapping[str, Any]) -> None:
-        import numpy as np
-
-        self.name = name
-        self.encoding: dict[str, Any] = {key: value for key, value in packing.items() if value is not None}
-        empty = source[tuple(slice(0, 0) for _unused in source.dims)] if source.dims else source
-        decoded = self._decode(empty.copy(deep=True))
-        if decoded.dtype.kind not in "biuf":
-            raise BadRequest(f"encoding.{name} changes the packing, but '{name}' has dtype {decoded.dtype}: only numbers are packed.")
-        if ("scale_factor" in self.encoding or "add_offset" in self.encoding) and "dtype" not in self.encoding:
-            raise BadRequest(f"encoding.{name} has scale_factor or add_offset but no dtype: say what is stored, such as int16.")
-        self.dtype = np.dtype(self.encoding.setdefault("dtype", decoded.dtype.str[1:]))
-        if self.dtype.kind not in "biuf":
-            raise BadRequest(f"encoding.{name}.dtype is '{self.encoding['dtype']}': only numbers are packed. Use int16, float32 …")
-        self.masked = "_FillValue" in source.attrs or "missing_value" in source.attrs
-        if "_FillValue" not in packing and self.dtype.kind == "f" and (self.masked or decoded.dtype.kind == "f"):
-            self.encoding["_FillValue"] = self.dtype.type(np.nan)
-        self._check_fill()
-        # xarray looks at the key: None means "none", a missing key means "choose one".
-        self.encoding.setdefault("_FillValue", None)
-        self.attrs = self._encode(decoded).attrs
-
-    def pack(self, source: xr.Variable) -> np.ndarray:
-        """The stored values of a block of the source; raises SourceError for values that the packing cannot hold."""
-        decoded = self._decode(source)
-        if self.dtype.kind in "iu":
-            self._check_range(decoded)
-        return self._encode(decoded).values
-
-    def _decode(self, variable: xr.Variable) -> xr.Variable:
-        from xarray.conventions import decode_cf_variable
-
-        decoded = decode_cf_variable(self.name, variable, mask_and_scale=True, decode_times=False, decode_timedelta=False).load()
-        decoded.encoding = {}
-        for key in ("missing_value", "_FillValue"):
-            decoded.attrs.pop(key, None)
-        return decoded
-
-    def _encode(self, decoded: xr.Variable) -> xr.Variable:
-        from xarray.conventions import encode_cf_variable
-
-        variable = decoded.copy(deep=False)
-        variable.encoding = dict(self.encoding)
-        return encode_cf_variable(variable, name=self.name)
-
-    def _check_fill(self) -> None:
-        import numpy as np
-
-        fill = self.encoding.get("_FillValue")
-        if fill is None:
-            return
-        try:
-            with np.errstate(all="raise"):
-                fits = not isinstance(fill, str) and np.array(fill).astype(self.dtype) == fill
-        except (ValueError, TypeError, FloatingPointError, OverflowError):
-            fits = False
-        if not (fits or fill != fill):  # NaN is not equal to itself, and fits every float; pylint: disable=comparison-with-itself
-            raise BadRequest(f"encoding.{self.name}._FillValue is {fill!r}: {self.dtype} cannot hold it. Choose another.")
-        if fill != fill and self.dtype.kind != "f":  # pylint: disable=comparison-with-itself
-            raise BadRequest(f"encoding.{self.name}._FillValue is NaN: {self.dtype} cannot hold it. Choose a number.")
-        self.encoding["_FillValue"] = self.dtype.type(fill)
-
-    def _check_range(self, decoded: xr.Variable) -> None:
-        import numpy as np
-
-        values = decoded.values
-        missing = np.isnan(values) if values.dtype.kind == "f" else np.zeros((), bool)
-        fill = self.encoding.get("_FillValue")
-        if fill is None and missing.any():
-            raise SourceError(f"'{self.name}' has missing values, but encoding.{self.name} has no _FillValue to store them as. Set one.")
-        present = values[~missing] if missing.any() else values
-        if not present.size:
-            return
-        scaled = (present - self.encoding.get("add_offset", 0)) / self.encoding.get("scale_factor", 1)
-        scaled = np.rint(scaled) if scaled.dtype.kind == "f" else scaled
-        limits = np.iinfo(self.dtype)
-        low, high = scaled.min(), scaled.max()
-        if not (low >= limits.min and high <= limits.max):
-            raise SourceError(
-                f"'{self.name}' has values from {present.min()} to {present.max()}: packed they are {low:.0f} to {high:.0f}, beyond "
-                f"{self.dtype}. Set another scale_factor, add_offset or dtype in encoding.{self.name}."
-            )
-        if fill is not None and bool((scaled == fill).any()):
-            raise SourceError(f"'{self.name}' has values that pack to {fill}, the _FillValue of encoding.{self.name}. Choose another.")
 
 
 def _parse_variable(name: str, options: Any) -> Encoding:
@@ -236,22 +202,14 @@ def _codec(where: str, entry: Any, known: tuple[str, ...]) -> Codec:
 
 
 def _parameters(codec: Codec, dtype: np.dtype, zarr_format: int) -> dict[str, Any]:
-    parameters = dict(codec.parameters)
-    if codec.name == "zstd":
-        return {"level": 3, "checksum": True} | parameters
-    if codec.name == "blosc" and zarr_format == 2:
-        parameters["shuffle"] = _BLOSC_SHUFFLE.get(parameters.get("shuffle", "shuffle"), parameters.get("shuffle"))
-    if codec.name == "shuffle":
-        parameters.setdefault("elementsize", dtype.itemsize)
-    if codec.name in _TAKES_DTYPE:
-        parameters.setdefault("dtype", dtype.str)
-    if codec.name == "astype":
-        parameters.setdefault("decode_dtype", dtype.str)
-    return parameters
+    parameters = codec.kind.defaults(dtype)
+    parameters = {**codec.parameters, **{name: value for name, value in parameters.items() if name not in codec.parameters}}
+    numbers = codec.kind.v2_numbers if zarr_format == 2 else {}
+    return parameters | {name: words.get(parameters[name], parameters[name]) for name, words in numbers.items() if name in parameters}
 
 
 def _tells_damage(codec: Codec) -> bool:
-    return codec.name in _OWN_CHECKSUM and codec.parameters.get("checksum", True) is True
+    return codec.kind.checksum and codec.parameters.get("checksum", True) is True
 
 
 def _numcodec(encoding: Encoding, codec: Codec, dtype: np.dtype) -> Any:
@@ -266,8 +224,7 @@ def _v3_codec(encoding: Encoding, codec: Codec, dtype: np.dtype) -> Any:
     import zarr.codecs
     import zarr.codecs.numcodecs
 
-    core = {"zstd": zarr.codecs.ZstdCodec, "gzip": zarr.codecs.GzipCodec, "blosc": zarr.codecs.BloscCodec}
-    make = core.get(codec.name) or getattr(zarr.codecs.numcodecs, _NUMCODECS[codec.name])
+    make = attrgetter(codec.kind.v3)(zarr.codecs)
     return _made(encoding, lambda options: make(**options), _parameters(codec, dtype, 3))
 
 

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..encoding.codecs import SCRATCH, Encoding, Packer, codec_arguments, rehearse
+from ..encoding.codecs import Encoding, codec_arguments, rehearse
+from ..encoding.packing import SCRATCH, Packer
 from ..errors import BadRequest, SourceError
 from ..metadata.hierarchy import folder_of
 from ..planning.chunking import ArraySource, Region
