@@ -45,7 +45,7 @@ LIBRARIES = ("dask.array", "h5py", "netCDF4", "numcodecs.zarr3", "obstore.store"
 MODULES = (
     "encoding.lossy",
     "source.combine",
-    "source.dataset",
+    "source.open",
     "write.append",
     "write.replace",
     "write.session",

@@ -428,7 +428,8 @@ from ..module_utils.zarrstream.storage.retry import TIMEOUT
 from ..module_utils.zarrstream.write.remove import RemoveResult, preview_removal, remove_store
 from ..module_utils.zarrstream.write.remove import request_from as remove_request_from
 from ..module_utils.zarrstream.write.request import MODES, VERIFY, request_from
-from ..module_utils.zarrstream.write.run import WriteResult, preview, write_dataset
+from ..module_utils.zarrstream.write.result import WriteResult
+from ..module_utils.zarrstream.write.run import preview, write_dataset
 
 SPEC: dict[str, dict[str, Any]] = {
     **S3_OPTIONS,

@@ -20,7 +20,7 @@ from zarrstream.sidecar import heartbeat
 from zarrstream.sidecar import lock as marker
 from zarrstream.sidecar.lock import create
 from zarrstream.sidecar.manifest import MANIFEST, WRITING
-from zarrstream.storage.objects import parse_store
+from zarrstream.storage.location import parse_store
 from zarrstream.write.request import WriteRequest
 from zarrstream.write.run import preview, write_dataset
 

@@ -24,12 +24,12 @@ from integration import forking
 from zarrstream.check.run import check_store
 from zarrstream.check.run import request_from as check_request
 from zarrstream.errors import AccessRefused, BadRequest, PlanError, ProfileError, SourceError, Unreachable, WriteError, ZarrstreamError
+from zarrstream.metadata.hierarchy import is_document
 from zarrstream.sidecar.manifest import MANIFEST, WRITING
-from zarrstream.storage.objects import parse_store
+from zarrstream.storage.location import parse_store
 from zarrstream.write.progress import Progress
 from zarrstream.write.request import WriteRequest
 from zarrstream.write.run import preview, write_dataset
-from zarrstream.write.staging import is_metadata
 
 CORE = str(Path(__file__).resolve().parents[2] / "plugins" / "module_utils")
 pytestmark = pytest.mark.filterwarnings("ignore:Consolidated metadata is currently not part")
@@ -171,7 +171,7 @@ def test_the_store_is_the_one_that_one_machine_writes(request_of: Any, tmp_path:
     assert (moments[-1].state, moments[-1].objects_done, moments[-1].objects_total) == ("done", done.objects, done.objects)
     assert (told.plan, told.objects, told.fingerprint) == (done.plan, done.objects, done.fingerprint)
     assert len(done.workers) == 2
-    chunks = [key for key in files(tmp_path / "two.zarr") if not is_metadata(key)]
+    chunks = [key for key in files(tmp_path / "two.zarr") if not is_document(key)]
     assert sum(worker["objects"] for worker in done.workers) == len(chunks)
     assert sum(worker["bytes_read"] for worker in done.workers) == done.bytes_read
     assert all(worker["cpu_seconds"] > 0 for worker in done.workers)
@@ -199,7 +199,7 @@ def test_a_check_finds_the_same(dask: Any, certificates: Certificates, request_o
         check_store(check_request({**given, **where, "scheduler": "tls://127.0.0.1:9"}))
     everything = check_store(check_request({**given, **where, "sample": "all"}))
     assert {check.id for check in everything.checks if check.status == "failed"} >= {"complete", "decode", "values"}
-    objects = len([key for key in files(store) if not is_metadata(key)])
+    objects = len([key for key in files(store) if not is_document(key)])
     assert sum(worker["objects"] for worker in everything.workers) == objects
 
 

@@ -23,7 +23,9 @@ from zarrstream.check.run import check_store
 from zarrstream.check.snapshot import CheckRequest
 from zarrstream.errors import AccessRefused, BadRequest, Conflict, NotFound, ProfileError, Unreachable, ZarrstreamError
 from zarrstream.sidecar.manifest import MANIFEST, WRITING, parse_manifest
-from zarrstream.storage.objects import BucketObjects, open_objects, parse_store
+from zarrstream.storage.location import parse_store
+from zarrstream.storage.objects import BucketObjects
+from zarrstream.storage.open import open_objects
 from zarrstream.write.request import WriteRequest
 from zarrstream.write.run import preview, write_dataset
 from zarrstream.write.verify import same_bits

@@ -15,7 +15,8 @@ import xarray as xr
 from integration.test_zarr_write import write_profile
 from running import THOROUGH
 from zarrstream.errors import ZarrstreamError
-from zarrstream.storage.objects import open_objects, parse_store
+from zarrstream.storage.location import parse_store
+from zarrstream.storage.open import open_objects
 from zarrstream.storage.retry import Transport
 from zarrstream.write.remove import RemoveRequest, remove_store
 from zarrstream.write.request import WriteRequest

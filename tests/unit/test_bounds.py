@@ -27,7 +27,9 @@ from zarrstream.profiles.profile import read_profile
 from zarrstream.sidecar.manifest import md5_of
 from zarrstream.storage import listing
 from zarrstream.storage.boto import translate
-from zarrstream.storage.objects import Objects, open_objects, parse_store
+from zarrstream.storage.location import parse_store
+from zarrstream.storage.objects import Objects
+from zarrstream.storage.open import open_objects
 from zarrstream.storage.redirects import Redirect
 from zarrstream.storage.retry import Transport
 from zarrstream.write.request import WriteRequest

@@ -17,10 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from running import THOROUGH
 from zarrstream.errors import SourceError
-from zarrstream.source.dataset import open_file, open_items
 from zarrstream.source.declared import SourceFile
 from zarrstream.source.hdf5_chunks import Chunked, find_chunked
 from zarrstream.source.items import Item
+from zarrstream.source.netcdf import open_file
+from zarrstream.source.open import open_items
 
 pytestmark = pytest.mark.filterwarnings("ignore:endian-ness of dtype")
 

@@ -16,7 +16,8 @@ from zarrstream.check.snapshot import CheckRequest
 from zarrstream.errors import BadRequest, SourceError, ZarrstreamError
 from zarrstream.storage.folder import FolderObjects
 from zarrstream.write.request import WriteRequest
-from zarrstream.write.run import WriteResult, write_dataset
+from zarrstream.write.result import WriteResult
+from zarrstream.write.run import write_dataset
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have a Zarr V3 specification"),

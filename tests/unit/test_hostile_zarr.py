@@ -31,8 +31,8 @@ from zarrstream.check.run import check_store, request_from
 from zarrstream.errors import SourceError, ZarrstreamError
 from zarrstream.metadata.decoded import SLACK, TooLarge, check_chunk
 from zarrstream.metadata.layout import array_layout
-from zarrstream.source.dataset import open_items
 from zarrstream.source.items import find_source
+from zarrstream.source.open import open_items
 from zarrstream.write.request import WriteRequest
 from zarrstream.write.run import write_dataset
 

@@ -14,7 +14,8 @@ from zarrstream.errors import Unreachable, ZarrstreamError
 from zarrstream.sidecar import journal
 from zarrstream.sidecar.manifest import MANIFEST, WRITING
 from zarrstream.storage.folder import FolderObjects
-from zarrstream.storage.objects import open_objects, parse_store
+from zarrstream.storage.location import parse_store
+from zarrstream.storage.open import open_objects
 from zarrstream.write.run import preview, write_dataset
 
 pytestmark = [

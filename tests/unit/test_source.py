@@ -13,7 +13,7 @@ import xarray as xr
 from zarrstream.errors import BadRequest, SourceError, ZarrstreamError
 from zarrstream.source.items import Item, Stat, check_apart, find_source, stat_items, take_digests
 from zarrstream.source.netcdf3 import required_size
-from zarrstream.storage.objects import StoreUrl, parse_store
+from zarrstream.storage.location import StoreUrl, parse_store
 
 CLASSIC = ("NETCDF3_CLASSIC", "NETCDF3_64BIT", "NETCDF3_64BIT_DATA")
 

@@ -19,9 +19,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from zarrstream.check.run import check_store, request_from
 from zarrstream.errors import BadRequest, SourceError
-from zarrstream.source.dataset import open_items
 from zarrstream.source.items import Item, find_source, stat_items, take_digests
-from zarrstream.storage.objects import StoreUrl
+from zarrstream.source.open import open_items
+from zarrstream.storage.location import StoreUrl
 from zarrstream.write.request import WriteRequest
 from zarrstream.write.run import preview, write_dataset
 
@@ -283,7 +283,7 @@ def test_a_file_that_is_replaced_behind_our_back_is_not_read(tmp_path: Path, oth
     def replace_it(*_: object) -> None:
         harmful.replace(path)
 
-    monkeypatch.setattr(import_module("zarrstream.source.dataset"), "check_hdf5", replace_it)
+    monkeypatch.setattr(import_module("zarrstream.source.netcdf"), "check_hdf5", replace_it)
     with pytest.raises(SourceError, match="was replaced while it was being read"):
         open_file_of(find(path)[0])
 

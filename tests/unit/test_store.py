@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from zarrstream.errors import BadRequest, Conflict, ProfileError, ZarrstreamError
-from zarrstream.storage.objects import open_objects, parse_store
+from zarrstream.storage.location import parse_store
+from zarrstream.storage.open import open_objects
 
 
 @pytest.mark.parametrize(

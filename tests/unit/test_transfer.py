@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 import zarr
 from zarr.storage import MemoryStore
+from zarrstream.parallel import copy_blocks
 from zarrstream.planning.plan import Block
 from zarrstream.sidecar.manifest import Stored, md5_of
-from zarrstream.storage.objects import open_objects, parse_store
-from zarrstream.write.staging import StagedArray, copy_blocks, open_staged, staged_store
+from zarrstream.storage.location import parse_store
+from zarrstream.storage.open import open_objects
+from zarrstream.write.staging import StagedArray, open_staged, staged_store
 
 VALUES = np.arange(24, dtype="i4").reshape(4, 6)
 KEYS = {"a/c/0/0", "a/c/0/1", "a/c/1/0", "a/c/1/1"}

@@ -28,7 +28,9 @@ from zarrstream.sidecar.manifest import md5_of
 from zarrstream.storage import clients as clients_module
 from zarrstream.storage import retry as transport_module
 from zarrstream.storage.limiter import MOST, START, Limiter
-from zarrstream.storage.objects import Objects, open_objects, parse_store
+from zarrstream.storage.location import parse_store
+from zarrstream.storage.objects import Objects
+from zarrstream.storage.open import open_objects
 from zarrstream.storage.retry import GaveUp, Lane, Transport
 from zarrstream.write.request import WriteRequest
 from zarrstream.write.run import write_dataset

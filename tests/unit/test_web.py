@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 import xarray as xr
 from zarrstream.errors import AccessRefused, BadRequest, SourceError, ZarrstreamError
-from zarrstream.source.web import web_place
+from zarrstream.storage.location import web_place
 from zarrstream.write.request import WriteRequest
-from zarrstream.write.run import WriteResult, preview, write_dataset
+from zarrstream.write.result import WriteResult
+from zarrstream.write.run import preview, write_dataset
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Consolidated metadata is currently not part"),

@@ -22,6 +22,7 @@ import pytest
 import xarray as xr
 import zarr
 from writing import CORE, assert_same, decoded, fail_at, files, raw, refuse, request, sidecar
+from zarrstream.encoding.encoder import Encoder
 from zarrstream.errors import BadRequest, Conflict, PlanError, SourceError, ZarrstreamError
 from zarrstream.sidecar.manifest import MANIFEST, Stored, md5_of, parse_manifest
 from zarrstream.storage.folder import FolderObjects
@@ -29,7 +30,6 @@ from zarrstream.write import recording as copying
 from zarrstream.write.request import WriteRequest, request_from
 from zarrstream.write.result import WriteResult
 from zarrstream.write.run import preview, write_dataset
-from zarrstream.write.template import Encoder
 from zarrstream.write.verify import same_bits
 
 pytestmark = [

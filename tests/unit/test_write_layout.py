@@ -19,7 +19,8 @@ from writing import made_once
 from zarrstream.check.run import check_store
 from zarrstream.check.snapshot import CheckRequest
 from zarrstream.write.request import WriteRequest
-from zarrstream.write.run import WriteResult, write_dataset
+from zarrstream.write.result import WriteResult
+from zarrstream.write.run import write_dataset
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have a Zarr V3 specification"),

@@ -7,9 +7,10 @@ from __future__ import annotations
 import uuid
 
 from ..errors import ZarrstreamError
+from ..metadata.chunks import ChunkReader
 from ..profiles.profile import read_profile
-from ..storage.objects import Objects, open_objects
-from .chunks import ChunkReader
+from ..storage.objects import Objects
+from ..storage.open import open_objects
 from .report import CheckResult, Findings, found, passed, skipped
 from .snapshot import CheckRequest, Snapshot
 

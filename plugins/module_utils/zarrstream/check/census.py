@@ -9,18 +9,15 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from ..encoding.codecs import CODECS
 from ..metadata.hierarchy import DOCUMENTS, Hierarchy, folder_of
-from ..metadata.layout import ArrayLayout
-from ..storage.objects import ObjectInfo
+from ..metadata.layout import ArrayLayout, item_bytes
+from ..storage.location import ObjectInfo
 from .report import Findings
 
 SMALL = 100 * 1024  # bytes; below, requests cost more than the data
 LARGE = 512 * 1024**2  # bytes; above, a reader has to take in much to get at little
-
-_WIDTH = re.compile(r"(?:u?int|float|complex|r)(\d+)")
 
 
 @dataclass
@@ -107,28 +104,3 @@ def size_rule(layout: ArrayLayout) -> SizeRule:
     plain = set(names) <= {"bytes", "transpose", "crc32c"}
     exact = math.prod(layout.chunks) * width + checksums if plain and width is not None else None
     return SizeRule(least=max([1, *(CODECS[name].shortest for name in names if name in CODECS)]) + checksums, exact=exact)
-
-
-def item_bytes(layout: ArrayLayout) -> int | None:
-    """Bytes of one element, or None for strings of any length and types that are not known here."""
-    return _item_bytes_v2(layout.document.get("dtype")) if layout.zarr_format == 2 else _item_bytes_v3(layout.document.get("data_type"))
-
-
-def _item_bytes_v2(name: Any) -> int | None:
-    matched = re.fullmatch(r"[<>|=]([a-zA-Z])(\d{1,9})(?:\[.*\])?", name) if isinstance(name, str) else None
-    if matched is None or matched[1] == "O":
-        return None
-    return int(matched[2]) * (4 if matched[1] == "U" else 1)
-
-
-def _item_bytes_v3(name: Any) -> int | None:
-    if isinstance(name, dict):
-        configuration = name.get("configuration")
-        length = configuration.get("length_bytes") if isinstance(configuration, dict) else None
-        if str(name.get("name")).startswith("numpy."):
-            return 8  # numpy.datetime64, numpy.timedelta64
-        return length if isinstance(length, int) and not isinstance(length, bool) else None
-    if not isinstance(name, str):
-        return None
-    matched = _WIDTH.fullmatch(name)
-    return 1 if name == "bool" else int(matched[1]) // 8 if matched else None

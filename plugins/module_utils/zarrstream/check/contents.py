@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..errors import AccessRefused, Unreachable, ZarrstreamError
+from ..metadata.chunks import ChunkReader
 from ..metadata.decoded import LARGEST, most_stored
-from ..metadata.layout import ArrayLayout, count_to
+from ..metadata.layout import ArrayLayout, count_to, item_bytes
 from ..metadata.shards import left_out
-from ..parallel import WORKERS, each
+from ..parallel import REQUESTS, each
 from ..text import human_bytes, many, one_line
-from .census import item_bytes
-from .chunks import ChunkReader
 from .compare import Block, Difference, Rule, difference, rule_for
 from .reference import Reference
 from .report import CheckResult, Findings, found, passed, skipped
@@ -130,7 +129,7 @@ def workers_for(layouts: list[ArrayLayout], budget: int = BUDGET) -> int:
     """How many objects may be under way at a time, for ``budget`` bytes of memory."""
     largest = max(map(decoded_bytes, layouts), default=1)
     fitting = budget // max(1, COPIES * min(largest, LARGEST))
-    return max(1, min(WORKERS, 4 * (os.cpu_count() or 1), fitting))
+    return max(1, min(REQUESTS, 4 * (os.cpu_count() or 1), fitting))
 
 
 def _rules(reader: ChunkReader, reference: Reference) -> dict[str, Rule]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..profiles.profile import read_profile
-from ..storage.objects import StoreUrl, parse_store
+from ..storage.location import StoreUrl, parse_store
 from .snapshot import CheckRequest
 
 _SECONDS = 120.0

@@ -10,10 +10,10 @@ import json
 import re
 from typing import Any
 
+from ..metadata.chunks import ChunkReader
 from ..metadata.hierarchy import DOCUMENTS, Hierarchy, folder_of, join
 from ..metadata.layout import ArrayLayout
 from ..text import human_bytes, many
-from .chunks import ChunkReader
 from .report import CheckResult, Findings, found, passed, skipped
 from .snapshot import Snapshot
 

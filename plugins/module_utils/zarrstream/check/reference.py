@@ -8,10 +8,12 @@ import json
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from ..metadata.chunks import ChunkReader
 from ..metadata.hierarchy import join
-from ..storage.objects import Objects, StoreUrl, open_objects
+from ..storage.location import StoreUrl
+from ..storage.objects import Objects
+from ..storage.open import open_objects
 from ..text import one_line
-from .chunks import ChunkReader
 from .compare import Block, packing, type_name
 from .snapshot import Snapshot
 
@@ -71,8 +73,8 @@ def open_reference(shot: Snapshot, reader: ChunkReader, items: tuple[Item, ...] 
 
     Raises SourceError, for a source that cannot be read is no finding about the store.
     """
-    from ..source.dataset import open_items
     from ..source.items import find_source
+    from ..source.open import open_items
 
     request = shot.request
 

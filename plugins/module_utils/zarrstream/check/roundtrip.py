@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..metadata.chunks import ChunkReader
 from ..text import many, one_line
-from .chunks import ChunkReader
 from .compare import Block, decode, is_time, packing, type_name
 from .reference import Reference, plain
 from .report import CheckResult, Findings, found, passed, skipped

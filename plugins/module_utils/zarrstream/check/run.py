@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BadRequest
 from ..interrupt import GRACE, on_interrupt
 from ..libraries import missing_libraries_named
+from ..metadata.chunks import ChunkReader
 from .access import check_anonymous
-from .chunks import ChunkReader
 from .contents import Tally, check_decode, check_values, examine
 from .meaning import check_codecs, check_consolidated, check_fill_value, check_metadata, check_open
 from .pictures.portrait import portray

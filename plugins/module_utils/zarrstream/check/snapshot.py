@@ -17,7 +17,9 @@ from ..profiles.endpoint import origin
 from ..profiles.profile import read_profile
 from ..scheduler import parse_scheduler
 from ..sidecar.manifest import MANIFEST, WRITING, Manifest, parse_manifest
-from ..storage.objects import ObjectInfo, Objects, StoreUrl, open_objects, parse_store
+from ..storage.location import ObjectInfo, StoreUrl, parse_store
+from ..storage.objects import Objects
+from ..storage.open import open_objects
 from ..storage.retry import Transport
 from ..text import meant
 from .census import Census, take_census

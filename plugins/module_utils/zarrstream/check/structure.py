@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from ..metadata.layout import ArrayLayout
 from ..sidecar.manifest import Stored
-from ..storage.objects import ObjectInfo
+from ..storage.location import ObjectInfo
 from ..text import human_bytes, many
 from .census import LARGE, SMALL
 from .report import ITEMS, CheckResult, Findings, found, passed, skipped

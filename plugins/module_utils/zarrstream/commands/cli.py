@@ -31,7 +31,8 @@ from ..write.progress_text import bar, words
 from ..write.remove import RemoveResult, preview_removal, remove_store
 from ..write.remove import request_from as remove_request_from
 from ..write.request import request_from
-from ..write.run import WriteResult, preview, write_dataset
+from ..write.result import WriteResult
+from ..write.run import preview, write_dataset
 from .options import completion_script, make_parser, options_of
 
 FINE, FOUND, MISUSED, INTERRUPTED = 0, 1, 2, 130

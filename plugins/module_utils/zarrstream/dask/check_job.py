@@ -9,11 +9,11 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..check.chunks import ChunkReader
 from ..check.contents import COPIES, Examiner, Outcome, Task, decoded_bytes
 from ..check.reference import open_reference
 from ..check.snapshot import CheckRequest, Snapshot, open_for_reading
 from ..errors import WriteError
+from ..metadata.chunks import ChunkReader
 from ..metadata.hierarchy import read_hierarchy
 from ..parallel import each
 from ..sidecar.manifest import Manifest

@@ -22,7 +22,9 @@ from typing import Any
 from ..errors import BadRequest, SourceError, ZarrstreamError
 from ..libraries import STORED, missing_libraries_named
 from ..source.items import Item, Stat, find_source, stat_items, take_digests
-from ..storage.objects import Objects, StoreUrl, open_objects
+from ..storage.location import StoreUrl
+from ..storage.objects import Objects
+from ..storage.open import open_objects
 from ..storage.retry import Transport
 
 ENDING = 25.0  # seconds that a job's tasks may take to end

@@ -25,9 +25,9 @@ class WriteJob(Job):
 
     def prepare(self) -> None:
         """Find source and store; reads the marker's place, to see now whether this worker's profile is let in."""
-        from ..source.dataset import open_items
+        from ..encoding.encoder import Encoder
+        from ..source.open import open_items
         from ..write.growth import count_from, encodings_of, stored_arrays
-        from ..write.template import Encoder
 
         self.place = place_of(self.spec["store"])
         read_marker(self.open_place(self.place))

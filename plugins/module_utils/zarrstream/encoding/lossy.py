@@ -14,7 +14,7 @@ from ..planning.plan import Block
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..write.template import Encoder
+    from .encoder import Encoder
 
 
 def through_codecs(documents: Mapping[str, bytes], block: Block, values: np.ndarray, zarr_format: Literal[2, 3]) -> np.ndarray:

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any
 
 _COORDINATE = re.compile(r"0|[1-9][0-9]{0,17}")
+_WIDTH = re.compile(r"(?:u?int|float|complex|r)(\d+)")
 MAX_RANK = 64  # NumPy's limit
 MAX_SIZE = 2**63 - 1
 
@@ -235,3 +236,28 @@ def short(value: Any) -> str:
     """A value of a document for a message."""
     text = "missing" if value is None else repr(value)
     return text if len(text) <= 80 else text[:77] + "…"
+
+
+def item_bytes(layout: ArrayLayout) -> int | None:
+    """Bytes of one element, or None for strings of any length and types that are not known here."""
+    return _item_bytes_v2(layout.document.get("dtype")) if layout.zarr_format == 2 else _item_bytes_v3(layout.document.get("data_type"))
+
+
+def _item_bytes_v2(name: Any) -> int | None:
+    matched = re.fullmatch(r"[<>|=]([a-zA-Z])(\d{1,9})(?:\[.*\])?", name) if isinstance(name, str) else None
+    if matched is None or matched[1] == "O":
+        return None
+    return int(matched[2]) * (4 if matched[1] == "U" else 1)
+
+
+def _item_bytes_v3(name: Any) -> int | None:
+    if isinstance(name, dict):
+        configuration = name.get("configuration")
+        length = configuration.get("length_bytes") if isinstance(configuration, dict) else None
+        if str(name.get("name")).startswith("numpy."):
+            return 8  # numpy.datetime64, numpy.timedelta64
+        return length if isinstance(length, int) and not isinstance(length, bool) else None
+    if not isinstance(name, str):
+        return None
+    matched = _WIDTH.fullmatch(name)
+    return 1 if name == "bool" else int(matched[1]) // 8 if matched else None

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from ..errors import AccessRefused, Unreachable, ZarrstreamError
 from ..storage.objects import Objects
-from ..write.staging import damaged
+from .manifest import damaged
 
 INTERVAL = 15.0  # seconds between two beats
 EXPIRY = 60.0  # seconds without one, after which a writer counts as gone

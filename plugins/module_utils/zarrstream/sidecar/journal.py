@@ -19,7 +19,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import AccessRefused, Unreachable, ZarrstreamError
-from ..storage.objects import ObjectInfo, Objects
+from ..storage.location import ObjectInfo
+from ..storage.objects import Objects
 from .manifest import Stored, md5_of
 from .records import Records
 

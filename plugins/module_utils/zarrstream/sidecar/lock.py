@@ -19,9 +19,8 @@ from typing import Any
 
 from ..errors import Conflict
 from ..storage.objects import Objects
-from ..write.staging import damaged
 from .heartbeat import Heartbeat, expires_in, seems_to_expire_in
-from .manifest import WRITING
+from .manifest import WRITING, damaged
 
 SETTLE = 1.0  # seconds between a server's look for an object and the moment from which all see the new one
 CHECK_INTERVAL = 1.0  # seconds

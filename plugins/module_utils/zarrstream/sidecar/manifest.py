@@ -12,7 +12,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import ZarrstreamError
+from ..errors import WriteError, ZarrstreamError
+from ..storage.objects import Objects
 from .records import outside
 
 VERSION = 1
@@ -94,3 +95,9 @@ def parse_manifest(data: bytes, place: str) -> Manifest:
         raise ZarrstreamError(
             f"{place} is not a manifest of Zarrstream ({error!r}). Write the store again, or delete this object to check without it."
         ) from None
+
+
+def damaged(objects: Objects, key: str, what: str = "is missing or has other bytes than were sent") -> WriteError:
+    """The error for an object that did not arrive as it was sent."""
+    place = f"{objects.place.bucket or objects.place.parent}/{key}"
+    return WriteError(f"{place} {what}, although {objects.endpoint} acknowledged it.", key=key)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import SourceError, ZarrstreamError
 from ..metadata.attributes import MEANING
-from .dataset import open_file
 from .declared import Declared
+from .netcdf import open_file
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the Zarrstream authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Where a data set comes from: files, globs, a Zarr store; what identifies its contents. Opens nothing (``dataset`` does)."""
+"""Where a data set comes from: files, globs, a Zarr store; what identifies its contents. Opens nothing (``open`` does)."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from ..check.census import item_bytes
 from ..errors import BadRequest, SourceError
 from ..metadata.decoded import LARGEST, most_stored
 from ..metadata.hierarchy import read_hierarchy
-from ..storage.objects import Objects, ReadableObjects, StoreUrl, parse_store
+from ..metadata.layout import item_bytes
+from ..storage.location import StoreUrl, parse_store, web_place
+from ..storage.objects import Objects, ReadableObjects
 from .declared import Declared, NotRegular, SourceFile, not_regular, open_regular, outside, parse_follow
 from .expand import expand
 from .netcdf3 import MAGIC, is_classic, required_size
-from .web import web_listing, web_place
+from .web import web_listing
 from .zarr_folder import SourceFolder, local_folder
 
 ROOTS = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")  # any of these opens a Zarr store

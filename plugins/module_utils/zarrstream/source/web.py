@@ -5,47 +5,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-from urllib.parse import unquote, urlsplit
 
-from ..errors import BadRequest, SourceError
+from ..errors import SourceError
 from ..metadata.hierarchy import Hierarchy, read_hierarchy
 from ..parallel import each
 from ..sidecar.manifest import md5_of
-from ..storage.clients import NO_RETRIES, Clients
-from ..storage.objects import BucketObjects, ObjectInfo, ReadableObjects, StoreUrl
-from ..storage.retry import Transport
+from ..storage.location import ObjectInfo
+from ..storage.objects import ReadableObjects
 
 OBJECTS_LIMIT = 200_000  # each is a request before the first byte is read, and one after the last
-
-
-def web_place(text: str) -> StoreUrl:
-    """The place that a URL of a web server names; ``bucket`` is the server. Raises BadRequest for one that names no store."""
-    url = urlsplit(text)
-    key = unquote(url.path).strip("/")
-    if not url.hostname or not key or url.query or url.fragment or url.username or {"..", ".", ""} & set(key.split("/")):
-        shown = f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"  # without a password
-        raise BadRequest(f"source is '{shown}': write https://host/folder/name.zarr, without credentials, query or '..'.", source=shown)
-    return StoreUrl(url=text, bucket=url.netloc, parent=None, key=key)
-
-
-def open_web(place: StoreUrl, ca_bundle: str | None, transport: Transport) -> BucketObjects:
-    """The objects at a place on a web server; sends no request."""
-    from obstore.store import HTTPStore
-
-    url = urlsplit(place.url)
-    client: dict[str, Any] = {"allow_http": url.scheme == "http"}
-    if ca_bundle:
-        client["root_certificate"] = Path(ca_bundle).expanduser().read_bytes()
-    origin = f"{url.scheme}://{url.netloc}"
-
-    def make(times: dict[str, Any], path: str = "") -> Any:
-        options: dict[str, Any] = {"client_options": {**client, **times}, "retry_config": NO_RETRIES}
-        return HTTPStore.from_url(f"{origin}{path}", **options)
-
-    clients = Clients(make, lambda times: make(times, url.path.rstrip("/")), transport.timeout)
-    return BucketObjects(clients, place, endpoint=origin, who="no credentials", lane=transport.lane(origin))
 
 
 def web_listing(objects: ReadableObjects) -> Iterator[ObjectInfo]:

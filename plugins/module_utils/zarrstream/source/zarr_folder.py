@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import SourceError
 from ..metadata.decoded import LARGEST_DOCUMENT
 from ..metadata.hierarchy import is_document
-from ..storage.objects import ObjectInfo, ReadableObjects, StoreUrl
+from ..storage.location import ObjectInfo, StoreUrl
+from ..storage.objects import ReadableObjects
 from ..storage.zarr_store import reading_store
 from .declared import Declared, NotRegular, Outside, outside
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..check.census import item_bytes
-from ..check.chunks import ChunkReader
 from ..errors import SourceError, ZarrstreamError
+from ..metadata.chunks import ChunkReader
 from ..metadata.decoded import LARGEST, TooLarge, check_chunk, index_entries, index_place, inner_layout, most_stored
 from ..metadata.hierarchy import NODE_DOCUMENTS, Hierarchy, join, read_hierarchy
-from ..metadata.layout import ArrayLayout
+from ..metadata.layout import ArrayLayout, item_bytes
 from ..storage.zarr_store import reading_store
+from ..text import one_line
 from .items import Item
 from .zarr_folder import SourceFolder
 
@@ -45,12 +45,6 @@ def open_zarr(item: Item, options: Mapping[str, Any]) -> tuple[xr.Dataset, dict[
     except Exception as error:  # noqa: BLE001 - zarr raises whatever its metadata makes it raise
         document, problem = _culprit(tree)
         raise _refusal(item, document, problem or f"{type(error).__name__}: {one_line(error)}") from None
-
-
-def one_line(error: BaseException) -> str:
-    """What a library said, on one line of bounded length."""
-    text = " ".join(str(error).split())
-    return text if len(text) <= 300 else text[:299] + "…"
 
 
 def _read(item: Item) -> Hierarchy:

@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import AccessRefused, Conflict, NotFound, ZarrstreamError
-from .objects import ObjectInfo, Objects, StoreUrl
+from .location import ObjectInfo, StoreUrl
+from .objects import Objects
 
 if TYPE_CHECKING:
     from zarr.abc.store import Store

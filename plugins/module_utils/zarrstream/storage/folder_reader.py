@@ -5,19 +5,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from typing import TYPE_CHECKING, Any, Protocol
 
+from .location import ObjectInfo, StoreUrl
 from .zarr_store import reading_store
 
 if TYPE_CHECKING:
     from zarr.abc.store import ByteRequest, Store
     from zarr.core.buffer import Buffer, BufferPrototype
 
-    from .folder import FolderObjects
+
+class Folder(Protocol):
+    """What is read of a folder in the role of a bucket."""
+
+    place: StoreUrl
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]: ...
+
+    def names(self, folder: str) -> Collection[str]: ...
+
+    def get_range(self, key: str, part: Callable[[int], tuple[int, int]] | None) -> bytes | None: ...
+
+    def head(self, key: str) -> dict[str, Any] | None: ...
 
 
-def folder_reader(objects: FolderObjects) -> Store:
+def folder_reader(objects: Folder) -> Store:
     """The store at the place of ``objects``."""
     from zarr.core.buffer import default_buffer_prototype
 

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the Zarrstream authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Where a Zarr store lies, and the objects there: one interface to a folder and to a bucket.
+"""The objects around a store: one interface to a folder and to a bucket.
 
 obstore carries every request, with time-outs and conditional creation; ``transport`` repeats those that fail in passing.
 """
@@ -13,24 +13,21 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ..abandon import allow
-from ..errors import BadRequest, Conflict, NotFound, Unreachable, ZarrstreamError
+from ..errors import Conflict, NotFound, Unreachable, ZarrstreamError
 from ..metadata.decoded import LARGEST_DOCUMENT
 from ..metadata.hierarchy import is_document
-from ..profiles.endpoint import anonymous_endpoint
-from ..profiles.profile import ca_file, read_profile
-from .clients import NO_RETRIES, SLOWEST, Clients
+from .clients import SLOWEST, Clients
 from .listing import PAGE, list_pages
+from .location import ObjectInfo, StoreUrl
 from .obstore_errors import read_answer
-from .redirects import Redirect, find_redirect
-from .retry import LATER, GaveUp, Lane, Transport
+from .redirects import Redirect
+from .retry import LATER, GaveUp, Lane
 from .s3_errors import S3Failure, s3_error
 from .zarr_store import too_large
 
@@ -39,147 +36,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SIDECAR = ".zarrstream"  # added to the name of a store
 
 DELETED_AT_FIRST, DELETED_AT_MOST = 100, 1000  # objects a request
 DELETED_WITHIN = 2.0  # seconds of a request, after which the next one asks for less: it must not come near its time-out
 _ODD_KEY = re.compile(r'object with invalid path: Path "(.*?)" contained')  # obstore's paths have none
-_BUCKET = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{1,254}$")
-
-
-@dataclass(frozen=True)
-class StoreUrl:
-    """A place for a Zarr store: ``bucket`` and ``key`` for S3, else the folder ``key`` under ``parent``."""
-
-    url: str
-    bucket: str | None
-    parent: Path | None
-    key: str
-
-    @property
-    def sidecar(self) -> str:
-        """Prefix of what the kit keeps beside the store: the manifest, and the marker of a write under way."""
-        return f"{self.key}{SIDECAR}"
-
-
-@dataclass(frozen=True)
-class ObjectInfo:
-    """An object of a listing: its key below the bucket or folder, its size in bytes, its ETag without quotes.
-
-    ``kind`` is None but for what lies in a folder and is no regular file, such as a symbolic link.
-    """
-
-    key: str
-    size: int
-    etag: str | None
-    kind: str | None = None
-
-
-def parse_store(text: str, field: str = "store") -> StoreUrl:
-    """``s3://bucket/key``, ``file:///folder`` or a path; raises BadRequest for anything that is not one store."""
-    scheme, separator, rest = text.partition("://")
-    if not separator:
-        scheme, rest = "file", str(Path(text).expanduser())
-    if scheme not in ("s3", "file"):
-        raise BadRequest(f"{field} is '{text}': the scheme '{scheme}' is unknown. Use s3://bucket/name.zarr or a path.", store=text)
-    segments = rest.strip("/").split("/")
-    if ".." in segments or "." in segments or "" in segments[1:]:
-        raise BadRequest(f"{field} is '{text}': '.', '..' and empty parts are not allowed in it. Write the place out.", store=text)
-    if scheme == "s3":
-        return _parse_s3(text, rest, field)
-    if not rest.strip("/"):
-        raise BadRequest(f"{field} is '{text}': name a folder such as /data/air.zarr.", store=text)
-    path = Path("/" + rest.lstrip("/")) if "://" in text else Path(rest).absolute()
-    return StoreUrl(url=text, bucket=None, parent=path.parent, key=path.name)
-
-
-def _parse_s3(text: str, rest: str, field: str) -> StoreUrl:
-    bucket, _unused, key = rest.partition("/")
-    key = key.strip("/")
-    if not bucket:
-        raise BadRequest(f"{field} is '{text}': it names no bucket. Write s3://bucket/name.zarr.", store=text)
-    if not _BUCKET.match(bucket):
-        raise BadRequest(f"{field} is '{text}': '{bucket}' is not a bucket's name. Write s3://bucket/name.zarr.", store=text)
-    if not key:
-        raise BadRequest(f"{field} is '{text}': a store needs a name below its bucket. Write s3://{bucket}/name.zarr.", store=text)
-    return StoreUrl(url=text, bucket=bucket, parent=None, key=key)
-
-
-def open_objects(
-    place: StoreUrl,
-    *,
-    profile: str | None = None,
-    endpoint_url: str | None = None,
-    config_file: str | None = None,
-    anonymous: bool = False,
-    ca_bundle: str | None = None,
-    make_folders: bool = False,
-    transport: Transport | None = None,
-) -> Objects:
-    """The objects around ``place``: its bucket, or the folder that holds it. Sends no request.
-
-    ``make_folders`` makes a missing local folder; reading never does. ``transport`` is that of the whole write or check.
-    """
-    transport = transport or Transport()
-    if place.bucket is None:
-        return _local_objects(place, make_folders)
-    from obstore.store import S3Store
-
-    if place.url.startswith(("http://", "https://")):
-        from ..source.web import open_web
-
-        return open_web(place, ca_bundle, transport)
-    if anonymous:
-        if not endpoint_url:
-            raise BadRequest("endpoint_url is not set: a read without credentials takes no profile and must be told where to go.")
-        endpoint, region = anonymous_endpoint(endpoint_url), "RegionOne"
-        keys: dict[str, Any] = {"skip_signature": True}
-        who, clocks, clock = "no credentials", None, None
-    else:
-        from .boto import ask_for_clocks, ask_for_time
-
-        found = read_profile(profile, config_file, endpoint_url)
-        endpoint, region, ca_bundle = found.endpoint_url, found.region, ca_bundle or found.ca_bundle
-        keys = {"access_key_id": found.access_key, "secret_access_key": found.secret_key}
-        who = found.label
-        asked = replace(found, ca_bundle=ca_bundle)
-        clocks, clock = partial(ask_for_clocks, asked), partial(ask_for_time, asked)
-    client: dict[str, Any] = {"allow_http": endpoint.startswith("http://")}
-    if ca_bundle:
-        client["root_certificate"] = ca_file(ca_bundle).read_bytes()
-    options: dict[str, Any] = {
-        "endpoint": endpoint,
-        "region": region,
-        "virtual_hosted_style_request": False,
-        "retry_config": NO_RETRIES,
-        **keys,
-    }
-
-    def make(times: dict[str, Any], prefix: str | None = None) -> Any:
-        return S3Store(place.bucket, **{**options, "prefix": prefix, "client_options": {**client, **times}})
-
-    clients = Clients(make, lambda times: make(times, place.key), transport.timeout)
-    redirect = partial(find_redirect, endpoint, place.bucket, ca_bundle=ca_bundle)
-    return BucketObjects(
-        clients,
-        place,
-        endpoint=endpoint,
-        lane=transport.lane(endpoint),
-        who=who,
-        clocks=clocks,
-        redirect=redirect,
-        clock=clock or (lambda: None),
-    )
-
-
-def _local_objects(place: StoreUrl, make_folders: bool) -> Objects:
-    from .folder import FolderObjects, make_parent
-
-    if make_folders:
-        make_parent(place)
-    if place.parent is None:
-        raise AssertionError("a place without bucket has a parent folder")
-    return FolderObjects(place, place.parent)
 
 
 class ReadableObjects(ABC):

@@ -40,7 +40,8 @@ class Append(Work):
 
     def prepare(self) -> None:
         """Find what is new; raises for what does not continue the store, or contradicts it."""
-        from .template import check_encodings, make_template
+        from ..encoding.encoder import check_encodings
+        from .template import make_template
 
         situation, request, dim = self.situation, self.request, str(self.request.append_dim)
         url, manifest = situation.place.url, situation.state.manifest

@@ -16,7 +16,8 @@ from ..sidecar.journal import journaled_keys
 from ..sidecar.lock import read_marker
 from ..sidecar.manifest import MANIFEST, PREVIOUS, WRITING, Manifest, md5_of, parse_manifest
 from ..sidecar.records import Records, parse_plans
-from ..storage.objects import SIDECAR, ObjectInfo, Objects, StoreUrl
+from ..storage.location import SIDECAR, ObjectInfo, StoreUrl
+from ..storage.objects import Objects
 
 OPENS = ("zarr.json", ".zgroup", ".zarray")  # without one of these a reader finds no store
 COUNTED = 100_000  # foreign objects that are counted at most

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..encoding.codecs import Codec, Encoding
+from ..encoding.encoder import Encoder
 from ..errors import SourceError
 from ..metadata.attributes import MEANING
 from ..planning.chunking import ArraySource, Region
 from ..source.dataset import Source
-from .template import Encoder
 
 if TYPE_CHECKING:
     import numpy as np

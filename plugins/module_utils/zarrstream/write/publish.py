@@ -19,12 +19,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from ..errors import Conflict, ZarrstreamError
+from ..metadata.hierarchy import is_document
 from ..sidecar.lock import Marker, check_alone, create, is_alive, leave, read_marker, take
-from ..sidecar.manifest import MANIFEST, PREVIOUS, WRITING, Manifest, Stored, md5_of
+from ..sidecar.manifest import MANIFEST, PREVIOUS, WRITING, Manifest, Stored, damaged, md5_of
 from ..sidecar.records import STAGED, Records, parse_plans
-from ..storage.objects import SIDECAR, ObjectInfo, Objects
+from ..storage.location import SIDECAR, ObjectInfo
+from ..storage.objects import Objects
 from .destination import State, read_previous, root_documents
-from .staging import damaged, is_metadata
 from .template import Template
 
 
@@ -43,7 +44,7 @@ def begin(objects: Objects, marker: Marker, state: State, records: Records) -> N
     elif state.marker is not None:
         if state.record is not None and state.marker.get("mode") == "remove":
             objects.put(f"{place.sidecar}/{PREVIOUS}", state.record)  # what is left of the store is known by it alone
-        objects.delete([key for key in owned(objects, records) if is_metadata(key)])
+        objects.delete([key for key in owned(objects, records) if is_document(key)])
         objects.delete([f"{place.sidecar}/{MANIFEST}"])
     if state.marker is not None:
         objects.sweep()

@@ -7,13 +7,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ..parallel import EARLY, copy_blocks
 from ..planning.memory import for_blocks
 from ..planning.plan import Block
 from ..sidecar.journal import Journal
 from ..sidecar.lock import Marker, Watch
 from ..sidecar.manifest import Stored
 from .progress import ProgressReporter
-from .staging import EARLY, block_keys, copy_blocks, staged_store
+from .staging import block_keys, staged_store
 
 if TYPE_CHECKING:
     import numpy as np

@@ -23,14 +23,16 @@ from typing import Any
 from ..errors import Conflict
 from ..interrupt import GRACE, on_interrupt
 from ..libraries import missing_libraries_named
+from ..metadata.hierarchy import is_document
 from ..sidecar.lock import Marker, check_alone, check_free, leave, take
 from ..sidecar.manifest import MANIFEST, WRITING
 from ..sidecar.records import Records
-from ..storage.objects import Objects, open_objects, parse_store
+from ..storage.location import parse_store
+from ..storage.objects import Objects
+from ..storage.open import open_objects
 from ..storage.retry import Transport
 from .destination import OPENS, State, check_name, look, records_of
 from .progress import Progress, ProgressReporter, check_path
-from .staging import is_metadata
 
 SHOWN = 1000  # keys in a result
 
@@ -161,7 +163,7 @@ def _turn(key: str, store: str) -> tuple[int, str]:
     """When an object goes: the documents that open the store first."""
     if key.removeprefix(f"{store}/") in (*OPENS, ".zmetadata"):
         return 0, key
-    return (1 if is_metadata(key) else 2), key
+    return (1 if is_document(key) else 2), key
 
 
 def _remove(found: _Found, reporter: ProgressReporter) -> None:

@@ -18,12 +18,12 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import ZarrstreamError
+from ..metadata.hierarchy import is_document
 from ..sidecar.lock import Marker, check_alone
-from ..sidecar.manifest import md5_of
+from ..sidecar.manifest import damaged, md5_of
 from .destination import read_previous, root_documents
 from .publish import clear, publish, staging, unpublished
 from .session import Work
-from .staging import damaged, is_metadata
 from .template import Template
 
 # How keys of chunks are spelled: in format 3 name and separator of the chunk key encoding, in format 2 the separator.
@@ -42,7 +42,7 @@ class Replacement(Work):
         state, objects = self.situation.state, self.situation.objects
         manifest = state.manifest if state.found.root else read_previous(objects)
         self.before = frozenset(manifest.objects) if manifest else frozenset()
-        old = {key for key in self.before if not is_metadata(key)}
+        old = {key for key in self.before if not is_document(key)}
         plain = self.template
         candidates = []
         for spelling in _SPELLINGS[self.request.zarr_format]:
@@ -58,7 +58,7 @@ class Replacement(Work):
         self.withdrawn = True
         roots = [f"{place.key}/{name}" for name in root_documents(objects)]
         objects.delete(roots)
-        objects.delete([f"{place.key}/{key}" for key in self.before if is_metadata(key)])
+        objects.delete([f"{place.key}/{key}" for key in self.before if is_document(key)])
         for key in sorted(self.staged):
             objects.copy(f"{staging(objects)}/{key}", f"{place.key}/{key}")
             data = objects.get(f"{place.key}/{key}")

@@ -12,7 +12,9 @@ from typing import Any, Literal
 from ..errors import BadRequest
 from ..planning.memory import parse_memory
 from ..scheduler import parse_scheduler
-from ..storage.objects import Objects, StoreUrl, open_objects
+from ..storage.location import StoreUrl
+from ..storage.objects import Objects
+from ..storage.open import open_objects
 from ..storage.retry import Transport
 
 MODES = ("create", "replace", "append")

@@ -10,7 +10,8 @@ from typing import Any, Literal
 from ..errors import ZarrstreamError
 from ..sidecar.manifest import MANIFEST
 from ..source.items import Item, Stat
-from ..storage.objects import Objects, StoreUrl
+from ..storage.location import StoreUrl
+from ..storage.objects import Objects
 from ..text import shown
 from .destination import State
 

@@ -22,7 +22,8 @@ from ..planning.memory import parse_memory, tune_allocator, usable_memory
 from ..planning.plan import decide
 from ..sidecar.lock import Marker, check_free
 from ..source.items import Item, Stat, check_apart, find_source, stat_items, take_digests
-from ..storage.objects import Objects, parse_store
+from ..storage.location import parse_store
+from ..storage.objects import Objects
 from .destination import State, check_name, look, refusal, refuse_foreign_sidecar, strangers
 from .fingerprint import fingerprint, normal_request
 from .progress import Progress, ProgressReporter, check_path

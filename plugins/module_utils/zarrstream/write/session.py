@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ..encoding.codecs import parse_encoding
 from ..errors import WriteError, ZarrstreamError
+from ..metadata.hierarchy import is_document
 from ..planning.memory import parse_memory, usable_memory
 from ..planning.plan import Block, WritePlan, make_plan
 from ..sidecar.journal import Journal, make_binding, still_there
@@ -24,16 +25,16 @@ from .progress import ProgressReporter
 from .publish import begin, check_listing, finish, locate, publish, staging, unpublished
 from .request import WriteRequest, chunk_lengths, shard_lengths
 from .result import Situation, WriteResult
-from .staging import is_metadata
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ..dask.write_executor import WriteCluster
+    from ..encoding.encoder import Encoder
     from ..planning.chunking import Region
     from .recording import Copying
     from .staging import StagedArray
-    from .template import Encoder, Template
+    from .template import Template
 
 
 class Work:
@@ -45,7 +46,7 @@ class Work:
     mode = "create"
 
     def __init__(self, request: WriteRequest, situation: Situation) -> None:
-        from ..source.dataset import open_items
+        from ..source.open import open_items
 
         self.request, self.situation = request, situation
         self.objects = situation.objects
@@ -91,7 +92,8 @@ class Work:
 
     def prepare(self) -> None:
         """Work out encoder, plan and template; raises for a request that does not fit the source."""
-        from .template import Encoder, check_encodings, make_template
+        from ..encoding.encoder import Encoder, check_encodings
+        from .template import make_template
 
         request = self.request
         self.source.select(request.variables)
@@ -337,7 +339,7 @@ class Work:
 
         level, again = self.request.verify, self.situation.state.marker is not None
         verification: dict[str, Any] = {"level": level, "objects": 0, "bytes": 0}
-        chunks = {key: stored for key, stored in self.records.items() if not is_metadata(key)}
+        chunks = {key: stored for key, stored in self.records.items() if not is_document(key)}
         if level != "none" or again:
             verification["objects"] = check_listing(self.objects, chunks, self.recorded, staged=self.staged, others=self.before)
         if level in ("sample", "full"):

@@ -6,19 +6,17 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
 import threading
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ..encoding.zstd import zstd_setting
-from ..errors import WriteError
+from ..metadata.hierarchy import is_document
+from ..parallel import MAKERS
 from ..planning.chunking import Region
-from ..planning.plan import Block
-from ..sidecar.manifest import Stored, md5_of
+from ..sidecar.manifest import Stored, damaged, md5_of
 from ..storage.objects import Objects
 
 if TYPE_CHECKING:
@@ -27,13 +25,9 @@ if TYPE_CHECKING:
     from zarr.abc.store import ByteRequest
     from zarr.core.buffer import Buffer, BufferPrototype
 
-MAKERS = (os.cpu_count() or 1) + 1  # blocks that are read and encoded at a time: more would only take memory
-WORKERS = MAKERS + 5  # blocks at work, as far as memory allows: some are sent, or wait for that, while others are made
-EARLY = 24  # more of them while none may be sent yet, so that processors have work until then: 384 MiB of values, held encoded
 _SETTINGS = threading.Lock()
 _FUSED = "FusedCodecPipeline"
 Data: TypeAlias = "bytes | memoryview"
-T = TypeVar("T")
 _HASH_IN_THREAD = 2**18  # bytes above which a digest would hold up the other requests
 
 
@@ -91,7 +85,7 @@ def staged_store(  # noqa: C901 - one class of a dozen short methods, whose base
 
         def get_sync(self, key: str, *, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None) -> Buffer | None:
             data = documents.get(key)
-            if data is None and proved is not None and not is_metadata(key):
+            if data is None and proved is not None and not is_document(key):
                 data = read_back(key)
             if data is None:
                 return None
@@ -207,50 +201,6 @@ def block_keys(array: StagedArray, name: str, region: Region) -> Iterator[str]:
         yield f"{name}/{array.metadata.encode_chunk_key(position)}"
 
 
-def copy_blocks(
-    blocks: Iterable[Block],
-    make: Callable[[Block], T],
-    send: Callable[[Block, T], None],
-    memory: int,
-    workers: int = WORKERS,
-    early: Callable[[], int] = lambda: 0,
-) -> None:
-    """Make and send every block; the first error ends it.
-
-    At most ``workers`` blocks are at work, and as many more as ``early`` says at the moment; of them only as many as take
-    ``memory`` bytes together; one alone may take more.
-    What is made takes memory, of which the C library keeps some for each thread: a few threads make, others send.
-    """
-    makers = ThreadPoolExecutor(min(MAKERS, workers), thread_name_prefix="zarrstream-make")
-    senders = ThreadPoolExecutor(workers, thread_name_prefix="zarrstream-send")
-
-    def work(block: Block) -> Future[None]:
-        return senders.submit(send, block, make(block))
-
-    try:
-        running: dict[Future[Any], int] = {}
-        for block in blocks:
-            while running and (len(running) >= workers + early() or sum(running.values()) + block.memory > memory):
-                _settle(running)
-            running[makers.submit(work, block)] = block.memory
-        while running:
-            _settle(running)
-    finally:
-        makers.shutdown(wait=True, cancel_futures=True)
-        senders.shutdown(wait=True, cancel_futures=True)
-
-
-def damaged(objects: Objects, key: str, what: str = "is missing or has other bytes than were sent") -> WriteError:
-    """The error for an object that did not arrive as it was sent."""
-    place = f"{objects.place.bucket or objects.place.parent}/{key}"
-    return WriteError(f"{place} {what}, although {objects.endpoint} acknowledged it.", key=key)
-
-
-def is_metadata(key: str) -> bool:
-    """Whether a key of a Zarr store is that of a metadata document."""
-    return key.rpartition("/")[2] in ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
-
-
 def _part(data: bytes, wanted: ByteRequest | None) -> bytes:
     """The part of an object that Zarr asks for."""
     from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteRequest
@@ -260,12 +210,3 @@ def _part(data: bytes, wanted: ByteRequest | None) -> bytes:
     if isinstance(wanted, OffsetByteRequest):
         return data[wanted.offset :]
     return data[-wanted.suffix :] if isinstance(wanted, SuffixByteRequest) else data
-
-
-def _settle(running: dict[Future[Any], int]) -> None:
-    done, _unused = wait(running, return_when=FIRST_COMPLETED)
-    for future in done:
-        memory = running.pop(future)
-        sending = future.result()
-        if isinstance(sending, Future):  # it is made now
-            running[sending] = memory

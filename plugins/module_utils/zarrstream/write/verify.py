@@ -9,13 +9,15 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Literal
 
+from ..encoding.encoder import Encoder
 from ..encoding.lossy import through_codecs
 from ..errors import WriteError
+from ..parallel import MAKERS, copy_blocks
 from ..planning.plan import ArrayPlan, Block, WritePlan
 from ..sidecar.manifest import Stored
 from ..storage.objects import Objects
-from .staging import MAKERS, StagedArray, copy_blocks, open_staged, staged_store
-from .template import Encoder, Template
+from .staging import StagedArray, open_staged, staged_store
+from .template import Template
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,10 +11,10 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ZarrstreamError
+from ...metadata.chunks import ChunkReader
 from ...metadata.decoded import TooLarge
 from ...metadata.layout import ArrayLayout
 from ...parallel import each
-from ..chunks import ChunkReader
 from ..contents import decoded_bytes
 from ..snapshot import Snapshot
 

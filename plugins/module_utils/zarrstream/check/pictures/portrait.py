@@ -7,11 +7,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from ...metadata.chunks import ChunkReader
 from ...metadata.layout import ArrayLayout
 from ...sidecar.manifest import Manifest
-from ...storage.objects import ObjectInfo
+from ...storage.location import ObjectInfo
 from ..census import SizeRule, size_rule
-from ..chunks import ChunkReader
 from ..contents import Tally
 from ..pace import Pace
 from ..snapshot import Snapshot

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..metadata.decoded import check_chunk
 from ..metadata.hierarchy import NODE_DOCUMENTS, Hierarchy, join
-from ..metadata.layout import ArrayLayout, short
+from ..metadata.layout import item_bytes
 from ..text import one_line
-from .census import item_bytes
+from .layout import ArrayLayout, short
 
 if TYPE_CHECKING:
     import numpy as np

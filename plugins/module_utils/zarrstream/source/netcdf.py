@@ -1,0 +1,130 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""One NetCDF or HDF5 file, opened by a descriptor in its encoded form, with the groups below its root."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..errors import SourceError
+from ..metadata.hierarchy import join
+from .declared import Declared, SourceFile
+from .hdf5 import check_hdf5
+from .hdf5_links import check_leads
+from .netcdf3 import is_classic
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+# concat_characters joins the characters of NetCDF to strings; Zarr has no text of single characters.
+ENCODED: dict[str, Any] = {
+    "mask_and_scale": False,
+    "decode_times": False,
+    "decode_timedelta": False,
+    "decode_coords": False,
+    "concat_characters": True,
+}
+Groups = dict[str, "xr.Dataset"]
+_DESCRIPTOR = re.compile(r"/proc/self/fd/\d+")
+
+
+def open_file(path: str, *, lazy_arrays: bool = False, groups: Groups | None = None, declared: Declared | None = None) -> xr.Dataset:
+    """One NetCDF or HDF5 file in encoded form; ``lazy_arrays`` for Dask arrays with indexes, as combining needs them.
+
+    Each is one Dask chunk: Dask reads only the piece that is asked for, and a graph of one node a variable stays quick.
+    The groups below the root are added to ``groups``, by path; without it a file that has any is refused.
+    """
+    from .hdf5_chunks import direct_store, find_chunked
+
+    options: dict[str, Any] = {"chunks": -1} if lazy_arrays else {"create_default_indexes": False, "cache": False}
+    chunked = {}
+    file = SourceFile.look(path, declared)
+    if not is_classic(file):
+        # Where the library has to find files beside this one, it has to know where this one is.
+        file = replace(file, by_name=bool(check_leads(path, file.declared)))
+        check_hdf5(file)
+        chunked = find_chunked(file)
+    make = direct_store()
+    try:
+        # One handle for both looks at the file: the library crashes where a file of strings is open twice.
+        store = _open_store(make, file)
+        store.chunked = chunked
+        try:
+            if groups is None:
+                _refuse_groups(path, sorted(store.ds.groups))
+            dataset = _open_group(store, options)
+            for name in _group_paths(store.ds) if groups is not None else ():
+                below = make(store._manager, group=name, lock=store.lock)
+                below.chunked = chunked
+                groups[name] = _open_group(below, options)  # type: ignore[index]
+        except BaseException:
+            store.close()
+            raise
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise _unreadable(path, error) from None
+    return dataset
+
+
+def _open_store(make: Any, file: SourceFile) -> Any:
+    """As xarray opens a file, but by a descriptor: it closes files when it has many, and opens them again."""
+    from xarray.backends import CachingFileManager
+    from xarray.backends.netCDF4_ import NETCDF4_PYTHON_LOCK as LOCK
+
+    return make(CachingFileManager(_open_netcdf, file, mode="r", lock=LOCK), mode="r", lock=LOCK)
+
+
+def _open_netcdf(file: SourceFile, mode: Literal["r"]) -> Any:
+    import netCDF4
+
+    with file.opened() as name:
+        return netCDF4.Dataset(name, mode)
+
+
+def _open_group(store: Any, options: Mapping[str, Any]) -> xr.Dataset:
+    import xarray as xr
+
+    for variable in store.ds.variables.values():
+        if variable.chunking() not in ("contiguous", None):
+            variable.set_var_chunk_cache(size=0)  # 16 MiB for each variable, and blocks are read once
+    dataset = xr.open_dataset(store, engine="store", **ENCODED, **options)
+    _describe_types(dataset, store.ds.variables)
+    return dataset
+
+
+def _group_paths(group: Any, path: str = "") -> Iterator[str]:
+    for name, child in sorted(group.groups.items()):
+        yield join(path, name)
+        yield from _group_paths(child, join(path, name))
+
+
+def _describe_types(dataset: xr.Dataset, variables: Mapping[str, Any]) -> None:
+    """Say of NetCDF's own types what xarray's dtypes do not: rows of unequal length, and the names of an enumeration."""
+    import netCDF4
+
+    for name, variable in dataset.variables.items():
+        kind = variables[str(name)].datatype if str(name) in variables else None
+        if isinstance(kind, netCDF4.VLType) and kind.dtype != str:
+            variable.encoding["ragged"] = True
+        elif isinstance(kind, netCDF4.EnumType) and "flag_values" not in variable.attrs:
+            words = {value: word.replace(" ", "_") for word, value in kind.enum_dict.items()}  # CF's way to name values
+            variable.attrs["flag_values"] = list(words)
+            variable.attrs["flag_meanings"] = " ".join(words.values())
+
+
+def _refuse_groups(path: str, groups: list[str]) -> None:
+    if groups:
+        raise SourceError(
+            f"source '{path}' has groups ({', '.join(groups)}): several files are joined only where they have none. "
+            "Name one file, or extract a group to files of its own (ncks -G : -g NAME in.nc out.nc).",
+            source=path,
+            groups=groups,
+        )
+
+
+def _unreadable(path: str, error: Exception) -> SourceError:
+    why = "it is truncated or damaged" if "HDF error" in str(error) else "it is damaged, or not a NetCDF file"
+    said = _DESCRIPTOR.sub(path.replace("\\", r"\\"), str(error))
+    return SourceError(f"source '{path}' cannot be opened: {why} ({said}). Copy it again, or leave it out.", source=path)

@@ -1,0 +1,27 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What ``find_source`` found, opened: a Zarr store, a file, or several files as one data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .dataset import Source
+from .items import Item
+from .netcdf import ENCODED, Groups, open_file
+
+
+def open_items(items: Sequence[Item]) -> Source:
+    """Open what ``find_source`` found; several files become one data set."""
+    if items[0].kind == "zarr":
+        from .zarr_source import open_zarr
+
+        stored, below = open_zarr(items[0], ENCODED)
+        return Source(stored, items[0].place, wide_text=True, groups=below)
+    if len(items) == 1:
+        groups: Groups = {}
+        return Source(open_file(items[0].place, groups=groups, declared=items[0].declared), items[0].place, groups=groups)
+    from .combine import combine_files
+
+    places = [item.place for item in items]
+    return Source(combine_files(places, items[0].declared), f"{places[0]} and {len(places) - 1} more")

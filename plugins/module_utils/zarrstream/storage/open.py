@@ -1,0 +1,113 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The objects around a place: its folder, its bucket with the keys of a profile or none, or a web server. Sends no request."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..errors import BadRequest
+from ..profiles.endpoint import anonymous_endpoint
+from ..profiles.profile import ca_file, read_profile
+from .clients import NO_RETRIES, Clients
+from .location import StoreUrl
+from .objects import BucketObjects, Objects
+from .redirects import find_redirect
+from .retry import Transport
+
+
+def open_objects(
+    place: StoreUrl,
+    *,
+    profile: str | None = None,
+    endpoint_url: str | None = None,
+    config_file: str | None = None,
+    anonymous: bool = False,
+    ca_bundle: str | None = None,
+    make_folders: bool = False,
+    transport: Transport | None = None,
+) -> Objects:
+    """The objects around ``place``: its bucket, or the folder that holds it. Sends no request.
+
+    ``make_folders`` makes a missing local folder; reading never does. ``transport`` is that of the whole write or check.
+    """
+    transport = transport or Transport()
+    if place.bucket is None:
+        return _local_objects(place, make_folders)
+    from obstore.store import S3Store
+
+    if place.url.startswith(("http://", "https://")):
+        return open_web(place, ca_bundle, transport)
+    if anonymous:
+        if not endpoint_url:
+            raise BadRequest("endpoint_url is not set: a read without credentials takes no profile and must be told where to go.")
+        endpoint, region = anonymous_endpoint(endpoint_url), "RegionOne"
+        keys: dict[str, Any] = {"skip_signature": True}
+        who, clocks, clock = "no credentials", None, None
+    else:
+        from .boto import ask_for_clocks, ask_for_time
+
+        found = read_profile(profile, config_file, endpoint_url)
+        endpoint, region, ca_bundle = found.endpoint_url, found.region, ca_bundle or found.ca_bundle
+        keys = {"access_key_id": found.access_key, "secret_access_key": found.secret_key}
+        who = found.label
+        asked = replace(found, ca_bundle=ca_bundle)
+        clocks, clock = partial(ask_for_clocks, asked), partial(ask_for_time, asked)
+    client: dict[str, Any] = {"allow_http": endpoint.startswith("http://")}
+    if ca_bundle:
+        client["root_certificate"] = ca_file(ca_bundle).read_bytes()
+    options: dict[str, Any] = {
+        "endpoint": endpoint,
+        "region": region,
+        "virtual_hosted_style_request": False,
+        "retry_config": NO_RETRIES,
+        **keys,
+    }
+
+    def make(times: dict[str, Any], prefix: str | None = None) -> Any:
+        return S3Store(place.bucket, **{**options, "prefix": prefix, "client_options": {**client, **times}})
+
+    clients = Clients(make, lambda times: make(times, place.key), transport.timeout)
+    redirect = partial(find_redirect, endpoint, place.bucket, ca_bundle=ca_bundle)
+    return BucketObjects(
+        clients,
+        place,
+        endpoint=endpoint,
+        lane=transport.lane(endpoint),
+        who=who,
+        clocks=clocks,
+        redirect=redirect,
+        clock=clock or (lambda: None),
+    )
+
+
+def _local_objects(place: StoreUrl, make_folders: bool) -> Objects:
+    from .folder import FolderObjects, make_parent
+
+    if make_folders:
+        make_parent(place)
+    if place.parent is None:
+        raise AssertionError("a place without bucket has a parent folder")
+    return FolderObjects(place, place.parent)
+
+
+def open_web(place: StoreUrl, ca_bundle: str | None, transport: Transport) -> BucketObjects:
+    """The objects at a place on a web server; sends no request."""
+    from obstore.store import HTTPStore
+
+    url = urlsplit(place.url)
+    client: dict[str, Any] = {"allow_http": url.scheme == "http"}
+    if ca_bundle:
+        client["root_certificate"] = Path(ca_bundle).expanduser().read_bytes()
+    origin = f"{url.scheme}://{url.netloc}"
+
+    def make(times: dict[str, Any], path: str = "") -> Any:
+        options: dict[str, Any] = {"client_options": {**client, **times}, "retry_config": NO_RETRIES}
+        return HTTPStore.from_url(f"{origin}{path}", **options)
+
+    clients = Clients(make, lambda times: make(times, url.path.rstrip("/")), transport.timeout)
+    return BucketObjects(clients, place, endpoint=origin, who="no credentials", lane=transport.lane(origin))
