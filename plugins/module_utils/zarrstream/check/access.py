@@ -8,6 +8,7 @@ import uuid
 
 from ..errors import ZarrstreamError
 from ..metadata.chunks import ChunkReader
+from ..metadata.hierarchy import GROUP
 from ..profiles.profile import read_profile
 from ..storage.objects import Objects
 from ..storage.open import open_objects
@@ -68,7 +69,7 @@ def _ca_bundle(request: CheckRequest) -> str | None:
 def _examples(shot: Snapshot, reader: ChunkReader | None) -> list[str]:
     """The root document, and the first chunk that is known to exist."""
     if reader is None:
-        return ["zarr.json"]
+        return [GROUP[3]]
     for layout in reader.tree.arrays.values():
         if layout.count:
             key = next(layout.object_keys())

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..encoding.codecs import CODECS
-from ..metadata.hierarchy import DOCUMENTS, Hierarchy, folder_of
+from ..metadata.hierarchy import ATTRIBUTES, CONSOLIDATED, DOCUMENTS, Hierarchy, folder_of
 from ..metadata.layout import ArrayLayout, item_bytes
 from ..storage.location import ObjectInfo
 from .report import Findings
@@ -65,7 +65,7 @@ def take_census(tree: Hierarchy, listing: Mapping[str, ObjectInfo]) -> Census:
 
 def _is_document(tree: Hierarchy, key: str) -> bool:
     path = folder_of(key)
-    if key.endswith((".zattrs", ".zmetadata")):
+    if key.endswith((ATTRIBUTES[2], CONSOLIDATED[2])):
         return path in tree.arrays or path in tree.groups or tree.in_broken_node(key)
     return True
 

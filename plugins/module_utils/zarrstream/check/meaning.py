@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 from ..metadata.chunks import ChunkReader
-from ..metadata.hierarchy import DOCUMENTS, Hierarchy, folder_of, join
+from ..metadata.hierarchy import ARRAY, ATTRIBUTES, CONSOLIDATED, GROUP, NODE_DOCUMENTS, Hierarchy, folder_of, join
 from ..metadata.layout import ArrayLayout
 from ..text import human_bytes, many
 from .report import CheckResult, Findings, found, passed, skipped
@@ -64,10 +64,10 @@ def check_metadata(shot: Snapshot, reader: ChunkReader) -> CheckResult:
             wrong.add({"key": path, "problem": f"no group document above it, in '{above or '/'}': readers do not find it"})
     for path, layout in sorted(tree.arrays.items()):
         if not reader.missing_codecs(layout) and (problem := reader.array_problem(layout)):
-            wrong.add({"key": join(path, DOCUMENTS[tree.zarr_format][0]), "problem": f"zarr-python refuses it: {problem}"})
+            wrong.add({"key": join(path, ARRAY[tree.zarr_format]), "problem": f"zarr-python refuses it: {problem}"})
     _conflicting_dimensions(tree, wrong)
-    if shot.listing is not None and tree.zarr_format == 3 and {".zgroup", ".zarray"} & shot.listing.keys():
-        wrong.add({"key": ".zgroup", "problem": "documents of Zarr v2 and v3 side by side: readers differ in which they take"})
+    if shot.listing is not None and tree.zarr_format == 3 and shot.listing.keys() & NODE_DOCUMENTS[2]:
+        wrong.add({"key": GROUP[2], "problem": "documents of Zarr v2 and v3 side by side: readers differ in which they take"})
     if wrong:
         return found("metadata", wrong, f"{many(wrong.count, 'problem')} in the metadata")
     return passed("metadata", f"the documents of {len(tree.arrays)} arrays and {len(tree.groups)} groups are valid")
@@ -110,7 +110,7 @@ def _compare_entry(tree: Hierarchy, key: str, entry: dict[str, Any], wrong: Find
     if key in tree.problems and key in tree.raw and key not in tree.documents:
         return  # no JSON: the check 'metadata' says so
     stored = tree.documents.get(key) if key in tree.raw else None
-    if stored is None and key.endswith(".zattrs"):
+    if stored is None and key.endswith(ATTRIBUTES[2]):
         stored = {}
     if stored is None:
         wrong.add({"key": key, "problem": "only in the consolidated metadata, its document is missing"})
@@ -132,9 +132,9 @@ def _comparable(document: dict[str, Any]) -> dict[str, str]:
 
 def _should_be_in(key: str, group: str, tree: Hierarchy) -> bool:
     inside = key.startswith(f"{group}/") if group else True
-    own = key == join(group, "zarr.json")
-    empty = key.endswith(".zattrs") and not tree.documents.get(key)
-    return inside and not own and not empty and not key.endswith(".zmetadata") and key not in tree.problems
+    own = key == join(group, GROUP[3])
+    empty = key.endswith(ATTRIBUTES[2]) and not tree.documents.get(key)
+    return inside and not own and not empty and not key.endswith(CONSOLIDATED[2]) and key not in tree.problems
 
 
 def check_codecs(reader: ChunkReader) -> CheckResult:

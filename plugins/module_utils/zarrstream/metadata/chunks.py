@@ -10,11 +10,10 @@ from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ..metadata.decoded import check_chunk
-from ..metadata.hierarchy import NODE_DOCUMENTS, Hierarchy, join
-from ..metadata.layout import item_bytes
 from ..text import one_line
-from .layout import ArrayLayout, short
+from .decoded import check_chunk
+from .hierarchy import ARRAY, Hierarchy, is_document, join
+from .layout import ArrayLayout, item_bytes, short
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,7 +84,7 @@ class ChunkReader:
         from zarr.core.buffer import default_buffer_prototype
 
         make = default_buffer_prototype().buffer.from_bytes
-        key = join(layout.path, NODE_DOCUMENTS[layout.zarr_format][0])
+        key = join(layout.path, ARRAY[layout.zarr_format])
         for name, others in _HARMLESS[layout.zarr_format].items():
             changed = {**layout.document, **others}
             with suppress(Exception), warnings.catch_warnings():
@@ -126,7 +125,7 @@ def _strict_store(documents: dict[str, Any]) -> Any:
     class StrictStore(MemoryStore):
         async def get(self, key: str, *args: Any, **kwargs: Any) -> Any:
             value = await super().get(key, *args, **kwargs)
-            if value is None and not key.endswith((".json", ".zattrs", ".zarray", ".zgroup", ".zmetadata")):
+            if value is None and not is_document(key):
                 raise LookupError(f"{key} was asked for, and is not what is being decoded")
             return value
 

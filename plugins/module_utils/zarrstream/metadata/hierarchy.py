@@ -14,8 +14,17 @@ from .layout import ArrayLayout, BadDocument, UnknownGrid, array_layout
 
 Fetch = Callable[[str], "bytes | None"]
 
-DOCUMENTS = {2: (".zarray", ".zgroup", ".zattrs", ".zmetadata"), 3: ("zarr.json",)}
-NODE_DOCUMENTS = {2: (".zarray", ".zgroup"), 3: ("zarr.json",)}
+# The documents of Zarr, by its format. That of format 3 says itself what it is.
+ARRAY = {2: ".zarray", 3: "zarr.json"}
+GROUP = {2: ".zgroup", 3: "zarr.json"}
+ATTRIBUTES = {2: ".zattrs", 3: "zarr.json"}
+CONSOLIDATED = {2: ".zmetadata", 3: "zarr.json"}
+NODE_DOCUMENTS = {2: (ARRAY[2], GROUP[2]), 3: (ARRAY[3],)}
+DOCUMENTS = {2: (*NODE_DOCUMENTS[2], ATTRIBUTES[2], CONSOLIDATED[2]), 3: NODE_DOCUMENTS[3]}
+OPENS = (GROUP[3], *reversed(NODE_DOCUMENTS[2]))  # without one of these a reader finds no store
+ROOTS = (*OPENS, CONSOLIDATED[2])  # some readers take this one alone
+# Those of a root in the order in which they are published: the last one opens the store.
+ROOT_DOCUMENTS = {2: (ATTRIBUTES[2], CONSOLIDATED[2], GROUP[2]), 3: (GROUP[3],)}
 
 
 def is_document(key: str) -> bool:
@@ -42,8 +51,8 @@ class Hierarchy:
     def root_key(self) -> str:
         """Key of the document that makes the store openable."""
         if self.zarr_format == 3:
-            return "zarr.json"
-        return ".zarray" if ".zarray" in self.raw else ".zgroup"
+            return GROUP[3]
+        return ARRAY[2] if ARRAY[2] in self.raw else GROUP[2]
 
     def owner(self, key: str) -> ArrayLayout | None:
         """The array in whose folder an object lies."""
@@ -146,7 +155,7 @@ def _consolidated_documents(tree: Hierarchy) -> list[str]:
 
 
 def _read_consolidated(tree: Hierarchy, group: str) -> None:
-    key = join(group, ".zmetadata" if tree.zarr_format == 2 else "zarr.json")
+    key = join(group, CONSOLIDATED[tree.zarr_format])
     document = tree.documents.get(key)
     if document is None or group in tree.consolidated:
         return
@@ -162,7 +171,7 @@ def _read_consolidated(tree: Hierarchy, group: str) -> None:
     if tree.zarr_format == 2:
         tree.consolidated[group] = {join(group, name): entry for name, entry in entries.items()}
     elif group == "" or entries:  # zarr-python writes an empty one into each group below
-        tree.consolidated[group] = {join(group, join(name, "zarr.json")): entry for name, entry in entries.items()}
+        tree.consolidated[group] = {join(group, join(name, ARRAY[3])): entry for name, entry in entries.items()}
 
 
 def _is_entry(tree: Hierarchy, name: str, entry: Any) -> bool:
@@ -180,7 +189,7 @@ def _adopt_missing(tree: Hierarchy) -> None:
                 tree.missing.append(key)
                 tree.documents[key] = entry
     for key in tree.missing:
-        attributes = join(folder_of(key), ".zattrs")
+        attributes = join(folder_of(key), ATTRIBUTES[2])
         for entries in tree.consolidated.values():
             if attributes in entries and attributes not in tree.raw:
                 tree.documents[attributes] = entries[attributes]
@@ -204,23 +213,23 @@ def _build_nodes(tree: Hierarchy) -> None:
             if isinstance(error, UnknownGrid):
                 tree.unknown.add(key)
     for path in [path for path in tree.arrays if _array_above(tree, path) is not None]:
-        tree.problems[join(path, NODE_DOCUMENTS[tree.zarr_format][0])] = f"lies inside the array '{_array_above(tree, path)}'"
+        tree.problems[join(path, ARRAY[tree.zarr_format])] = f"lies inside the array '{_array_above(tree, path)}'"
         del tree.arrays[path]
 
 
 def _nodes(tree: Hierarchy) -> Iterator[tuple[str, Any, dict[str, Any]]]:
     for key, document in tree.documents.items():
         name = key.rpartition("/")[2]
-        if name == "zarr.json":
+        if name == ARRAY[3]:
             yield key, str(document.get("node_type")), document
-        elif name == ".zarray":
+        elif name == ARRAY[2]:
             yield key, "array", document
-        elif name == ".zgroup":
+        elif name == GROUP[2]:
             yield key, "group", document
 
 
 def _attributes(tree: Hierarchy, path: str, document: dict[str, Any]) -> dict[str, Any]:
-    attributes = document.get("attributes", {}) if tree.zarr_format == 3 else tree.documents.get(join(path, ".zattrs"), {})
+    attributes = document.get("attributes", {}) if tree.zarr_format == 3 else tree.documents.get(join(path, ATTRIBUTES[2]), {})
     if not isinstance(attributes, dict):
         raise BadDocument("attributes are not an object")
     return attributes

@@ -50,6 +50,11 @@ class ArrayLayout:
         return tuple(-(-size // chunk) if size else 0 for size, chunk in zip(self.shape, self.chunks, strict=True))
 
     @property
+    def dims(self) -> tuple[str | None, ...]:
+        """The names of the dimensions; none where the document has none."""
+        return self.dimension_names or ()
+
+    @property
     def count(self) -> int:
         """Number of objects of a store that keeps every chunk."""
         return math.prod(self.grid)

@@ -17,6 +17,8 @@ from functools import cached_property
 from typing import Any
 
 from ..errors import ZarrstreamError
+from ..metadata.hierarchy import ARRAY
+from ..metadata.layout import array_layout
 
 _INDEX = re.compile(r"0|[1-9][0-9]*")
 # What lies beside a store for a while, by path below its sidecar; what waits there for its place is in "staged/".
@@ -90,19 +92,11 @@ def plan_keys(documents: Mapping[str, bytes]) -> KeyPlan:
     arrays = {}
     for key, data in documents.items():
         name, _unused, kind = key.rpartition("/")
-        if kind == ".zarray":
-            document = json.loads(data)
-            arrays[name] = ArrayKeys(_counts(document["shape"], document["chunks"]), "v2", document.get("dimension_separator", "."))
-        elif kind == "zarr.json" and (document := json.loads(data)).get("node_type") == "array":
-            encoding = document["chunk_key_encoding"]
-            separator = encoding.get("configuration", {}).get("separator", "/" if encoding["name"] == "default" else ".")
-            counts = _counts(document["shape"], document["chunk_grid"]["configuration"]["chunk_shape"])
-            arrays[name] = ArrayKeys(counts, encoding["name"], separator)
+        document = json.loads(data) if kind in ARRAY.values() else {"node_type": "group"}
+        if document.get("node_type", "array") == "array":
+            layout = array_layout(name, document, {})
+            arrays[name] = ArrayKeys(layout.grid, "default" if layout.prefix else "v2", layout.separator)
     return KeyPlan(frozenset(documents), arrays)
-
-
-def _counts(shape: Iterable[int], unit: Iterable[int]) -> tuple[int, ...]:
-    return tuple(-(-size // length) for size, length in zip(shape, unit, strict=True))
 
 
 def parse_plans(lock: Mapping[str, Any], place: str) -> list[KeyPlan]:

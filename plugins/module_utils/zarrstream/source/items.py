@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from ..errors import BadRequest, SourceError
 from ..metadata.decoded import LARGEST, most_stored
-from ..metadata.hierarchy import read_hierarchy
+from ..metadata.hierarchy import ROOTS, read_hierarchy
 from ..metadata.layout import item_bytes
 from ..storage.location import StoreUrl, parse_store, web_place
 from ..storage.objects import Objects, ReadableObjects
@@ -24,7 +24,6 @@ from .netcdf3 import MAGIC, is_classic, required_size
 from .web import web_listing
 from .zarr_folder import SourceFolder, local_folder
 
-ROOTS = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")  # any of these opens a Zarr store
 _WEB = ("http", "https")
 _WEB_URLS = ("http://", "https://")
 _HDF5 = b"\x89HDF\r\n\x1a\n"

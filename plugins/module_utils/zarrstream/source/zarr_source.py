@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import SourceError, ZarrstreamError
 from ..metadata.chunks import ChunkReader
 from ..metadata.decoded import LARGEST, TooLarge, check_chunk, index_entries, index_place, inner_layout, most_stored
-from ..metadata.hierarchy import NODE_DOCUMENTS, Hierarchy, join, read_hierarchy
+from ..metadata.hierarchy import ARRAY, Hierarchy, join, read_hierarchy
 from ..metadata.layout import ArrayLayout, item_bytes
 from ..storage.zarr_store import reading_store
 from ..text import one_line
@@ -70,7 +70,7 @@ def _read(item: Item) -> Hierarchy:
             layout = inner_layout(layout)
         size = _decoded(layout)
         if size > LARGEST and layout.count:
-            key = join(path, NODE_DOCUMENTS[tree.zarr_format][0])
+            key = join(path, ARRAY[tree.zarr_format])
             text = f"its chunks {list(layout.chunks)} take {size} bytes each when they are decoded: {LARGEST} are the most"
             raise _refusal(item, key, text)
     return tree
@@ -97,7 +97,7 @@ def _culprit(tree: Hierarchy) -> tuple[str, str]:
     reader = ChunkReader(tree)
     for path, layout in sorted(tree.arrays.items()):
         if problem := reader.array_problem(layout):
-            return join(path, NODE_DOCUMENTS[tree.zarr_format][0]), problem
+            return join(path, ARRAY[tree.zarr_format]), problem
     return "", ""
 
 

@@ -17,11 +17,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadRequest, PlanError, SourceError, WriteError
+from ..metadata.hierarchy import CONSOLIDATED
+from ..metadata.layout import ArrayLayout
 from ..planning.chunking import Region, chunk_count, tiles, whole
 from ..planning.plan import ArrayPlan, Block, WritePlan
 from ..sidecar.lock import Marker, update
 from ..sidecar.manifest import Manifest, Stored, md5_of
-from .growth import GrowingEncoder, StoredArray, array_documents, check_compatible, count_from, encodings_of, find_growth, stored_arrays
+from .growth import GrowingEncoder, array_documents, check_compatible, count_from, encodings_of, find_growth, stored_arrays
 from .publish import publish
 from .replace import change_arrays
 from .session import Work
@@ -201,12 +203,14 @@ class Append(Work):
 
     def _laid_out(self, array: ArrayPlan) -> ArrayPlan:
         """The array with the chunks of the store."""
-        there: StoredArray | None = self.stored.get(array.name)
+        there: ArrayLayout | None = self.stored.get(array.name)
         if there is None or len(there.shape) != len(array.shape):
             return array  # refused in a moment
-        unit = there.shards or there.chunks
-        laid = replace(array, chunks=there.chunks, shards=there.shards, objects=chunk_count(array.shape, unit))
-        return replace(laid, block=whole(array.block, unit))
+        inner = there.inner_chunks
+        laid = replace(
+            array, chunks=inner or there.chunks, shards=there.chunks if inner else None, objects=chunk_count(array.shape, there.chunks)
+        )
+        return replace(laid, block=whole(array.block, there.chunks))
 
     def _axis(self, array: ArrayPlan) -> tuple[int, int]:
         axis = array.dims.index(self.growth.dim)
@@ -231,7 +235,7 @@ class Append(Work):
         grown = {name: array for name, array in self.stored.items() if dim in array.dims}
         self.plan = replace(self.plan, arrays=tuple(array for array in self.plan.arrays if array.name in grown))
         shapes = {array.name: list(array.shape) for array in self.plan.arrays}
-        switch = "zarr.json" if self.request.zarr_format == 3 else ".zmetadata"
+        switch = CONSOLIDATED[self.request.zarr_format]
         old = Template(arrays=array_documents(grown, self.request.zarr_format), root={switch: self.situation.state.roots[switch]})
         return change_arrays(old, lambda name, array: {**array, "shape": shapes.get(name, array["shape"])})
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadRequest, Conflict, ZarrstreamError
+from ..metadata.hierarchy import CONSOLIDATED, GROUP, OPENS
 from ..planning.plan import Found
 from ..sidecar.journal import journaled_keys
 from ..sidecar.lock import read_marker
@@ -19,9 +20,7 @@ from ..sidecar.records import Records, parse_plans
 from ..storage.location import SIDECAR, ObjectInfo, StoreUrl
 from ..storage.objects import Objects
 
-OPENS = ("zarr.json", ".zgroup", ".zarray")  # without one of these a reader finds no store
 COUNTED = 100_000  # foreign objects that are counted at most
-_SWITCHES = (".zmetadata",)  # and this one, where it is, says what readers find in it
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def root_documents(objects: Objects) -> dict[str, bytes]:
         return {name: data for name in names if (data := objects.get(f"{objects.place.key}/{name}")) is not None}
 
     roots = read(OPENS)
-    return roots | read(_SWITCHES) if ".zgroup" in roots else roots
+    return roots | read((CONSOLIDATED[2],)) if GROUP[2] in roots else roots  # that says what readers find in the group
 
 
 def read_previous(objects: Objects) -> Manifest | None:

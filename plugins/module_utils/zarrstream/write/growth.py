@@ -13,6 +13,8 @@ from ..encoding.codecs import Codec, Encoding
 from ..encoding.encoder import Encoder
 from ..errors import SourceError
 from ..metadata.attributes import MEANING
+from ..metadata.hierarchy import ARRAY, join, read_hierarchy
+from ..metadata.layout import ArrayLayout
 from ..planning.chunking import ArraySource, Region
 from ..source.dataset import Source
 
@@ -20,18 +22,6 @@ if TYPE_CHECKING:
     import numpy as np
 
 _MAY_DIFFER = ("shape", "attributes", "chunk_key_encoding", "dimension_separator")
-
-
-@dataclass(frozen=True)
-class StoredArray:
-    """An array as consolidated metadata describes it: its document, attributes, and what the document says in few words."""
-
-    document: dict[str, Any]
-    attrs: dict[str, Any]
-    dims: tuple[str, ...]
-    shape: tuple[int, ...]
-    chunks: tuple[int, ...]
-    shards: tuple[int, ...] | None
 
 
 @dataclass(frozen=True)
@@ -45,39 +35,18 @@ class Growth:
     new: int
 
 
-def stored_arrays(roots: Mapping[str, bytes]) -> dict[str, StoredArray]:
+def stored_arrays(roots: Mapping[str, bytes]) -> dict[str, ArrayLayout]:
     """The arrays by name, as the root documents of a consolidated store describe them."""
-    if "zarr.json" in roots:
-        nodes = json.loads(roots["zarr.json"])["consolidated_metadata"]["metadata"]
-        return {name: _of_format_3(node) for name, node in nodes.items() if node["node_type"] == "array"}
-    nodes = json.loads(roots[".zmetadata"])["metadata"]
-    return {
-        key.removesuffix("/.zarray"): _of_format_2(node, nodes[key.removesuffix(".zarray") + ".zattrs"])
-        for key, node in nodes.items()
-        if key.endswith("/.zarray")
-    }
+    tree = read_hierarchy(roots.get, None)
+    return tree.arrays if tree else {}
 
 
-def _of_format_3(document: dict[str, Any]) -> StoredArray:
-    grid = tuple(document["chunk_grid"]["configuration"]["chunk_shape"])
-    first = document["codecs"][0]
-    inner = tuple(first["configuration"]["chunk_shape"]) if first["name"] == "sharding_indexed" else None
-    dims = tuple(document.get("dimension_names") or ())
-    return StoredArray(document, document.get("attributes", {}), dims, tuple(document["shape"]), inner or grid, grid if inner else None)
-
-
-def _of_format_2(document: dict[str, Any], attrs: dict[str, Any]) -> StoredArray:
-    return StoredArray(document, attrs, tuple(attrs["_ARRAY_DIMENSIONS"]), tuple(document["shape"]), tuple(document["chunks"]), None)
-
-
-def array_documents(arrays: Mapping[str, StoredArray], zarr_format: int) -> dict[str, bytes]:
+def array_documents(arrays: Mapping[str, ArrayLayout], zarr_format: int) -> dict[str, bytes]:
     """The arrays' own documents, by key."""
-    if zarr_format == 3:
-        return {f"{name}/zarr.json": json.dumps(array.document).encode() for name, array in arrays.items()}
-    return {f"{name}/.zarray": json.dumps(array.document).encode() for name, array in arrays.items()}
+    return {join(name, ARRAY[zarr_format]): json.dumps(array.document).encode() for name, array in arrays.items()}
 
 
-def check_compatible(stored: Mapping[str, StoredArray], wanted: Mapping[str, StoredArray], dim: str, place: str, url: str) -> None:
+def check_compatible(stored: Mapping[str, ArrayLayout], wanted: Mapping[str, ArrayLayout], dim: str, place: str, url: str) -> None:
     """Raises SourceError where the source would be stored in another way than the store has it."""
     for name, array in wanted.items():
         if name not in stored:
@@ -87,7 +56,7 @@ def check_compatible(stored: Mapping[str, StoredArray], wanted: Mapping[str, Sto
         for what, ours, theirs in [
             ("the dimensions", array.dims, there.dims),
             ("the shape", _without(array, dim), _without(there, dim)),
-            *((key, array.attrs.get(key), there.attrs.get(key)) for key in MEANING),
+            *((key, array.attributes.get(key), there.attributes.get(key)) for key in MEANING),
             *((key, value, there.document.get(key)) for key, value in array.document.items() if key not in _MAY_DIFFER),
         ]:
             if json.dumps(ours, sort_keys=True) != json.dumps(theirs, sort_keys=True):
@@ -102,7 +71,7 @@ def check_compatible(stored: Mapping[str, StoredArray], wanted: Mapping[str, Sto
         raise SourceError(text, variable=lacking[0])
 
 
-def _without(array: StoredArray, dim: str) -> list[int]:
+def _without(array: ArrayLayout, dim: str) -> list[int]:
     return [size for size, name in zip(array.shape, array.dims, strict=True) if name != dim]
 
 
@@ -189,7 +158,7 @@ def encodings_of(normal: Mapping[str, Any]) -> dict[str, Encoding]:
     return found
 
 
-def count_from(source: Source, stored: Mapping[str, StoredArray], url: str) -> None:
+def count_from(source: Source, stored: Mapping[str, ArrayLayout], url: str) -> None:
     """Let the source count its times from where the store does: files often count each from their own first day."""
     import numpy as np
     import xarray as xr
@@ -198,6 +167,6 @@ def count_from(source: Source, stored: Mapping[str, StoredArray], url: str) -> N
 
     shared = {name: array for name, array in stored.items() if name in source.variables}
     empty = {name: np.zeros((0,) * len(array.dims), source.variables[name].dtype) for name, array in shared.items()}
-    first = xr.Dataset({name: (array.dims, empty[name], array.attrs) for name, array in shared.items()})
+    first = xr.Dataset({name: (array.dims, empty[name], array.attributes) for name, array in shared.items()})
     changed = same_units(first, source.dataset, f"store '{url}'", source.place)
     source.variables = {name: changed.variables[name].to_base_variable() for name in source.variables}

@@ -23,7 +23,7 @@ from typing import Any
 from ..errors import Conflict
 from ..interrupt import GRACE, on_interrupt
 from ..libraries import missing_libraries_named
-from ..metadata.hierarchy import is_document
+from ..metadata.hierarchy import ROOTS, is_document
 from ..sidecar.lock import Marker, check_alone, check_free, leave, take
 from ..sidecar.manifest import MANIFEST, WRITING
 from ..sidecar.records import Records
@@ -31,7 +31,7 @@ from ..storage.location import parse_store
 from ..storage.objects import Objects
 from ..storage.open import open_objects
 from ..storage.retry import Transport
-from .destination import OPENS, State, check_name, look, records_of
+from .destination import State, check_name, look, records_of
 from .progress import Progress, ProgressReporter, check_path
 
 SHOWN = 1000  # keys in a result
@@ -161,7 +161,7 @@ def _gather(request: RemoveRequest) -> _Found:
 
 def _turn(key: str, store: str) -> tuple[int, str]:
     """When an object goes: the documents that open the store first."""
-    if key.removeprefix(f"{store}/") in (*OPENS, ".zmetadata"):
+    if key.removeprefix(f"{store}/") in ROOTS:
         return 0, key
     return (1 if is_document(key) else 2), key
 

@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import ZarrstreamError
-from ..metadata.hierarchy import is_document
+from ..metadata.hierarchy import ARRAY, ATTRIBUTES, folder_of, is_document
 from ..sidecar.lock import Marker, check_alone
 from ..sidecar.manifest import damaged, md5_of
 from .destination import read_previous, root_documents
@@ -93,10 +93,9 @@ def change_arrays(template: Template, change: Any) -> Template:
         if "metadata" in members:  # format 3
             inner = {name: change(name, node) if node["node_type"] == "array" else node for name, node in members["metadata"].items()}
             return {**document, "consolidated_metadata": {**members, "metadata": inner}}
-        if "metadata" in document:  # .zmetadata of format 2
+        if "metadata" in document:  # format 2
             inner = {
-                key: change(key.removesuffix("/.zarray"), node) if key.endswith("/.zarray") else node
-                for key, node in document["metadata"].items()
+                key: change(folder_of(key), node) if key.endswith(f"/{ARRAY[2]}") else node for key, node in document["metadata"].items()
             }
             return {**document, "metadata": inner}
         return document
@@ -105,7 +104,7 @@ def change_arrays(template: Template, change: Any) -> Template:
     for key, data in template.arrays.items():
         name, _unused, kind = key.rpartition("/")
         array = json.loads(data)
-        arrays[key] = data if kind == ".zattrs" or array.get("node_type") == "group" else to_json(change(name, array))
+        arrays[key] = data if kind == ATTRIBUTES[2] or array.get("node_type") == "group" else to_json(change(name, array))
     return replace(template, arrays=arrays, root={key: to_json(in_group(json.loads(data))) for key, data in template.root.items()})
 
 

@@ -15,13 +15,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..encoding.codecs import codec_arguments
 from ..encoding.encoder import Encoder
 from ..errors import SourceError
-from ..metadata.hierarchy import folder_of, is_document
+from ..metadata.hierarchy import ROOT_DOCUMENTS, folder_of, is_document
 from ..planning.plan import ArrayPlan, WritePlan
 
 if TYPE_CHECKING:
     import xarray as xr
-
-_GROUP = {2: (".zattrs", ".zmetadata", ".zgroup"), 3: ("zarr.json",)}  # the last one opens the store
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class Template:
 def make_template(encoder: Encoder, plan: WritePlan, *, zarr_format: Literal[2, 3], consolidated: bool) -> Template:
     """The documents of the planned store; raises SourceError for attributes or types that xarray cannot write."""
     documents = _written_by_xarray(encoder, plan, zarr_format, consolidated)
-    root = {key: documents.pop(key) for key in _GROUP[zarr_format] if key in documents}
+    root = {key: documents.pop(key) for key in ROOT_DOCUMENTS[zarr_format] if key in documents}
     return Template(arrays=documents, root=root)
 
 
