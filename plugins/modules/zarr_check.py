@@ -321,10 +321,10 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.zarrstream.check.lines import Lines, lines_that_open
-from ..module_utils.zarrstream.check.pictures.files import page_path, write_report
 from ..module_utils.zarrstream.check.report import CHECKS
-from ..module_utils.zarrstream.check.run import check_store, request_from
+from ..module_utils.zarrstream.check.run import request_from
 from ..module_utils.zarrstream.check.snapshot import POLICIES, SEVERITIES
+from ..module_utils.zarrstream.commands.check import check_store
 from ..module_utils.zarrstream.errors import ZarrstreamError
 from ..module_utils.zarrstream.options import DASK_OPTIONS, S3_OPTIONS
 from ..module_utils.zarrstream.storage.retry import TIMEOUT
@@ -350,13 +350,12 @@ def main() -> None:
     module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
     try:
         request = request_from(module.params)
-        report = check_store(request)
+        checked = check_store(request, dry_run=module.check_mode)
         shown = lines_that_open(request) if module.params["lines"] else Lines()
-        path, changed = write_report(report, request.report, dry_run=module.check_mode) if request.report else (None, False)
     except ZarrstreamError as error:
         module.fail_json(msg=str(error), **error.details)
-    result = {**report.as_result(), "report": path, "page": page_path(path) if path else None, "changed": changed}
-    result |= {"lines": list(shown.lines), "lines_failed": shown.why_not}
+    report = checked.report
+    result = {**checked.as_result(), "lines": list(shown.lines), "lines_failed": shown.why_not}
     if report.ok or request.fail_on == "never":
         module.exit_json(**result)
     module.fail_json(msg=report.summary["line"], **result)

@@ -21,8 +21,9 @@ import pytest
 import xarray as xr
 from clusters import Certificates, local_cluster, make_certificates
 from integration import forking
-from zarrstream.check.run import check_store
+from zarrstream.check.report import Report
 from zarrstream.check.run import request_from as check_request
+from zarrstream.commands import check as checking
 from zarrstream.errors import AccessRefused, BadRequest, PlanError, ProfileError, SourceError, Unreachable, WriteError, ZarrstreamError
 from zarrstream.metadata.hierarchy import is_document
 from zarrstream.sidecar.manifest import MANIFEST, WRITING
@@ -33,6 +34,10 @@ from zarrstream.write.run import preview, write_dataset
 
 CORE = str(Path(__file__).resolve().parents[2] / "plugins" / "module_utils")
 pytestmark = pytest.mark.filterwarnings("ignore:Consolidated metadata is currently not part")
+
+
+def check_store(request: Any) -> Report:
+    return checking.check_store(request).report
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +218,7 @@ def test_a_check_with_another_source_is_refused(
     prepare = CheckCluster.prepare
 
     def moved(self: Any, *arguments: Any) -> None:
-        def start(kind: str, spec: Any) -> None:
+        def start(kind: Any, spec: Any) -> None:
             mine.rename(tmp_path / "moved.nc")
             CheckCluster.start(self, kind, spec)
 

@@ -16,9 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from running import THOROUGH
 from zarrstream.check.pictures.page import make_page
+from zarrstream.check.pictures.portrait import portray
 from zarrstream.check.report import CHECKS
-from zarrstream.check.run import check_store
+from zarrstream.check.run import inspect_store
 from zarrstream.check.snapshot import CheckRequest
+from zarrstream.check.threads import Threads
 from zarrstream.errors import ZarrstreamError
 from zarrstream.sidecar.manifest import Manifest, Stored
 
@@ -83,12 +85,13 @@ def check(objects: dict[str, bytes], manifest: bytes | None = None) -> None:
             beside = Path(folder) / "a.zarr.zarrstream"
             beside.mkdir()
             (beside / "manifest.json").write_bytes(manifest)
-        report = check_store(CheckRequest(store=str(path), sample=None))
+        inspection = inspect_store(CheckRequest(store=str(path), sample=None), Threads)
+        report = inspection.report
         assert [result.id for result in report.checks] == list(CHECKS)
         assert all(result.message and result.status in ("passed", "failed", "warning", "skipped") for result in report.checks)
         json.dumps(report.as_document())
-        assert report.portrait is not None
-        assert make_page(report, report.portrait()).encode().endswith(b"</html>\n")
+        portrait = portray(inspection.shot, inspection.reader, inspection.tally)
+        assert make_page(report, portrait).encode().endswith(b"</html>\n")
 
 
 def documents(objects: dict[str, bytes]) -> list[str]:

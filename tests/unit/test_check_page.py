@@ -17,10 +17,9 @@ import zarr
 from zarrstream.check import pace as pace_module
 from zarrstream.check.pace import Pace
 from zarrstream.check.pictures import draw, look, portrait
-from zarrstream.check.pictures.files import page_path, write_report
-from zarrstream.check.report import Report
-from zarrstream.check.run import check_store
+from zarrstream.check.pictures.files import page_path
 from zarrstream.check.snapshot import CheckRequest
+from zarrstream.commands.check import Checked, check_store
 from zarrstream.metadata.layout import ArrayLayout, array_layout
 
 pytestmark = pytest.mark.filterwarnings("ignore:Consolidated metadata", "ignore:.*Zarr format 3")
@@ -46,13 +45,12 @@ def make_store(path: Path, zarr_format: Any, attributes: dict[str, Any] | None =
     return path
 
 
-def report_of(path: Path, **options: Any) -> Report:
-    return check_store(CheckRequest(store=str(path), sample=options.pop("sample", None), **options))
+def checked(path: Path, folder: Path, *, dry_run: bool = False, **options: Any) -> Checked:
+    return check_store(CheckRequest(store=str(path), sample=options.pop("sample", None), report=str(folder), **options), dry_run=dry_run)
 
 
 def page_of(path: Path, **options: Any) -> str:
-    written, _changed = write_report(report_of(path, **options), str(path.parent / "reports"))
-    return Path(page_path(written)).read_text()
+    return Path(str(checked(path, path.parent / "reports", **options).page)).read_text()
 
 
 class Reader(HTMLParser):
@@ -210,20 +208,25 @@ def test_a_store_that_does_not_open_has_a_page_too(tmp_path: Path) -> None:
 
 
 def test_files_are_left_alone_while_the_store_stays_as_it_is(tmp_path: Path) -> None:
-    path, folder = make_store(tmp_path / "a.zarr", 3), str(tmp_path / "reports")
-    options = {"checks": ("open",), "sample": 0}
-    assert write_report(report_of(path, **options), folder, dry_run=True)[1]
-    assert not Path(folder).exists()
-    written, changed = write_report(report_of(path, **options), folder)
-    assert changed
-    times = [Path(name).stat().st_mtime_ns for name in (written, page_path(written))]
-    assert write_report(report_of(path, **options), folder) == (written, False)
-    assert [Path(name).stat().st_mtime_ns for name in (written, page_path(written))] == times
-    Path(page_path(written)).unlink()
-    assert write_report(report_of(path, **options), folder) == (written, True)
+    path, folder = make_store(tmp_path / "a.zarr", 3), tmp_path / "reports"
+    written = folder / "a.zarr.json"
+
+    def found(*, dry_run: bool = False) -> tuple[str | None, bool]:
+        done = checked(path, folder, dry_run=dry_run, checks=("open",), sample=0)
+        return done.path, done.changed
+
+    assert found(dry_run=True) == (str(written), True)
+    assert not folder.exists()
+    assert found() == (str(written), True)
+    page = Path(page_path(str(written)))
+    times = [name.stat().st_mtime_ns for name in (written, page)]
+    assert found() == (str(written), False)
+    assert [name.stat().st_mtime_ns for name in (written, page)] == times
+    page.unlink()
+    assert found() == (str(written), True)
     (path / "temp/c/0/0/0").write_bytes(b"longer than it was before, which no check of these would tell" * 9)
-    assert write_report(report_of(path, **options), folder) == (written, True), "the listing differs"
-    assert json.loads(Path(written).read_text())["listing"]
+    assert found() == (str(written), True), "the listing differs"
+    assert json.loads(written.read_text())["listing"]
 
 
 def layout(shape: list[int], chunks: list[int]) -> ArrayLayout:

@@ -9,54 +9,25 @@ import os
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from ..errors import AccessRefused, Unreachable, ZarrstreamError
 from ..metadata.chunks import ChunkReader
 from ..metadata.decoded import LARGEST, most_stored
 from ..metadata.layout import ArrayLayout, count_to, item_bytes
 from ..metadata.shards import left_out
-from ..parallel import REQUESTS, each
+from ..parallel import REQUESTS
 from ..text import human_bytes, many, one_line
 from .compare import Block, Difference, Rule, difference, rule_for
+from .executor import Executor, Outcome, Task
 from .reference import Reference
 from .report import CheckResult, Findings, found, passed, skipped
 from .snapshot import Snapshot
 from .structure import wanted_but_absent
 
-if TYPE_CHECKING:
-    from ..dask.check_executor import CheckCluster
-
 BUDGET = 1024**3  # bytes in all objects under way together, their copies included
 COPIES = 4  # as stored, decoded, the source's, and what comparing them takes
 SEEN = 200_000  # objects of which a tally remembers what became of them
 TEXT_ITEM = 64  # bytes that an element of unknown size counts for
-
-
-@dataclass(frozen=True)
-class Task:
-    """One object to decode."""
-
-    layout: ArrayLayout
-    place: tuple[int, ...]
-
-    @property
-    def key(self) -> str:
-        """Its key, relative to the store."""
-        return self.layout.key(self.place)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one object: ``missing`` and ``problem`` for what kept it from being decoded."""
-
-    task: Task
-    missing: bool = False
-    problem: str = ""
-    stored: int = 0  # bytes as stored
-    compared: bool = False
-    source: int = 0  # bytes of the source that were compared
-    difference: Difference | None = None
 
 
 @dataclass
@@ -72,17 +43,13 @@ class Tally:
     seen: dict[str, str] = field(default_factory=dict, repr=False)  # the first objects with what is wrong with them, or ''
 
 
-def examine(shot: Snapshot, reader: ChunkReader, reference: Reference | None, cluster: CheckCluster | None = None) -> Tally:
+def examine(shot: Snapshot, reader: ChunkReader, reference: Reference | None, executor: Executor) -> Tally:
     """Decode the objects that the request asks for, each once, and compare them with the source where there is one."""
     layouts = [layout for _path, layout in sorted(reader.tree.arrays.items())]
     readable = [layout for layout in layouts if not reader.missing_codecs(layout) and not reader.array_problem(layout)]
     tasks, tally = _tasks(shot, readable), Tally()
-    if cluster:
-        cluster.prepare(shot, reference, readable)
-        outcomes = cluster.outcomes(shot, tasks)
-    else:
-        outcomes = each(Examiner(shot, reader, reference).examine, tasks, workers_for(readable))
-    for outcome in outcomes:
+    executor.prepare(shot, reader, reference, readable)
+    for outcome in executor.outcomes(tasks):
         _count(shot, tally, outcome)
     if shot.request.sample is None and shot.listing is not None:
         for layout in readable:

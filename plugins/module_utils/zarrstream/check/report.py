@@ -5,15 +5,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..text import shown
-
-if TYPE_CHECKING:
-    from .pictures.portrait import Portrait
 
 ITEMS = 20  # findings named one by one; the rest is counted
 
@@ -136,7 +133,7 @@ def summary_of(what: str, checks: Sequence[CheckResult]) -> dict[str, Any]:
 class Report:
     """All results of one run over one store. ``checked`` is the time in ISO 8601, UTC; ``seconds`` the wall time.
 
-    ``listing`` tells the state of the store that was checked from any other; ``portrait`` gathers what pictures show.
+    ``listing`` tells the state of the store that was checked from any other.
     """
 
     store: str
@@ -147,7 +144,6 @@ class Report:
     listing: str | None = None
     retries: int = 0  # requests that were sent again
     workers: list[dict[str, Any]] = field(default_factory=list)  # what each worker of a cluster did
-    portrait: Callable[[], Portrait] | None = field(default=None, repr=False, compare=False)
 
     @property
     def ok(self) -> bool:

@@ -7,9 +7,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import BadRequest
 from ..interrupt import GRACE, on_interrupt
@@ -17,16 +17,24 @@ from ..libraries import missing_libraries_named
 from ..metadata.chunks import ChunkReader
 from .access import check_anonymous
 from .contents import Tally, check_decode, check_values, examine
+from .executor import Executor, MakeExecutor
 from .meaning import check_codecs, check_consolidated, check_fill_value, check_metadata, check_open
-from .pictures.portrait import portray
 from .reference import Reference, open_reference
 from .report import CHECKS, CheckResult, Report, skipped
 from .roundtrip import check_roundtrip
 from .snapshot import CheckRequest, Snapshot, take_snapshot
 from .structure import check_chunk_size, check_complete, check_manifest, check_sizes, check_strays
+from .threads import Threads
 
-if TYPE_CHECKING:
-    from ..dask.check_executor import CheckCluster
+
+@dataclass(frozen=True)
+class Inspection:
+    """A store that was checked: the report, and for pictures of it what that was made from."""
+
+    report: Report
+    shot: Snapshot
+    reader: ChunkReader | None
+    tally: Tally | None
 
 
 def request_from(options: Mapping[str, Any]) -> CheckRequest:
@@ -60,7 +68,15 @@ def _source(value: Any) -> tuple[str, ...]:
 
 
 def check_store(request: CheckRequest) -> Report:
-    """Check a store. Findings are in the report; raises ZarrstreamError for what is no finding, such as a dead endpoint."""
+    """Check a store by threads of this host; the report of ``inspect_store``."""
+    return inspect_store(request, Threads).report
+
+
+def inspect_store(request: CheckRequest, make_executor: MakeExecutor) -> Inspection:
+    """Check a store. Findings are in the report; raises ZarrstreamError for what is no finding, such as a dead endpoint.
+
+    ``make_executor`` is called where objects are to be read.
+    """
     started = time.monotonic()
     request = replace(request)  # with a transport of its own
     with missing_libraries_named(), closing(request.transport), on_interrupt(GRACE, request.transport.abandon):
@@ -68,36 +84,34 @@ def check_store(request: CheckRequest) -> Report:
 
         shot = take_snapshot(request)
         reader = ChunkReader(shot.tree) if shot.tree is not None else None
-        with _cluster(request) as cluster:
-            results, tally = _run(shot, reader, request, cluster)
+        with _executor(request, make_executor) as executor:
+            results, tally = _run(shot, reader, request, executor)
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return Report(
+    report = Report(
         store=shot.place.url,
         checks=tuple(results),
         fail_on=request.fail_on,
         checked=now,
         seconds=round(time.monotonic() - started, 3),
         listing=shot.digest,
-        retries=request.transport.retries + (cluster.retries if cluster else 0),
-        workers=cluster.shares() if cluster else [],
-        portrait=lambda: portray(shot, reader, tally),
+        retries=request.transport.retries + (executor.retries if executor else 0),
+        workers=executor.shares() if executor else [],
     )
+    return Inspection(report, shot, reader, tally)
 
 
 @contextmanager
-def _cluster(request: CheckRequest) -> Iterator[CheckCluster | None]:
-    """The workers, where some are asked for and objects are to be read."""
-    if not request.scheduler or request.sample == 0 or not {"decode", "values"} & set(request.checks or CHECKS):
+def _executor(request: CheckRequest, make: MakeExecutor) -> Iterator[Executor | None]:
+    """Who reads objects; None where none are to be read."""
+    if request.sample == 0 or not {"decode", "values"} & set(request.checks or CHECKS):
         yield None
         return
-    from ..dask.check_executor import CheckCluster
-
-    with closing(CheckCluster(request)) as cluster:
-        yield cluster
+    with closing(make(request)) as executor:
+        yield executor
 
 
 def _run(
-    shot: Snapshot, reader: ChunkReader | None, request: CheckRequest, cluster: CheckCluster | None
+    shot: Snapshot, reader: ChunkReader | None, request: CheckRequest, executor: Executor | None
 ) -> tuple[list[CheckResult], Tally | None]:
     chosen, tally = request.checks or CHECKS, None
     opened = check_open(shot, reader)
@@ -107,7 +121,7 @@ def _run(
         "anonymous": lambda: _anonymous(shot, reader),
     }
     if reader is not None and reader.tree.root_key not in reader.tree.problems:
-        checks, tally = _checks_of(shot, reader, chosen, cluster)
+        checks, tally = _checks_of(shot, reader, chosen, executor)
         table |= checks
     closed = f"the store does not open ({opened.message})"
     results = [table[check]() if check in table else skipped(check, closed, _severity(check)) for check in CHECKS if check in chosen]
@@ -115,7 +129,7 @@ def _run(
 
 
 def _checks_of(
-    shot: Snapshot, reader: ChunkReader, chosen: tuple[str, ...], cluster: CheckCluster | None
+    shot: Snapshot, reader: ChunkReader, chosen: tuple[str, ...], executor: Executor | None
 ) -> tuple[dict[str, Callable[[], CheckResult]], Tally | None]:
     """The checks of a store whose root can be read. Objects are read once, for all checks that want them, and tallied."""
     with_source = bool(shot.request.source) and bool({"roundtrip", "values"} & set(chosen))
@@ -123,8 +137,8 @@ def _checks_of(
     reading = "decode" in chosen or ("values" in chosen and reference is not None)
     tally: Tally | None = None
     try:
-        if reading and shot.request.sample != 0:
-            tally = examine(shot, reader, reference if "values" in chosen else None, cluster)
+        if reading and executor is not None:
+            tally = examine(shot, reader, reference if "values" in chosen else None, executor)
         roundtrip = check_roundtrip(shot, reader, reference) if "roundtrip" in chosen else None
         values = check_values(reader, reference, tally) if "values" in chosen else None
     finally:

@@ -13,9 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..check.pictures.files import write_report
 from ..check.report import Report
-from ..check.run import check_store
 from ..check.run import request_from as check_request_from
 from ..libraries import missing_libraries_named
 from ..probe.run import Report as ProbeReport
@@ -25,6 +23,7 @@ from ..write.progress import Progress
 from ..write.request import request_from
 from ..write.result import WriteResult
 from ..write.run import preview, write_dataset
+from .check import check_store
 
 __all__ = ["ProbeReport", "Progress", "Report", "WriteResult", "check", "probe", "write"]
 
@@ -155,11 +154,7 @@ def check(
         ZarrstreamError: What keeps the store from being looked at, such as wrong keys or a dead endpoint.
 
     """
-    request = check_request_from({"follow": (), **_options(locals())})
-    found = check_store(request)
-    if request.report:
-        write_report(found, request.report)
-    return found
+    return check_store(check_request_from({"follow": (), **_options(locals())})).report
 
 
 def probe(

@@ -17,8 +17,6 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any, TextIO
 
-from ..check.pictures.files import page_path, write_report
-from ..check.run import check_store
 from ..check.run import request_from as check_request_from
 from ..errors import BadRequest, PlanError, ZarrstreamError
 from ..interrupt import LAST, on_interrupt
@@ -33,6 +31,7 @@ from ..write.remove import request_from as remove_request_from
 from ..write.request import request_from
 from ..write.result import WriteResult
 from ..write.run import preview, write_dataset
+from .check import check_store
 from .options import completion_script, make_parser, options_of
 
 FINE, FOUND, MISUSED, INTERRUPTED = 0, 1, 2, 130
@@ -127,13 +126,11 @@ def _removed(result: RemoveResult, *, dry: bool) -> str:
 
 def _check(parsed: argparse.Namespace) -> Answer:
     request = check_request_from(options_of(parsed))
-    report = check_store(request)
-    path, changed = write_report(report, request.report) if request.report else (None, False)
-    page = page_path(path) if path else None
-    result: dict[str, Any] = {**report.as_result(), "report": path, "page": page, "changed": changed}
+    checked = check_store(request)
+    report, result = checked.report, checked.as_result()
     lines = [f"{item.status:8} {item.id:13} {item.message}" for item in report.checks]
-    if path:
-        lines.append(f"report   {path} and {page}")
+    if checked.path:
+        lines.append(f"report   {checked.path} and {checked.page}")
     if report.ok or request.fail_on == "never":
         return FINE, result, [*lines, report.summary["line"].partition(". ")[0]]
     return FOUND, {"failed": True, "msg": report.summary["line"], **result}, lines

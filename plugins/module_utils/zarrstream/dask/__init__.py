@@ -2,5 +2,5 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Writing and checking on a Dask cluster: the host plans, proves and publishes, the workers read, encode and send.
 
-``address`` and ``connection`` are the host's side, ``ship`` brings this package to the workers, ``job`` runs there.
+``connection`` and the executors are the host's side, ``ship`` brings this package to the workers, the jobs run there.
 """

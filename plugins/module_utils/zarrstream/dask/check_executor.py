@@ -10,14 +10,17 @@ from itertools import count, islice
 from typing import Any
 
 from ..check.compare import Difference
-from ..check.contents import BUDGET, COPIES, Outcome, Task, decoded_bytes, workers_for
+from ..check.contents import BUDGET, COPIES, decoded_bytes, workers_for
+from ..check.executor import Outcome, Task
 from ..check.reference import Reference
 from ..check.snapshot import CheckRequest, Snapshot
 from ..errors import BadRequest
+from ..metadata.chunks import ChunkReader
 from ..metadata.layout import ArrayLayout
 from ..scheduler import parse_scheduler
 from ..source.items import Stat, stat_items, take_digests
 from ..text import human_bytes
+from .check_job import CheckJob
 from .connection import Cluster
 from .job import access_of, follow_of
 
@@ -25,7 +28,7 @@ TOGETHER = 16  # objects a task: they wait for the server, not for the worker
 
 
 class CheckCluster(Cluster):
-    """The workers of one check."""
+    """The workers of one check. Satisfies ``check.executor.Executor``."""
 
     def __init__(self, request: CheckRequest) -> None:
         """Connect to the scheduler of the request."""
@@ -35,10 +38,11 @@ class CheckCluster(Cluster):
         super().__init__(scheduler, request.transport.timeout)
         self._budget = min(BUDGET, self.memory or BUDGET)
 
-    def prepare(self, shot: Snapshot, reference: Reference | None, layouts: list[ArrayLayout]) -> None:
+    def prepare(self, shot: Snapshot, _reader: ChunkReader, reference: Reference | None, layouts: list[ArrayLayout]) -> None:
         """Let each worker see whether it can do its part; raises what the first one says that cannot."""
         if shot.tree is None:
             raise AssertionError("else nothing is decoded")
+        self._shot = shot
         self._check_memory(layouts)
         threads = max(seat.threads for seat in self.seats)
         self._threads = max(1, workers_for(layouts, self._budget) // threads)
@@ -47,7 +51,7 @@ class CheckCluster(Cluster):
         asked = {field.name: getattr(request, field.name) for field in fields(request) if field.name not in ("scheduler", "scheduler_tls")}
         items = reference.items if reference else ()
         self.start(
-            "check",
+            CheckJob,
             {
                 "timeout": self.timeout,
                 "memory": self._budget,
@@ -62,8 +66,9 @@ class CheckCluster(Cluster):
             },
         )
 
-    def outcomes(self, shot: Snapshot, tasks: Iterable[Task]) -> Iterator[Outcome]:
+    def outcomes(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
         """What became of each task, in their order."""
+        shot = self._shot
         waiting: dict[int, list[Task]] = {}
         ready: dict[int, list[Outcome]] = {}
 

@@ -9,7 +9,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..check.contents import COPIES, Examiner, Outcome, Task, decoded_bytes
+from ..check.contents import COPIES, Examiner, decoded_bytes
+from ..check.executor import Outcome, Task
 from ..check.reference import open_reference
 from ..check.snapshot import CheckRequest, Snapshot, open_for_reading
 from ..errors import WriteError

@@ -22,7 +22,7 @@ from typing import Any
 from .. import errors
 from ..errors import BadRequest, Unreachable, WriteError, ZarrstreamError
 from ..scheduler import Scheduler
-from .job import versions
+from .job import Job, name_of, versions
 from .ship import make_call, make_plugin, package_archive
 from .tls_errors import keep_errors_apart
 
@@ -114,11 +114,11 @@ class Cluster:
         """What each worker has done, in the order of their addresses."""
         return [{**asdict(share), "cpu_seconds": round(share.cpu_seconds, 2)} for _unused, share in sorted(self._shares.items())]
 
-    def start(self, kind: str, spec: Mapping[str, Any]) -> None:
+    def start(self, kind: type[Job], spec: Mapping[str, Any]) -> None:
         """Bring the job to the workers, and let each look whether it can do it; raises what the first one that cannot says."""
         package, archive = package_archive()
         job = self._client.id  # by which the scheduler finds the job of a client that was killed
-        wanted = {"kind": kind, "versions": versions(), **spec}
+        wanted = {"kind": name_of(kind), "versions": versions(), **spec}
         plugin = make_plugin(package, archive, job, pickle.dumps(wanted))
         self._call = make_call(package, job)
         answers = self._asked(lambda: self._client.register_plugin(plugin))

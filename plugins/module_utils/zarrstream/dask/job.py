@@ -8,6 +8,7 @@ worker that came later. Credentials are those of the profile on this worker's ho
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import os
 import pickle
@@ -36,17 +37,13 @@ _OPENING = threading.Lock()  # the library that reads NetCDF does not bear sever
 def begin(job: str, spec: bytes, worker: str) -> None:
     """Take a job."""
     wanted = pickle.loads(spec)  # noqa: S301 - from the host, which may run any code here
-    _JOBS[job, worker] = _kind(wanted["kind"])(wanted, worker)
+    module, kind = wanted["kind"]
+    _JOBS[job, worker] = getattr(importlib.import_module(f"{__package__}.{module}"), kind)(wanted, worker)
 
 
-def _kind(name: str) -> type[Job]:
-    if name == "check":
-        from .check_job import CheckJob
-
-        return CheckJob
-    from .write_job import WriteJob
-
-    return WriteJob
+def name_of(kind: type[Job]) -> tuple[str, str]:
+    """How a kind of job is called by a host whose package has another name than that of a worker: module and class."""
+    return kind.__module__.rpartition(".")[2], kind.__name__
 
 
 def end(job: str, worker: str) -> None:

@@ -18,6 +18,7 @@ from ..write.recording import keys_of
 from ..write.request import WriteRequest
 from .connection import Cluster
 from .job import access_of, follow_of, plain_place
+from .write_job import WriteJob
 
 if TYPE_CHECKING:
     from ..write.recording import Copying
@@ -61,7 +62,7 @@ class WriteCluster(Cluster):
         """Let each worker see whether it can do its part; raises what the first one says that cannot. Nothing is written."""
         request, situation = work.request, work.situation
         self.start(
-            "write",
+            WriteJob,
             {
                 "timeout": self.timeout,
                 "memory": work.plan.memory,

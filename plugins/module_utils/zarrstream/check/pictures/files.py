@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,10 @@ def page_path(path: str) -> str:
     return str(Path(path).with_suffix(".html"))
 
 
-def write_report(report: Report, folder: str, *, dry_run: bool = False) -> tuple[str, bool]:
+def write_report(report: Report, folder: str, portray: Callable[[], Portrait], *, dry_run: bool = False) -> tuple[str, bool]:
     """Write report and page into ``folder``; gives the report's path, and whether it says anything new but its times.
+
+    ``portray`` gathers what the pictures show; it is called where a page is written.
 
     A report that says the same of the same listing is left alone, times included: it tells since when the store is as it is.
     """
@@ -41,7 +44,7 @@ def write_report(report: Report, folder: str, *, dry_run: bool = False) -> tuple
         return str(path), False
     if not dry_run:
         with missing_libraries_named():
-            html = make_page(report, report.portrait() if report.portrait else Portrait((), {}))
+            html = make_page(report, portray())
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             # The report last: whoever finds a new one finds its page.
