@@ -18,20 +18,28 @@ from zarrstream.parallel import copy_blocks
 from zarrstream.planning.plan import Block
 from zarrstream.sidecar.manifest import Stored, md5_of
 from zarrstream.storage.location import parse_store
+from zarrstream.storage.objects import Objects
 from zarrstream.storage.open import open_objects
-from zarrstream.write.staging import StagedArray, open_staged, staged_store
+from zarrstream.write.staging import Outgoing, ReadBack, StagedArray, open_staged
 
 VALUES = np.arange(24, dtype="i4").reshape(4, 6)
 KEYS = {"a/c/0/0", "a/c/0/1", "a/c/1/0", "a/c/1/1"}
 
 
-def staged(folder: Path, **options: Any) -> StagedArray:
-    documents = MemoryStore()
-    zarr.create_array(documents, name="a", shape=VALUES.shape, chunks=(2, 3), dtype="i4")
-    place = parse_store(str(folder / "a.zarr"))
-    objects = open_objects(place, make_folders=True)
-    store = staged_store(objects, {key: data.to_bytes() for key, data in documents._store_dict.items()}, **options)
-    return open_staged(store, "a", 3)
+def documents() -> dict[str, bytes]:
+    made = MemoryStore()
+    zarr.create_array(made, name="a", shape=VALUES.shape, chunks=(2, 3), dtype="i4")
+    return {key: data.to_bytes() for key, data in made._store_dict.items()}
+
+
+def objects_in(folder: Path) -> Objects:
+    return open_objects(parse_store(str(folder / "a.zarr")), make_folders=True)
+
+
+def staged(folder: Path, records: dict[str, Stored], put: Any = None, **options: Any) -> StagedArray:
+    objects = objects_in(folder)
+    put = put or (lambda key, data: objects.put_async(f"{objects.place.key}/{key}", data))
+    return open_staged(Outgoing(documents(), put, records.__setitem__, **options), "a", 3)
 
 
 def write(array: StagedArray) -> None:
@@ -51,12 +59,13 @@ def test_nothing_is_sent_before_it_may_be(tmp_path: Path, monkeypatch: pytest.Mo
     def ready() -> None:
         there.append(len(list((tmp_path / "a.zarr").rglob("*"))) + len(records))
 
-    array = staged(tmp_path, on_stored=records.__setitem__, ready=ready)
+    array = staged(tmp_path, records, ready=ready)
     assert type(array.array.async_array.codec_pipeline).__name__.lower().startswith(pipeline)
     write(array)
     assert there == [0]
     assert {key: md5_of((tmp_path / "a.zarr" / key).read_bytes()) for key in KEYS} == records
-    again = staged(tmp_path, proved=lambda key, stored: records[key] == stored)
+    back = ReadBack(documents(), objects_in(tmp_path), lambda key: f"a.zarr/{key}", lambda key, stored: records[key] == stored)
+    again = open_staged(back, "a", 3)
     assert again[slice(0, 4), slice(0, 6)].tolist() == VALUES.tolist()
 
 
@@ -66,7 +75,7 @@ def test_a_refusal_sends_nothing(tmp_path: Path) -> None:
     def refuse() -> None:
         raise PermissionError("another writer")
 
-    array = staged(tmp_path, on_stored=records.__setitem__, ready=refuse)
+    array = staged(tmp_path, records, ready=refuse)
     with pytest.raises(PermissionError):
         write(array)
     assert records == {}
@@ -80,7 +89,7 @@ def test_what_fails_does_not_count_as_sent(tmp_path: Path) -> None:
         if key == "a/c/1/0":
             raise OSError("lost")
 
-    array = staged(tmp_path, on_stored=records.__setitem__, send=send)
+    array = staged(tmp_path, records, send)
     with pytest.raises(OSError, match="lost"):
         write(array)
     assert "a/c/1/0" not in records
@@ -88,7 +97,7 @@ def test_what_fails_does_not_count_as_sent(tmp_path: Path) -> None:
 
 def test_what_was_kept_with_the_same_bytes_is_not_sent_again(tmp_path: Path) -> None:
     kept: dict[str, Stored] = {}
-    write(staged(tmp_path, on_stored=kept.__setitem__))
+    write(staged(tmp_path, kept))
     sent: list[str] = []
 
     async def send(key: str, _data: bytes) -> None:
@@ -96,7 +105,7 @@ def test_what_was_kept_with_the_same_bytes_is_not_sent_again(tmp_path: Path) -> 
 
     kept["a/c/0/1"] = Stored(1, "other")
     records: dict[str, Stored] = {}
-    write(staged(tmp_path, on_stored=records.__setitem__, send=send, kept=kept))
+    write(staged(tmp_path, records, send, kept=kept))
     assert sent == ["a/c/0/1"]
     assert records.keys() == KEYS
 

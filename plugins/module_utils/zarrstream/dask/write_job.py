@@ -7,7 +7,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import WriteError
 from ..planning.chunking import Region
@@ -16,6 +16,9 @@ from ..sidecar.lock import Marker, Watch, check_alone, read_marker
 from ..sidecar.manifest import Stored
 from ..write.publish import locate
 from .job import Job, place_of
+
+if TYPE_CHECKING:
+    from ..write.staging import Data
 
 Record = tuple[int, str]  # size in bytes and MD5: a Stored
 
@@ -77,17 +80,17 @@ class WriteJob(Job):
 
     def compare(self, name: str, region: Region, source: Region, memory: int, records: Mapping[str, Record]) -> int:
         """Read a block back and compare it with the source; returns the bytes compared."""
-        from ..write.staging import open_staged, staged_store
+        from ..write.staging import ReadBack, open_staged
         from ..write.verify import compare_block
 
         self._join()
         documents, zarr_format = self.spec["documents"], self.spec["zarr_format"]
         sent = {key: Stored(*record) for key, record in records.items()}
         with self.room(memory):
-            store = staged_store(self.objects, documents, where=self.where, proved=lambda key, stored: sent.get(key) == stored)
+            staged = ReadBack(documents, self.objects, self.where, lambda key, stored: sent.get(key) == stored)
             expected = self.encoder.values(name, source)
             block = Block(name, region, memory)
-            array = open_staged(store, name, zarr_format)
+            array = open_staged(staged, name, zarr_format)
             compare_block(array, self.encoder, documents, block, expected, zarr_format, self.place.url)
         return expected.nbytes
 
@@ -99,9 +102,12 @@ class WriteJob(Job):
         """The place of an object, by its key below the store."""
         return locate(self.objects, key, self.spec["staged"])
 
+    async def _put(self, key: str, data: Data) -> None:
+        await self.objects.put_async(self.where(key), data)
+
     def _join(self) -> None:
         """Open the store; once."""
-        from ..write.staging import open_staged, staged_store
+        from ..write.staging import Outgoing, open_staged
 
         with self._joining:
             if self._joined:
@@ -118,13 +124,6 @@ class WriteJob(Job):
             watch = Watch(self.objects, marker, settled=True)  # the host has waited
             self.kept: dict[str, Stored] = {}
             self.stored: dict[str, Stored] = {}
-            store = staged_store(
-                self.objects,
-                self.spec["documents"],
-                where=self.where,
-                on_stored=self.stored.__setitem__,
-                kept=self.kept,
-                ready=watch.check,
-            )
-            self.arrays = {name: open_staged(store, name, self.spec["zarr_format"]) for name in self.spec["arrays"]}
+            staged = Outgoing(self.spec["documents"], self._put, self.stored.__setitem__, kept=self.kept, ready=watch.check)
+            self.arrays = {name: open_staged(staged, name, self.spec["zarr_format"]) for name in self.spec["arrays"]}
             self._joined = True

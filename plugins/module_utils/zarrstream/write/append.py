@@ -141,7 +141,7 @@ class Append(Work):
 
     def copy_rest(self, copying: Copying) -> None:
         """Write the objects anew in which the store ends, one block after the other."""
-        from .staging import Data, staged_store
+        from .staging import Data, Outgoing
 
         held: dict[str, Data] = {}
         records: dict[str, Stored] = {}
@@ -149,7 +149,7 @@ class Append(Work):
         async def hold(key: str, data: Data) -> None:
             held[key] = data
 
-        arrays = self.open_arrays(staged_store(self.objects, self.template.documents, on_stored=records.__setitem__, send=hold))
+        arrays = self.open_arrays(Outgoing(self.template.documents, hold, records.__setitem__))
         for block in self._cut_blocks():
             if not copying.missing(block):
                 continue
@@ -186,13 +186,13 @@ class Append(Work):
         """Reads values of the store; raises WriteError for an object that is not the one that was written."""
         import numpy as np
 
-        from .staging import open_staged, staged_store
+        from .staging import ReadBack, open_staged
 
-        zarr_format = self.request.zarr_format
-        store = staged_store(self.situation.objects, array_documents(self.stored, zarr_format), proved=self._proved)
+        zarr_format, objects = self.request.zarr_format, self.situation.objects
+        staged = ReadBack(array_documents(self.stored, zarr_format), objects, lambda key: f"{objects.place.key}/{key}", self._proved)
 
         def read(name: str, region: Region) -> np.ndarray:
-            array = open_staged(store, name, zarr_format)
+            array = open_staged(staged, name, zarr_format)
             values = np.asarray(array[tuple(slice(start, stop) for start, stop in region)])
             return values.astype(object) if self.source.is_text(name) else values
 

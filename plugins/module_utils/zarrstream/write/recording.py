@@ -14,13 +14,13 @@ from ..sidecar.journal import Journal
 from ..sidecar.lock import Marker, Watch
 from ..sidecar.manifest import Stored
 from .progress import ProgressReporter
-from .staging import block_keys, staged_store
+from .staging import Outgoing, block_keys
 
 if TYPE_CHECKING:
     import numpy as np
 
     from .session import Work
-    from .staging import StagedArray
+    from .staging import Data, StagedArray
 
 
 class Copying:
@@ -30,10 +30,8 @@ class Copying:
         self.work, self.marker, self.journal, self.reporter = work, marker, journal, reporter
         self.sent = 0
         self.alone = Watch(work.objects, marker)  # reading and encoding begin meanwhile
-        store = staged_store(
-            work.objects, work.template.documents, where=work.where, on_stored=self.done, kept=work.kept, ready=self.alone.check
-        )
-        self.arrays = work.open_arrays(store)
+        staged = Outgoing(work.template.documents, self._put, self.done, kept=work.kept, ready=self.alone.check)
+        self.arrays = work.open_arrays(staged)
 
     def run(self) -> None:
         """Copy the blocks that can be written at any time."""
@@ -66,6 +64,9 @@ class Copying:
         values = self.work.encoder.values(block.array, block.region)
         self.reporter.read(values.nbytes)
         return values
+
+    async def _put(self, key: str, data: Data) -> None:
+        await self.work.objects.put_async(self.work.where(key), data)
 
     def _encode(self, block: Block) -> None:
         values = self.read(block)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ..encoding.encoder import Encoder
     from ..planning.chunking import Region
     from .recording import Copying
-    from .staging import StagedArray
+    from .staging import Staged, StagedArray
     from .template import Template
 
 
@@ -166,12 +166,12 @@ class Work:
         for block in self.blocks():
             yield from keys_of(block, arrays)
 
-    def open_arrays(self, store: Any = None) -> dict[str, StagedArray]:
+    def open_arrays(self, staged: Staged | None = None) -> dict[str, StagedArray]:
         """The arrays of a staged store; without one, for what can be said of them without any chunk."""
-        from .staging import open_staged, staged_store
+        from .staging import Staged, open_staged
 
-        store = store or staged_store(self.objects, self.template.documents)
-        return {array.name: open_staged(store, array.name, self.request.zarr_format) for array in self.plan.arrays}
+        staged = staged or Staged(self.template.documents)
+        return {array.name: open_staged(staged, array.name, self.request.zarr_format) for array in self.plan.arrays}
 
     def run(self, reporter: ProgressReporter) -> WriteResult:
         """Copy, prove, publish."""

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the Zarrstream authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Chunks on their way: a Zarr store that takes its metadata from a template, sends chunks and records each one's MD5."""
+"""Chunks on their way: stores whose metadata come from a template, and whose chunks are sent and recorded, or read back."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from ..parallel import MAKERS
 from ..planning.chunking import Region
 from ..sidecar.manifest import Stored, damaged, md5_of
 from ..storage.objects import Objects
+from ..storage.zarr_store import reading_store
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,134 +32,149 @@ Data: TypeAlias = "bytes | memoryview"
 _HASH_IN_THREAD = 2**18  # bytes above which a digest would hold up the other requests
 
 
-def staged_store(  # noqa: C901 - one class of a dozen short methods, whose base must not be imported earlier
-    objects: Objects,
-    documents: Mapping[str, bytes],
-    *,
-    where: Callable[[str], str] | None = None,
-    on_stored: Callable[[str, Stored], None] | None = None,
-    kept: Mapping[str, Stored] | None = None,
-    send: Callable[[str, Data], Awaitable[None]] | None = None,
-    ready: Callable[[], None] | None = None,
-    proved: Callable[[str, Stored], bool] | None = None,
-) -> Any:
-    """A Zarr store over chunks that are not published: metadata from ``documents``, chunks to or from ``objects``.
+class Staged:
+    """The objects of a store that is not published: metadata documents from a template, by key below the store, and no chunk."""
 
-    ``where`` gives the place of an object by its key, below the store if it is left out.
+    writes = False
 
-    With ``on_stored`` it writes, and calls it with every object's key and record; it reads no chunk, because every block
-    covers whole chunks. An encoded chunk is held until ``send_held`` sends it, after ``ready`` has returned. What is in
-    ``kept`` with the same bytes is not sent; ``send`` sends the others, to ``objects`` if it is left out. With ``proved`` it
-    reads, and raises WriteError for an object of which that is not true.
+    def __init__(self, documents: Mapping[str, bytes]) -> None:
+        self.documents = documents
+
+    def read(self, key: str) -> bytes | None:
+        """The bytes of an object; None where there is none."""
+        return self.documents.get(key)
+
+    def write(self, key: str, data: Data) -> None:
+        """Take an encoded chunk."""
+        raise NotImplementedError
+
+    def send(self, keys: Iterable[str]) -> None:
+        """Send chunks that were taken."""
+        raise NotImplementedError
+
+
+class Outgoing(Staged):
+    """Chunks to be sent: each is held until ``send``, and recorded with its MD5 when it has arrived.
+
+    None is read, because every block covers whole chunks. ``put`` sends one, ``on_stored`` is called with its key and record,
+    ``ready`` before any. What is in ``kept`` with the same bytes is not sent.
     """
-    from zarr.abc.store import Store
-    from zarr.core.buffer import default_buffer_prototype
 
-    place = where or (lambda key: f"{objects.place.key}/{key}")
-    put = send or (lambda key, data: objects.put_async(place(key), data))
-    held: dict[str, tuple[Data, Stored]] = {}
+    writes = True
 
-    @lru_cache(MAKERS)  # a shard at the edge of its array is read in parts, one after the other
-    def read_back(key: str) -> bytes:
-        data = objects.get(place(key))
-        if proved is None:
-            raise AssertionError("see above")
-        if data is None or not proved(key, md5_of(data)):
-            raise damaged(objects, place(key), "is missing" if data is None else "has other bytes than were sent")
+    def __init__(
+        self,
+        documents: Mapping[str, bytes],
+        put: Callable[[str, Data], Awaitable[None]],
+        on_stored: Callable[[str, Stored], None],
+        *,
+        kept: Mapping[str, Stored] | None = None,
+        ready: Callable[[], None] = lambda: None,
+    ) -> None:
+        super().__init__(documents)
+        self._put, self._on_stored, self._kept, self._ready = put, on_stored, {} if kept is None else kept, ready
+        self._held: dict[str, tuple[Data, Stored]] = {}
+
+    def write(self, key: str, data: Data) -> None:
+        """Take an encoded chunk, and hold it."""
+        self._held[key] = (data, md5_of(data))
+
+    def send(self, keys: Iterable[str]) -> None:
+        """Send these of the chunks that are held, and wait until they have arrived; raises the first error."""
+        from zarr.core.sync import sync
+
+        waiting = {key: self._held.pop(key) for key in keys if key in self._held}
+        self._ready()
+        sync(self._send_all(waiting))
+
+    async def _send_all(self, waiting: Mapping[str, tuple[Data, Stored]]) -> None:
+        await asyncio.gather(*(self._send_one(key, data, stored) for key, (data, stored) in waiting.items()))
+
+    async def _send_one(self, key: str, data: Data, stored: Stored) -> None:
+        if self._kept.get(key) != stored:
+            await self._put(key, data)
+        self._on_stored(key, stored)
+
+
+class ReadBack(Staged):
+    """Chunks as they lie at the server, each read whole; ``where`` gives the place of one by its key."""
+
+    def __init__(
+        self, documents: Mapping[str, bytes], objects: Objects, where: Callable[[str], str], proved: Callable[[str, Stored], bool]
+    ) -> None:
+        super().__init__(documents)
+        self._objects, self._where, self._proved = objects, where, proved
+        self._read_whole = lru_cache(MAKERS)(self._fetch)  # a shard at the edge of its array is read in parts, one after the other
+
+    def read(self, key: str) -> bytes | None:
+        """The bytes of an object; raises WriteError where they are not ``proved``."""
+        data = super().read(key)
+        return self._read_whole(key) if data is None and not is_document(key) else data
+
+    def _fetch(self, key: str) -> bytes:
+        place = self._where(key)
+        data = self._objects.get(place)
+        if data is None or not self._proved(key, md5_of(data)):
+            raise damaged(self._objects, place, "is missing" if data is None else "has other bytes than were sent")
         return data
 
-    class StagedStore(Store):
-        supports_writes = on_stored is not None
-        supports_deletes = False
-        supports_partial_writes = False
-        supports_listing = False
 
-        def __eq__(self, other: object) -> bool:
-            return self is other
+class _Shown:
+    """A ``Staged`` as Zarr wants to see it: with the class that Zarr has for stores, which takes long to import, it is one."""
 
-        __hash__ = object.__hash__
+    staged: Staged
+    supports_listing = False
 
-        async def get(self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None) -> Buffer | None:
-            if key in documents or proved is None:
-                return self.get_sync(key, prototype=prototype, byte_range=byte_range)
-            return await asyncio.to_thread(self.get_sync, key, prototype=prototype, byte_range=byte_range)
+    @property
+    def supports_writes(self) -> bool:
+        return self.staged.writes
 
-        def get_sync(self, key: str, *, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None) -> Buffer | None:
-            data = documents.get(key)
-            if data is None and proved is not None and not is_document(key):
-                data = read_back(key)
-            if data is None:
-                return None
-            return (prototype or default_buffer_prototype()).buffer.from_bytes(_part(data, byte_range))
+    async def get(self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None) -> Buffer | None:
+        if self.staged.writes or key in self.staged.documents:
+            return self.get_sync(key, prototype=prototype, byte_range=byte_range)
+        return await asyncio.to_thread(self.get_sync, key, prototype=prototype, byte_range=byte_range)
 
-        async def set(self, key: str, value: Buffer) -> None:
-            if len(value) > _HASH_IN_THREAD:
-                await asyncio.to_thread(self.set_sync, key, value)
-            else:
-                self.set_sync(key, value)
+    def get_sync(self, key: str, *, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None) -> Buffer | None:
+        from zarr.core.buffer import default_buffer_prototype
 
-        def set_sync(self, key: str, value: Buffer) -> None:
-            data = memoryview(value.as_numpy_array().view("B"))  # as it is: a copy would cost time and memory
-            held[key] = (data, md5_of(data))
+        data = self.staged.read(key)
+        return None if data is None else (prototype or default_buffer_prototype()).buffer.from_bytes(_part(data, byte_range))
 
-        def delete_sync(self, key: str) -> None:
-            raise NotImplementedError
+    async def set(self, key: str, value: Buffer) -> None:
+        if len(value) > _HASH_IN_THREAD:
+            await asyncio.to_thread(self.set_sync, key, value)
+        else:
+            self.set_sync(key, value)
 
-        def send_held(self, keys: Iterable[str]) -> None:
-            """Send these objects, and wait until they have arrived; raises the first error."""
-            from zarr.core.sync import sync
+    def set_sync(self, key: str, value: Buffer) -> None:
+        self.staged.write(key, memoryview(value.as_numpy_array().view("B")))  # as it is: a copy would cost time and memory
 
-            waiting = {key: held.pop(key) for key in keys if key in held}
-            if ready is not None:
-                ready()
-            sync(self._send(waiting))
+    def delete_sync(self, key: str) -> None:
+        raise NotImplementedError
 
-        async def _send(self, waiting: Mapping[str, tuple[Data, Stored]]) -> None:
-            await asyncio.gather(*(self._send_one(key, data, stored) for key, (data, stored) in waiting.items()))
+    async def exists(self, key: str) -> bool:
+        return key in self.staged.documents
 
-        async def _send_one(self, key: str, data: Data, stored: Stored) -> None:
-            if on_stored is None:
-                raise AssertionError("see above")
-            if kept is None or kept.get(key) != stored:
-                await put(key, data)
-            on_stored(key, stored)
+    async def list(self) -> AsyncIterator[str]:
+        for key in self.staged.documents:
+            yield key
 
-        async def exists(self, key: str) -> bool:
-            return key in documents
+    async def list_dir(self, prefix: str) -> AsyncIterator[str]:
+        for key in self.staged.documents:
+            if key.startswith(prefix):
+                yield key.removeprefix(prefix).split("/")[0]
 
-        async def get_partial_values(
-            self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]
-        ) -> list[Buffer | None]:
-            return [await self.get(key, prototype, byte_range) for key, byte_range in key_ranges]
 
-        async def set_partial_values(self, key_start_values: Iterable[tuple[str, int, Any]]) -> None:
-            raise NotImplementedError
-
-        async def delete(self, key: str) -> None:
-            raise NotImplementedError
-
-        async def list(self) -> AsyncIterator[str]:
-            for key in documents:
-                yield key
-
-        async def list_prefix(self, prefix: str) -> AsyncIterator[str]:
-            for key in documents:
-                if key.startswith(prefix):
-                    yield key
-
-        async def list_dir(self, prefix: str) -> AsyncIterator[str]:
-            for key in documents:
-                if key.startswith(prefix):
-                    yield key.removeprefix(prefix).split("/")[0]
-
-    return StagedStore(read_only=on_stored is None)
+@lru_cache(1)
+def _store_class() -> Any:
+    return type("StagedStore", (_Shown, reading_store()), {})
 
 
 class StagedArray:
     """An array of a staged store, of which whole objects are read and written, by several threads at once."""
 
-    def __init__(self, array: zarr.Array, name: str) -> None:
-        self.array, self.name = array, name
+    def __init__(self, array: zarr.Array, name: str, staged: Staged) -> None:
+        self.array, self.name, self.staged = array, name, staged
         self.chunks, self.shards, self.metadata = array.chunks, array.shards, array.metadata
 
     def __getitem__(self, region: tuple[slice, ...]) -> Any:
@@ -170,20 +186,22 @@ class StagedArray:
 
     def send(self, region: Region) -> None:
         """Send the objects of a region; when it returns they have arrived."""
-        self.array.store.send_held(block_keys(self, self.name, region))  # type: ignore[attr-defined]
+        self.staged.send(block_keys(self, self.name, region))
 
 
-def open_staged(store: Any, name: str, zarr_format: Literal[2, 3]) -> StagedArray:
+def open_staged(staged: Staged, name: str, zarr_format: Literal[2, 3]) -> StagedArray:
     """An array of a staged store. Every chunk of it gets written, so that a missing object is always a fault."""
     import zarr
 
     # zarr 3.1 takes the first from its settings alone when an array is opened, not from open_array's own argument.
-    settings = {"array.write_empty_chunks": True, **_synchronous(), **({} if store.read_only else zstd_setting())}
+    settings = {"array.write_empty_chunks": True, **_synchronous(), **(zstd_setting() if staged.writes else {})}
     # Settings are the process's: two threads at once would leave them changed.
     with _SETTINGS, warnings.catch_warnings(), zarr.config.set(settings):
         warnings.simplefilter("ignore")  # as in template
-        mode: Literal["r", "r+"] = "r" if store.read_only else "r+"
-        return StagedArray(zarr.open_array(store, path=name, mode=mode, zarr_format=zarr_format), name)
+        mode: Literal["r", "r+"] = "r+" if staged.writes else "r"
+        store = _store_class()(read_only=not staged.writes)
+        store.staged = staged
+        return StagedArray(zarr.open_array(store, path=name, mode=mode, zarr_format=zarr_format), name, staged)
 
 
 def _synchronous() -> dict[str, Any]:

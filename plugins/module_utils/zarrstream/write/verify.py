@@ -16,7 +16,7 @@ from ..parallel import MAKERS, copy_blocks
 from ..planning.plan import ArrayPlan, Block, WritePlan
 from ..sidecar.manifest import Stored
 from ..storage.objects import Objects
-from .staging import StagedArray, open_staged, staged_store
+from .staging import ReadBack, StagedArray, open_staged
 from .template import Template
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ def compare_values(
     where: Callable[[str], str],
 ) -> int:
     """Decode these blocks from the store and compare them with the source; returns the bytes compared, or raises WriteError."""
-    store = staged_store(objects, template.documents, where=where, proved=lambda key, stored: records.get(key) == stored)
-    arrays = {array.name: open_staged(store, array.name, zarr_format) for array in plan.arrays}
+    staged = ReadBack(template.documents, objects, where, lambda key, stored: records.get(key) == stored)
+    arrays = {array.name: open_staged(staged, array.name, zarr_format) for array in plan.arrays}
     compared: list[int] = []
 
     def check(block: Block, expected: np.ndarray) -> None:
