@@ -120,8 +120,8 @@ def test_a_server_that_is_gone_is_not_asked_to_take_notes(tmp_path: Path) -> Non
     notes.close(Unreachable("gone"))
     assert list(objects.list("a.zarr.zarrstream")) == []
     notes.close(ZarrstreamError("another reason"))
-    assert journal.Journal(objects, "b" * 40, "2" * 32).load(clear=False) == {"x/c/0": journal.Stored(1, "m")}
-    assert journal.Journal(objects, "c" * 40, "2" * 32).load(clear=True) == {}
+    assert journal.Journal(objects, "b" * 40, "2" * 32).load() == {"x/c/0": journal.Stored(1, "m")}
+    assert journal.Journal(objects, "c" * 40, "2" * 32).load_and_remove_others() == {}
     assert list(objects.list("a.zarr.zarrstream")) == []
 
 

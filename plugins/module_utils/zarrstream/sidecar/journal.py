@@ -47,19 +47,27 @@ class Journal:
         self._waiting: dict[str, Stored] = {}
         self._number, self._due = 0, time.monotonic() + FLUSH_INTERVAL
 
-    def load(self, *, clear: bool) -> dict[str, Stored]:
-        """What earlier runs with this binding noted, by key below the store; ``clear`` removes the journals of others."""
+    def load(self) -> dict[str, Stored]:
+        """What earlier runs with this binding noted, by key below the store."""
+        return self._read()[0]
+
+    def load_and_remove_others(self) -> dict[str, Stored]:
+        """The same; the journals of other bindings go."""
+        noted, others = self._read()
+        sidecar = f"{self._objects.place.sidecar}/"
+        self._objects.delete([key for key in others if Records().leftover(key.removeprefix(sidecar))])
+        return noted
+
+    def _read(self) -> tuple[dict[str, Stored], list[str]]:
+        """What was noted with this binding, and the keys of documents with others."""
         noted: dict[str, Stored] = {}
-        others = []
+        others: list[str] = []
         for info in self._objects.list(self._folder):
             if not info.key.startswith(f"{self._folder}/{self._binding[:24]}/"):
                 others.append(info.key)
             elif data := self._objects.get(info.key):
                 noted |= _parse(data, self._binding)
-        if clear:
-            sidecar = f"{self._objects.place.sidecar}/"
-            self._objects.delete([key for key in others if Records().leftover(key.removeprefix(sidecar))])
-        return noted
+        return noted, others
 
     def note(self, key: str, stored: Stored) -> None:
         """An object was acknowledged."""

@@ -17,6 +17,7 @@ Before a broken-off write is done again its metadata and manifest go first: chun
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 
 from ..errors import Conflict, ZarrstreamError
 from ..metadata.hierarchy import is_document
@@ -56,13 +57,21 @@ def owned(objects: Objects, records: Records) -> list[str]:
     return [info.key for info in objects.list(place.key) if not info.kind and records.owns(info.key.removeprefix(f"{place.key}/"))]
 
 
+@dataclass(frozen=True)
+class Listed:
+    """How many objects were compared with a listing, and the keys of those that interrupted writes left there."""
+
+    compared: int
+    leftovers: list[str]
+
+
 def check_listing(
     objects: Objects, sent: Mapping[str, Stored], records: Records, *, staged: Collection[str] = (), others: Collection[str] = ()
-) -> int:
-    """Compare what the server lists with what was sent: size, and MD5 where the ETag is one. Returns the objects compared.
+) -> Listed:
+    """Compare what the server lists with what was sent: size, and MD5 where the ETag is one. Changes nothing.
 
-    ``staged`` are the keys that lie beside the store yet. Objects that were not sent and are none of ``others`` go, where
-    ``records`` of an interrupted write name them, else they are a Conflict.
+    ``staged`` are the keys that lie beside the store yet. Objects that were not sent and are none of ``others`` are leftovers,
+    where ``records`` of an interrupted write name them, else they are a Conflict.
     """
     place = objects.place
     waiting = {locate(objects, key, staged): stored for key, stored in sent.items()}
@@ -85,8 +94,7 @@ def check_listing(
         data = objects.get(key)
         if data is None or md5_of(data) != stored:
             raise damaged(objects, key, "is missing" if data is None else "has other bytes than were sent")
-    objects.delete(left)
-    return compared
+    return Listed(compared, left)
 
 
 def _compare(objects: Objects, info: ObjectInfo, stored: Stored) -> None:

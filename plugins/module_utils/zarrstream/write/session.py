@@ -280,7 +280,7 @@ class Work:
         known = self.situation.state.marker
         journal = Journal(self.objects, self.binding, marker.write_id if marker else "")
         if known is not None:
-            noted = journal.load(clear=marker is not None)
+            noted = journal.load_and_remove_others() if marker else journal.load()
             if known.get("binding") == self.binding:
                 staged = {key: stored for key, stored in noted.items() if key in self.staged}
                 others = {key: stored for key, stored in noted.items() if key not in self.staged}
@@ -341,7 +341,9 @@ class Work:
         verification: dict[str, Any] = {"level": level, "objects": 0, "bytes": 0}
         chunks = {key: stored for key, stored in self.records.items() if not is_document(key)}
         if level != "none" or again:
-            verification["objects"] = check_listing(self.objects, chunks, self.recorded, staged=self.staged, others=self.before)
+            listed = check_listing(self.objects, chunks, self.recorded, staged=self.staged, others=self.before)
+            self.objects.delete(listed.leftovers)
+            verification["objects"] = listed.compared
         if level in ("sample", "full"):
             blocks = self.blocks() if level == "full" else self.sample()
             if self.cluster:
