@@ -8,6 +8,7 @@ import os
 
 from ansible_collections.openstack.cloud.plugins.module_utils.openstack import OpenStackModule
 
+from .zarrstream.compat import cloud_files
 from .zarrstream.openstack.cloud_entry import ENVIRONMENT, explained
 from .zarrstream.openstack.keystone import unusable_login
 
@@ -27,7 +28,7 @@ class CloudModule(OpenStackModule):
 
             found = OpenStackConfig()
             named = os.environ.get("OS_CLIENT_CONFIG_FILE")
-            files = [named] if named else [path for path in map(str, found._config_files) if path.endswith("clouds.yaml")]
+            files = [named] if named else cloud_files(found)
             names = sorted(set(found.get_cloud_names()) - {ENVIRONMENT, "defaults"})
             fail(msg=explained(msg, os.environ, names, list(dict.fromkeys(files))), **details)
 

@@ -52,7 +52,7 @@ def write(array: StagedArray) -> None:
 def test_nothing_is_sent_before_it_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pipeline: str) -> None:
     """By the pipeline of zarr 3.4, and by the one that all releases have."""
     if pipeline == "batched":
-        monkeypatch.setattr(import_module("zarrstream.write.staging"), "_FUSED", "NotYet")
+        monkeypatch.setattr(import_module("zarrstream.compat"), "_FUSED", "NotYet")
     records: dict[str, Stored] = {}
     there: list[int] = []
 

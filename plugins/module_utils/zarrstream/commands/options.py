@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from .. import __version__
 from ..check.report import CHECKS
 from ..check.snapshot import POLICIES, SEVERITIES
+from ..compat import arguments_of
 from ..libraries import missing_libraries_named
 from ..storage.retry import TIMEOUT
 from ..text import meant
@@ -76,11 +77,9 @@ def completion_script(shell: str) -> str:
         import shtab
     parser = make_parser()
     kinds = {"FILE": shtab.FILE, "SOURCE": shtab.FILE, "STORE": shtab.FILE, "FOLDER": shtab.DIRECTORY}
-    commands = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-    for command in commands.choices.values():
-        for action in command._actions:
-            if action.metavar in kinds:
-                action.complete = kinds[action.metavar]
+    for argument in arguments_of(parser):
+        if argument.metavar in kinds:
+            argument.complete = kinds[argument.metavar]  # type: ignore[attr-defined]
     return str(shtab.complete(parser, shell=shell))
 
 

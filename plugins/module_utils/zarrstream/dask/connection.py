@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from .. import errors
+from ..compat import stay_away, unregister
 from ..errors import BadRequest, Unreachable, WriteError, ZarrstreamError
 from ..scheduler import Scheduler
 from .job import Job, name_of, versions
@@ -87,7 +88,7 @@ class Cluster:
         except (OSError, ValueError, TimeoutError) as error:
             text = f"the scheduler at {scheduler.address} took the connection and did not answer: {error}. Is it Dask's, and is it well?"
             raise Unreachable(text, scheduler=scheduler.address) from None
-        self._client._timeout = 0  # to come back to a scheduler that has forgotten us helps nobody, and takes its time
+        stay_away(self._client)  # to come back to a scheduler that has forgotten us helps nobody, and takes its time
         try:
             self.seats = self._take_seats()
             self._compare_versions()
@@ -165,7 +166,7 @@ class Cluster:
                 if self._futures:
                     client.cancel(list(self._futures))
                 if self._plugin:
-                    client.sync(client._unregister_worker_plugin, name=self._plugin, nanny=False, callback_timeout=ENDING)
+                    unregister(client, self._plugin, ENDING)
         except Exception as error:  # noqa: BLE001 - a worker that went away meanwhile makes Dask raise anything; each sees to itself
             logging.getLogger(__name__).debug("workers could not be told to end: %s", error)
         finally:

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..compat import as_buffer
 from ..errors import SourceError
 from ..planning.plan import Block
 
@@ -21,13 +22,11 @@ def through_codecs(documents: Mapping[str, bytes], block: Block, values: np.ndar
     """What a reader gets for these values of a block, by the array's own metadata."""
     import numpy as np
     import zarr
-    from zarr.core.buffer import default_buffer_prototype
     from zarr.storage import MemoryStore
 
-    buffer = default_buffer_prototype().buffer
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # as in template
-        store = MemoryStore({key: buffer.from_bytes(data) for key, data in documents.items() if key.startswith(f"{block.array}/")})
+        store = MemoryStore({key: as_buffer(data) for key, data in documents.items() if key.startswith(f"{block.array}/")})
         array = zarr.open_array(store, path=block.array, mode="r+", zarr_format=zarr_format)
         region = tuple(slice(start, stop) for start, stop in block.region)
         array[region] = values

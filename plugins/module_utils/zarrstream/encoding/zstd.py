@@ -9,8 +9,10 @@ the MD5s that were noted, and an object with other bytes is sent again.
 from __future__ import annotations
 
 import threading
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+
+from ..compat import zstd_codec
 
 if TYPE_CHECKING:
     from numcodecs import Zstd
@@ -48,19 +50,11 @@ def small_zstd() -> type[Zstd] | None:
 @lru_cache(1)
 def zstd_setting() -> dict[str, str]:
     """Zarr's setting with which arrays that are opened encode so; empty where the package is missing."""
-    from zarr.codecs import ZstdCodec
     from zarr.registry import register_codec
 
     make = small_zstd()
     if make is None:
         return {}
-    small: type[Zstd] = make
-
-    class Codec(ZstdCodec):
-        @cached_property
-        def _zstd_codec(self) -> Zstd:
-            return small(self.level, checksum=self.checksum)
-
     name = f"{__name__}.zstd"
-    register_codec("zstd", Codec, qualname=name)  # nobody takes it who does not ask for it by this name
+    register_codec("zstd", zstd_codec(make), qualname=name)  # nobody takes it who does not ask for it by this name
     return {"codecs.zstd": name}

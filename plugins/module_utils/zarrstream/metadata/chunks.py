@@ -10,6 +10,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ..compat import as_buffer, held_by
 from ..text import one_line
 from .decoded import check_chunk
 from .hierarchy import ARRAY, Hierarchy, is_document, join
@@ -42,11 +43,8 @@ class ChunkReader:
 
     @cached_property
     def _buffers(self) -> dict[str, Any]:
-        from zarr.core.buffer import default_buffer_prototype
-
-        make = default_buffer_prototype().buffer.from_bytes
         adopted = {key: json.dumps(document).encode() for key, document in self.tree.documents.items() if key not in self.tree.raw}
-        return {key: make(data) for key, data in {**adopted, **self.tree.raw}.items()}
+        return {key: as_buffer(data) for key, data in {**adopted, **self.tree.raw}.items()}
 
     @cached_property
     def metadata_store(self) -> Any:
@@ -81,15 +79,12 @@ class ChunkReader:
 
     def _field_at_fault(self, layout: ArrayLayout) -> str:
         """The field without which zarr-python would open an array, and its value; '' where it is not one alone."""
-        from zarr.core.buffer import default_buffer_prototype
-
-        make = default_buffer_prototype().buffer.from_bytes
         key = join(layout.path, ARRAY[layout.zarr_format])
         for name, others in _HARMLESS[layout.zarr_format].items():
             changed = {**layout.document, **others}
             with suppress(Exception), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                self._open(layout, {**self._buffers, key: make(json.dumps(changed).encode())})
+                self._open(layout, {**self._buffers, key: as_buffer(json.dumps(changed).encode())})
                 return f"{name} is {short(layout.document.get(name))}"
         return ""
 
@@ -110,12 +105,12 @@ class ChunkReader:
         check_chunk(layout, data, item_bytes(layout))
         array = self._arrays[layout.path]
         key = layout.key(coordinates)
-        make = type(next(iter(self._buffers.values()))).from_bytes
-        array.store._store_dict[key] = make(data)
+        objects = held_by(array.store)
+        objects[key] = as_buffer(data)
         try:
             return np.asarray(array[layout.region(coordinates)])
         finally:
-            del array.store._store_dict[key]
+            del objects[key]
 
 
 def _strict_store(documents: dict[str, Any]) -> Any:

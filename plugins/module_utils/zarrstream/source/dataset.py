@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..compat import text_dtype
 from ..errors import BadRequest, SourceError, ZarrstreamError
 from ..metadata.hierarchy import folder_of, join
 from ..planning.chunking import ArraySource, Region
@@ -65,10 +66,9 @@ class Source:
     def stored_type(self, name: str) -> np.dtype:
         """The dtype as it gets stored: in this machine's byte order, text of any length as objects that xarray knows as text."""
         import numpy as np
-        from xarray.coding.strings import create_vlen_dtype
 
         if self.is_text(name):
-            return create_vlen_dtype(str)  # type: ignore[no-untyped-call]
+            return text_dtype()
         return np.dtype(self.variables[name].dtype.str).newbyteorder("=")
 
     def block(self, name: str, region: Region) -> xr.Variable:

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from ..compat import indexing, lazy_array
 from ..metadata.decoded import TooLarge, check_decoded
 from ..planning.chunking import Region, Shape
 from .declared import SourceFile
@@ -147,7 +148,8 @@ def direct_store() -> Any:
     """The class of a NetCDF file for xarray whose ``chunked`` variables, as ``find_chunked`` gave them, are read past the library."""
     from xarray import Variable
     from xarray.backends import BackendArray, NetCDF4DataStore
-    from xarray.core import indexing
+
+    index = indexing()
 
     class DirectArray(BackendArray):
         def __init__(self, chunked: Chunked, safe: Any, lock: Any) -> None:
@@ -155,14 +157,14 @@ def direct_store() -> Any:
             self.shape, self.dtype = safe.shape, safe.dtype
 
         def __getitem__(self, key: Any) -> Any:
-            return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, self._read)
+            return index.explicit_indexing_adapter(key, self.shape, index.IndexingSupport.BASIC, self._read)
 
         def _read(self, key: tuple[int | slice, ...]) -> Any:
             region, rest = _region(key, self.shape)
             try:
                 return self.chunked.read(region, self.lock)[rest].astype(self.dtype, copy=False)
             except _TROUBLE:
-                return self.safe[indexing.BasicIndexer(key)]
+                return self.safe[index.BasicIndexer(key)]
 
     class DirectStore(NetCDF4DataStore):
         chunked: Mapping[str, Chunked] = {}
@@ -170,7 +172,7 @@ def direct_store() -> Any:
         def open_store_variable(self, name: str, var: Any) -> Any:
             variable = super().open_store_variable(name, var)
             chunked = self.chunked.get(f"{var.group().path}/{name}".lstrip("/"))
-            safe = getattr(variable._data, "array", None)
+            safe = lazy_array(variable)
             if (
                 chunked is None
                 or safe is None
@@ -178,7 +180,7 @@ def direct_store() -> Any:
                 or chunked.dtype.newbyteorder("=") != safe.dtype.newbyteorder("=")
             ):
                 return variable
-            data = indexing.LazilyIndexedArray(DirectArray(chunked, safe, self.lock))
+            data = index.LazilyIndexedArray(DirectArray(chunked, safe, self.lock))
             return Variable(variable.dims, data, variable.attrs, variable.encoding)
 
     return DirectStore

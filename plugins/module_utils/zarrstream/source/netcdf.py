@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..compat import netcdf_lock, same_file
 from ..errors import SourceError
 from ..metadata.hierarchy import join
 from .declared import Declared, SourceFile
@@ -57,7 +58,7 @@ def open_file(path: str, *, lazy_arrays: bool = False, groups: Groups | None = N
                 _refuse_groups(path, sorted(store.ds.groups))
             dataset = _open_group(store, options)
             for name in _group_paths(store.ds) if groups is not None else ():
-                below = make(store._manager, group=name, lock=store.lock)
+                below = same_file(store, name)
                 below.chunked = chunked
                 groups[name] = _open_group(below, options)  # type: ignore[index]
         except BaseException:
@@ -71,9 +72,9 @@ def open_file(path: str, *, lazy_arrays: bool = False, groups: Groups | None = N
 def _open_store(make: Any, file: SourceFile) -> Any:
     """As xarray opens a file, but by a descriptor: it closes files when it has many, and opens them again."""
     from xarray.backends import CachingFileManager
-    from xarray.backends.netCDF4_ import NETCDF4_PYTHON_LOCK as LOCK
 
-    return make(CachingFileManager(_open_netcdf, file, mode="r", lock=LOCK), mode="r", lock=LOCK)
+    lock = netcdf_lock()
+    return make(CachingFileManager(_open_netcdf, file, mode="r", lock=lock), mode="r", lock=lock)
 
 
 def _open_netcdf(file: SourceFile, mode: Literal["r"]) -> Any:

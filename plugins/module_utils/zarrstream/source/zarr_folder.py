@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..compat import as_buffer
 from ..errors import SourceError
 from ..metadata.decoded import LARGEST_DOCUMENT
 from ..metadata.hierarchy import is_document
@@ -19,8 +20,8 @@ from ..storage.zarr_store import reading_store
 from .declared import Declared, NotRegular, Outside, outside
 
 if TYPE_CHECKING:
+    from zarr.abc.buffer import Buffer, BufferPrototype
     from zarr.abc.store import ByteRequest, Store
-    from zarr.core.buffer import Buffer, BufferPrototype
 
 _MOST_LINKS = 10_000  # to folders: links to links multiply
 _NAMES = 4096  # bytes of a path
@@ -152,12 +153,10 @@ def folder_store(folder: SourceFolder) -> Store:
     """A folder as a store of zarr-python, to read."""
     import asyncio
 
-    from zarr.core.buffer import default_buffer_prototype
-
     class FolderStore(reading_store()):  # type: ignore[misc]
         async def get(self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None) -> Buffer | None:
             data = await asyncio.to_thread(_read, folder, key, byte_range)
-            return None if data is None else (prototype or default_buffer_prototype()).buffer.from_bytes(data)
+            return None if data is None else as_buffer(data, prototype)
 
         async def exists(self, key: str) -> bool:
             return await asyncio.to_thread(folder.head, key) is not None

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..compat import default_prototype
 from ..errors import SourceError, ZarrstreamError
 from ..metadata.chunks import ChunkReader
 from ..metadata.decoded import LARGEST, TooLarge, check_chunk, index_entries, index_place, inner_layout, most_stored
@@ -19,8 +20,8 @@ from .zarr_folder import SourceFolder
 
 if TYPE_CHECKING:
     import xarray as xr
+    from zarr.abc.buffer import Buffer, BufferPrototype
     from zarr.abc.store import ByteRequest, Store
-    from zarr.core.buffer import Buffer, BufferPrototype
 
 
 def open_zarr(item: Item, options: Mapping[str, Any]) -> tuple[xr.Dataset, dict[str, xr.Dataset]]:
@@ -103,8 +104,6 @@ def _culprit(tree: Hierarchy) -> tuple[str, str]:
 
 def bounded_store(store: Store, arrays: Mapping[str, ArrayLayout], place: str) -> Store:
     """A store whose chunks are looked at before Zarr decodes them. Raises SourceError for one that takes more than its array announces."""
-    from zarr.core.buffer import default_buffer_prototype
-
     bounds = _Bounds(arrays, place)
     bounds.tell(store)
 
@@ -121,7 +120,7 @@ def bounded_store(store: Store, arrays: Mapping[str, ArrayLayout], place: str) -
                 yield name
 
         async def get(self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None) -> Buffer | None:
-            prototype = prototype or default_buffer_prototype()
+            prototype = prototype or default_prototype()
             before = bounds.index_first(key, byte_range)
             if before is not None:
                 await self.get(key, prototype, before)

@@ -8,12 +8,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..compat import as_buffer
 from .location import ObjectInfo, StoreUrl
 from .zarr_store import reading_store
 
 if TYPE_CHECKING:
+    from zarr.abc.buffer import Buffer, BufferPrototype
     from zarr.abc.store import ByteRequest, Store
-    from zarr.core.buffer import Buffer, BufferPrototype
 
 
 class Folder(Protocol):
@@ -32,14 +33,12 @@ class Folder(Protocol):
 
 def folder_reader(objects: Folder) -> Store:
     """The store at the place of ``objects``."""
-    from zarr.core.buffer import default_buffer_prototype
-
     root = objects.place.key
 
     class FolderReader(reading_store()):  # type: ignore[misc]
         async def get(self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None) -> Buffer | None:
             data = await asyncio.to_thread(objects.get_range, f"{root}/{key}", _part(byte_range))
-            return None if data is None else (prototype or default_buffer_prototype()).buffer.from_bytes(data)
+            return None if data is None else as_buffer(data, prototype)
 
         async def exists(self, key: str) -> bool:
             return await asyncio.to_thread(objects.head, f"{root}/{key}") is not None

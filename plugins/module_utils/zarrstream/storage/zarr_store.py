@@ -17,8 +17,8 @@ from .listing import in_time
 from .retry import LATER
 
 if TYPE_CHECKING:
+    from zarr.abc.buffer import Buffer, BufferPrototype
     from zarr.abc.store import ByteRequest, Store
-    from zarr.core.buffer import Buffer, BufferPrototype
 
     from .retry import Lane
 

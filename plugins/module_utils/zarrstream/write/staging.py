@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from ..compat import as_buffer, fused_pipeline, wait_for
 from ..encoding.zstd import zstd_setting
 from ..metadata.hierarchy import is_document
 from ..parallel import MAKERS
@@ -23,11 +24,10 @@ from ..storage.zarr_store import reading_store
 if TYPE_CHECKING:
     import numpy as np
     import zarr
+    from zarr.abc.buffer import Buffer, BufferPrototype
     from zarr.abc.store import ByteRequest
-    from zarr.core.buffer import Buffer, BufferPrototype
 
 _SETTINGS = threading.Lock()
-_FUSED = "FusedCodecPipeline"
 Data: TypeAlias = "bytes | memoryview"
 _HASH_IN_THREAD = 2**18  # bytes above which a digest would hold up the other requests
 
@@ -81,11 +81,9 @@ class Outgoing(Staged):
 
     def send(self, keys: Iterable[str]) -> None:
         """Send these of the chunks that are held, and wait until they have arrived; raises the first error."""
-        from zarr.core.sync import sync
-
         waiting = {key: self._held.pop(key) for key in keys if key in self._held}
         self._ready()
-        sync(self._send_all(waiting))
+        wait_for(self._send_all(waiting))
 
     async def _send_all(self, waiting: Mapping[str, tuple[Data, Stored]]) -> None:
         await asyncio.gather(*(self._send_one(key, data, stored) for key, (data, stored) in waiting.items()))
@@ -135,10 +133,8 @@ class _Shown:
         return await asyncio.to_thread(self.get_sync, key, prototype=prototype, byte_range=byte_range)
 
     def get_sync(self, key: str, *, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None) -> Buffer | None:
-        from zarr.core.buffer import default_buffer_prototype
-
         data = self.staged.read(key)
-        return None if data is None else (prototype or default_buffer_prototype()).buffer.from_bytes(_part(data, byte_range))
+        return None if data is None else as_buffer(_part(data, byte_range), prototype)
 
     async def set(self, key: str, value: Buffer) -> None:
         if len(value) > _HASH_IN_THREAD:
@@ -194,7 +190,7 @@ def open_staged(staged: Staged, name: str, zarr_format: Literal[2, 3]) -> Staged
     import zarr
 
     # zarr 3.1 takes the first from its settings alone when an array is opened, not from open_array's own argument.
-    settings = {"array.write_empty_chunks": True, **_synchronous(), **(zstd_setting() if staged.writes else {})}
+    settings = {"array.write_empty_chunks": True, **fused_pipeline(), **(zstd_setting() if staged.writes else {})}
     # Settings are the process's: two threads at once would leave them changed.
     with _SETTINGS, warnings.catch_warnings(), zarr.config.set(settings):
         warnings.simplefilter("ignore")  # as in template
@@ -202,13 +198,6 @@ def open_staged(staged: Staged, name: str, zarr_format: Literal[2, 3]) -> Staged
         store = _store_class()(read_only=not staged.writes)
         store.staged = staged
         return StagedArray(zarr.open_array(store, path=name, mode=mode, zarr_format=zarr_format), name, staged)
-
-
-def _synchronous() -> dict[str, Any]:
-    """The setting for zarr's pipeline without a coroutine for each codec of each chunk, which zarr has since 3.4."""
-    import zarr.core.codec_pipeline as pipelines
-
-    return {"codec_pipeline.path": f"{pipelines.__name__}.{_FUSED}"} if hasattr(pipelines, _FUSED) else {}
 
 
 def block_keys(array: StagedArray, name: str, region: Region) -> Iterator[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from ...compat import date_of
 from ...metadata.chunks import ChunkReader
 from ...metadata.layout import ArrayLayout
 from ...sidecar.manifest import Manifest
@@ -135,9 +136,7 @@ def _in_words(value: float, layout: ArrayLayout) -> str:
     units, calendar = layout.attributes.get("units"), layout.attributes.get("calendar", "standard")
     if isinstance(units, str) and " since " in units and isinstance(calendar, str):
         try:
-            from xarray.coding.times import decode_cf_datetime
-
-            return str(decode_cf_datetime([value], units, calendar)[0]).partition(".")[0].replace("T00:00:00", "").removesuffix(" 00:00:00")
+            return str(date_of(value, units, calendar)).partition(".")[0].replace("T00:00:00", "").removesuffix(" 00:00:00")
         except Exception:  # noqa: BLE001 - attributes may say anything
             return f"{value:.6g}"
     return f"{value:.6g}"
