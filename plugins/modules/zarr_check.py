@@ -321,8 +321,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.zarrstream.check.lines import Lines, lines_that_open
-from ..module_utils.zarrstream.check.report import CHECKS
-from ..module_utils.zarrstream.check.run import request_from
+from ..module_utils.zarrstream.check.run import CHECKS, request_from
 from ..module_utils.zarrstream.check.snapshot import POLICIES, SEVERITIES
 from ..module_utils.zarrstream.commands.check import check_store
 from ..module_utils.zarrstream.errors import ZarrstreamError

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from zarrstream.check.report import CHECKS, CheckResult
-from zarrstream.check.run import check_store
+from zarrstream.check.run import CHECKS, check_store
 from zarrstream.check.snapshot import CheckRequest
 from zarrstream.errors import AccessRefused, NotFound, Unreachable
+from zarrstream.findings import CheckResult
 from zarrstream.storage.objects import BucketObjects
 from zarrstream.write.request import WriteRequest
 from zarrstream.write.run import write_dataset

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from zarrstream.check.report import CheckResult
 from zarrstream.check.run import check_store
 from zarrstream.check.snapshot import CheckRequest
 from zarrstream.errors import BadRequest
+from zarrstream.findings import CheckResult
 
 pytestmark = pytest.mark.filterwarnings("ignore:Consolidated metadata")
 ERROR = "<?xml version='1.0'?><Error><Code>{}</Code><Message>no</Message></Error>"

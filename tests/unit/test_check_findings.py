@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import zarr
 from writing import made_once
-from zarrstream.check.report import CHECKS, CheckResult
-from zarrstream.check.run import check_store
+from zarrstream.check.run import CHECKS, check_store
 from zarrstream.check.snapshot import CheckRequest
 from zarrstream.errors import BadRequest, ZarrstreamError
+from zarrstream.findings import CheckResult
 from zarrstream.sidecar.manifest import Manifest, Stored
 
 pytestmark = pytest.mark.filterwarnings("ignore:Consolidated metadata", "ignore:.*vlen", "ignore:.*Zarr format 3")

@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 from running import THOROUGH
 from zarrstream.check.pictures.page import make_page
 from zarrstream.check.pictures.portrait import portray
-from zarrstream.check.report import CHECKS
-from zarrstream.check.run import inspect_store
+from zarrstream.check.run import CHECKS, inspect_store
 from zarrstream.check.snapshot import CheckRequest
 from zarrstream.check.threads import Threads
 from zarrstream.errors import ZarrstreamError

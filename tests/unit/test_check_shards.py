@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import zarr
 from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec, ZstdCodec
-from zarrstream.check.report import CheckResult
 from zarrstream.check.run import check_store
 from zarrstream.check.snapshot import CheckRequest
+from zarrstream.findings import CheckResult
 from zarrstream.metadata.layout import array_layout
 from zarrstream.metadata.shards import left_out
 

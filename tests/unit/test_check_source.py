@@ -13,10 +13,10 @@ import pytest
 import xarray as xr
 import zarr
 from writing import made_once
-from zarrstream.check.report import CheckResult
 from zarrstream.check.run import check_store
 from zarrstream.check.snapshot import CheckRequest
 from zarrstream.errors import SourceError
+from zarrstream.findings import CheckResult
 from zarrstream.sidecar.manifest import Manifest
 from zarrstream.write.request import WriteRequest
 from zarrstream.write.run import write_dataset

@@ -4,20 +4,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree as Xml
 
 import pytest
 from zarrstream import __version__
-from zarrstream.check.report import CheckResult
 from zarrstream.dask.state import checks, network
 from zarrstream.dask.state.collect import InfoRequest
 from zarrstream.dask.state.facts import MIB, Access, Facts, Link, Process, Scheduler, Worker
 from zarrstream.dask.state.info import ClusterReport, all_checks, request_from
 from zarrstream.dask.state.junit import junit_xml, write_junit
 from zarrstream.errors import BadRequest
+from zarrstream.findings import Check, CheckResult
 
 NOW, DAY, GIB = 1_800_000_000.0, 86400, 2**30
 VERSIONS = {"python": "3.13.1.final.0", "dask": "2026.8.0", "toolz": "1.2.0", "numpy": "2.5.0", "lz4": None}
@@ -107,7 +106,6 @@ def test_a_host_is_not_taken_for_another_with_a_similar_name(expected: tuple[str
 
 
 OTHER = {**VERSIONS, "toolz": "0.1", "python": "3.12.1.final.0"}
-Check = Callable[[Facts], CheckResult]
 TABLE: list[tuple[Check, Facts, str, str]] = [
     (checks.check_answers, with_worker(process=None, silence="no answer"), "failed", "1 of 3 processes tell nothing of themselves: two-0"),
     (checks.check_versions, with_worker(versions=OTHER), "failed", "2 packages in several versions"),
@@ -128,8 +126,8 @@ TABLE: list[tuple[Check, Facts, str, str]] = [
     ),
     (checks.check_packages, with_worker(failures={"zarr": "ImportError: no"}), "failed", "two-0: zarr does not import (ImportError: no)"),
     (checks.check_packages, replace(GOOD, workers=()), "skipped", ""),
-    (lambda facts: checks.check_zarrstream(facts, __version__), with_worker(zarrstream=None), "warning", "two-0: has none"),
-    (lambda facts: checks.check_zarrstream(facts, __version__), with_worker(zarrstream="0.0.1"), "warning", "two-0: has zarrstream 0.0.1"),
+    (checks.check_zarrstream, with_worker(zarrstream=None), "warning", "two-0: has none"),
+    (checks.check_zarrstream, with_worker(zarrstream="0.0.1"), "warning", "two-0: has zarrstream 0.0.1"),
     (
         checks.check_tls,
         with_scheduler(address="tcp://10.0.0.1:8786"),
@@ -176,18 +174,18 @@ TABLE: list[tuple[Check, Facts, str, str]] = [
     (network.check_bandwidth, with_worker(access=Access(STEPS, size=4 * MIB)), "passed", "at least 40 MiB/s (two to the store)"),
     (network.check_bandwidth, replace(GOOD, links=()), "skipped", ""),
     (
-        lambda facts: network.check_bucket(facts, "b"),
+        network.check_bucket,
         with_worker(access=Access(problem="profile 'zarr' is not in x")),
         "failed",
         "two-0: profile 'zarr'",
     ),
     (
-        lambda facts: network.check_bucket(facts, "b"),
+        network.check_bucket,
         with_worker(access=Access(STEPS)),
         "passed",
         "every host can list, put, get, delete in b",
     ),
-    (lambda facts: network.check_bucket(facts, None), GOOD, "skipped", "set bucket"),
+    (network.check_bucket, GOOD, "skipped", "no worker could be asked"),
 ]
 
 
@@ -195,9 +193,13 @@ TABLE: list[tuple[Check, Facts, str, str]] = [
     ("check", "facts", "status", "words"), TABLE, ids=[f"{number}-{row[2]}-{row[3][:40]}" for number, row in enumerate(TABLE)]
 )
 def test_check(check: Check, facts: Facts, status: str, words: str) -> None:
-    result = check(facts)
+    result = next(result for result in all_checks(facts, InfoRequest(bucket="b")) if result.id == check.id)
     assert (result.status, words in result.message) == (status, True), result
     assert (result.severity == "error") == (status == "failed") or status in ("passed", "skipped")
+
+
+def test_no_bucket_is_tried_that_was_not_named() -> None:
+    assert all_checks(GOOD, InfoRequest())[-1] == CheckResult("bucket", "skipped", "error", "not asked for: set bucket")
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,13 @@ from __future__ import annotations
 import uuid
 
 from ..errors import ZarrstreamError
+from ..findings import CheckResult, Findings, found, passed, skipped
 from ..metadata.chunks import ChunkReader
 from ..metadata.hierarchy import GROUP
 from ..profiles.profile import read_profile
 from ..storage.objects import Objects
 from ..storage.open import open_objects
-from .report import CheckResult, Findings, found, passed, skipped
+from .registry import CHECKS
 from .snapshot import CheckRequest, Snapshot
 
 _STOCK_SWIFT = (
@@ -21,10 +22,13 @@ _STOCK_SWIFT = (
 )
 
 
+@CHECKS.check("anonymous", "store", "documents", place=130)
 def check_anonymous(shot: Snapshot, reader: ChunkReader | None) -> CheckResult:
     """Root document and a chunk are served to a client without keys; what does not exist is 'not found', not 'forbidden'."""
+    if not shot.request.anonymous and "anonymous" not in shot.request.checks:
+        return skipped("not asked for: set anonymous, or name it in checks, for a store that is published")
     if not shot.place.bucket:
-        return skipped("anonymous", "a folder has no anonymous readers")
+        return skipped("a folder has no anonymous readers")
     client, wrong = _stranger(shot), Findings()
     for key in _examples(shot, reader):
         try:
@@ -34,7 +38,7 @@ def check_anonymous(shot: Snapshot, reader: ChunkReader | None) -> CheckResult:
             wrong.add({"key": key, "problem": str(error)})
             break
     if wrong:
-        return found("anonymous", wrong, f"not readable without credentials. {_STOCK_SWIFT}", endpoint=client.endpoint)
+        return found(wrong, f"not readable without credentials. {_STOCK_SWIFT}", endpoint=client.endpoint)
     absent = f"zarrstream-probe-{uuid.uuid4().hex}"
     try:
         client.get(f"{shot.place.key}/{absent}")
@@ -44,9 +48,9 @@ def check_anonymous(shot: Snapshot, reader: ChunkReader | None) -> CheckResult:
             "a missing object is answered with 'forbidden', so that readers fail on every optional document and chunk that is not "
             "stored. The bucket grants reading but not listing: add .rlistings to its read ACL (role bucket, public: true)"
         )
-        return found("anonymous", wrong, text, "warning", endpoint=client.endpoint)
+        return found(wrong, text, "warning", endpoint=client.endpoint)
     text = f"readable without credentials at {client.endpoint}; missing objects are answered 404"
-    return passed("anonymous", text, endpoint=client.endpoint)
+    return passed(text, endpoint=client.endpoint)
 
 
 def _stranger(shot: Snapshot) -> Objects:

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..encoding.codecs import CODECS
+from ..findings import Findings
 from ..metadata.hierarchy import ATTRIBUTES, CONSOLIDATED, DOCUMENTS, Hierarchy, folder_of
 from ..metadata.layout import ArrayLayout, item_bytes
 from ..storage.location import ObjectInfo
-from .report import Findings
 
 SMALL = 100 * 1024  # bytes; below, requests cost more than the data
 LARGE = 512 * 1024**2  # bytes; above, a reader has to take in much to get at little

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ..errors import AccessRefused, Unreachable, ZarrstreamError
+from ..findings import CheckResult, Findings, found, passed, skipped
 from ..metadata.chunks import ChunkReader
 from ..metadata.decoded import LARGEST, most_stored
 from ..metadata.layout import ArrayLayout, count_to, item_bytes
@@ -20,7 +21,7 @@ from ..text import human_bytes, many, one_line
 from .compare import Block, Difference, Rule, difference, rule_for
 from .executor import Executor, Outcome, Task
 from .reference import Reference
-from .report import CheckResult, Findings, found, passed, skipped
+from .registry import CHECKS
 from .snapshot import Snapshot
 from .structure import wanted_but_absent
 
@@ -200,40 +201,36 @@ def _evidence(task: Task, unequal: Difference) -> dict[str, object]:
     }
 
 
-def check_decode(shot: Snapshot, tally: Tally | None) -> CheckResult:
+@CHECKS.check("decode", "store", "objects", place=90)
+def check_decode(shot: Snapshot, tally: Tally) -> CheckResult:
     """What was sampled is there, may be read, and decodes."""
-    if tally is None:
-        return skipped("decode", "sample is 0: no object is read")
     total = tally.decoded + tally.faults.count
     if tally.faults:
-        return found("decode", tally.faults, f"{tally.faults.count} of {total} objects cannot be decoded", decoded=tally.decoded)
+        return found(tally.faults, f"{tally.faults.count} of {total} objects cannot be decoded", decoded=tally.decoded)
     scope = "all" if shot.request.sample is None else f"a sample of (seed {shot.request.seed})"
     note = f"; {tally.allowed} more are not stored, as missing={shot.request.missing} allows" if tally.allowed else ""
     text = f"decoded {scope} {tally.decoded} objects, {human_bytes(tally.stored)}{note}"
-    return passed("decode", text, decoded=tally.decoded, bytes=tally.stored)
+    return passed(text, decoded=tally.decoded, bytes=tally.stored)
 
 
-def check_values(reader: ChunkReader, reference: Reference | None, tally: Tally | None) -> CheckResult:
+@CHECKS.check("values", "root", "source", "objects", place=120)
+def check_values(reader: ChunkReader, reference: Reference, tally: Tally) -> CheckResult:
     """Decoded values are the source's: in encoded form bit for bit, NaN payloads and -0.0 included, where both are encoded alike."""
-    if reference is None:
-        return skipped("values", "no source is given")
-    if tally is None:
-        return skipped("values", "sample is 0: no object is read")
     rules = _rules(reader, reference)
     loose = {name: rule.text for name, rule in rules.items() if not rule.exact}
     if not reference.common:
-        return skipped("values", reference.problem or "store and source have no variable in common")
+        return skipped(reference.problem or "store and source have no variable in common")
     other_shapes = Findings()
     for name in reference.common:
         if name not in rules:
             other_shapes.add({"array": name, "problem": _shapes(reference, name)})
     if other_shapes:
-        return found("values", other_shapes, f"{many(other_shapes.count, 'variable')} not to be compared with the source")
+        return found(other_shapes, f"{many(other_shapes.count, 'variable')} not to be compared with the source")
     if tally.differences:
         text = f"{tally.differences.count} of {tally.compared} objects differ from the source"
-        return found("values", tally.differences, text, tolerances=loose)
+        return found(tally.differences, text, tolerances=loose)
     how = "bit for bit" if not loose else f"bit for bit, but {'; '.join(f'{name} {text}' for name, text in sorted(loose.items()))}"
-    return passed("values", f"{tally.compared} objects of {len(rules)} variables equal the source {how}", tolerances=loose)
+    return passed(f"{tally.compared} objects of {len(rules)} variables equal the source {how}", tolerances=loose)
 
 
 def _shapes(reference: Reference, name: str) -> str:

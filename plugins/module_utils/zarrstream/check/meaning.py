@@ -10,30 +10,32 @@ import json
 import re
 from typing import Any
 
+from ..findings import CheckResult, Findings, found, passed, skipped
 from ..metadata.chunks import ChunkReader
 from ..metadata.hierarchy import ARRAY, ATTRIBUTES, CONSOLIDATED, GROUP, NODE_DOCUMENTS, Hierarchy, folder_of, join
 from ..metadata.layout import ArrayLayout
 from ..text import human_bytes, many
-from .report import CheckResult, Findings, found, passed, skipped
+from .registry import CHECKS
 from .snapshot import Snapshot
 
 
+@CHECKS.check("open", "store", "documents", place=10)
 def check_open(shot: Snapshot, reader: ChunkReader | None) -> CheckResult:
     """The root document is there and zarr-python opens it."""
     tree, nothing = shot.tree, Findings()
     if tree is None or reader is None:
         nothing.add(shot.root_problem or _what_is_there(shot))
-        return found("open", nothing, f"no Zarr at {shot.place.url}")
+        return found(nothing, f"no Zarr at {shot.place.url}")
     problem = tree.problems.get(tree.root_key) or reader.root_problem()
     if problem:
         nothing.add({"key": tree.root_key, "problem": problem})
-        return found("open", nothing, "the store does not open")
+        return found(nothing, "the store does not open")
     kind = "array" if "" in tree.arrays else f"group with {many(len(tree.arrays), 'array')}"
     if shot.writing is not None:
         nothing.add(f"a write is under way or was broken off{_since(shot.writing)}")
-        return found("open", nothing, f"Zarr v{tree.zarr_format} {kind}, but", "warning")
+        return found(nothing, f"Zarr v{tree.zarr_format} {kind}, but", "warning")
     size = f", {len(shot.listing)} objects, {human_bytes(shot.census.bytes)}" if shot.listing is not None else ""
-    return passed("open", f"Zarr v{tree.zarr_format} {kind}{size}", zarr_format=tree.zarr_format, arrays=len(tree.arrays))
+    return passed(f"Zarr v{tree.zarr_format} {kind}{size}", zarr_format=tree.zarr_format, arrays=len(tree.arrays))
 
 
 def _what_is_there(shot: Snapshot) -> str:
@@ -53,6 +55,7 @@ def _since(marker: str) -> str:
     return f" since {matched[0]}" if matched else ""
 
 
+@CHECKS.check("metadata", "store", "root", place=20)
 def check_metadata(shot: Snapshot, reader: ChunkReader) -> CheckResult:
     """Every document describes a node, zarr-python takes it, nodes hang together, and dimensions agree in length."""
     tree, wrong = reader.tree, Findings()
@@ -69,8 +72,8 @@ def check_metadata(shot: Snapshot, reader: ChunkReader) -> CheckResult:
     if shot.listing is not None and tree.zarr_format == 3 and shot.listing.keys() & NODE_DOCUMENTS[2]:
         wrong.add({"key": GROUP[2], "problem": "documents of Zarr v2 and v3 side by side: readers differ in which they take"})
     if wrong:
-        return found("metadata", wrong, f"{many(wrong.count, 'problem')} in the metadata")
-    return passed("metadata", f"the documents of {len(tree.arrays)} arrays and {len(tree.groups)} groups are valid")
+        return found(wrong, f"{many(wrong.count, 'problem')} in the metadata")
+    return passed(f"the documents of {len(tree.arrays)} arrays and {len(tree.groups)} groups are valid")
 
 
 def _conflicting_dimensions(tree: Hierarchy, wrong: Findings) -> None:
@@ -84,13 +87,14 @@ def _conflicting_dimensions(tree: Hierarchy, wrong: Findings) -> None:
                 wrong.add({"array": path, "problem": f"dimension '{name}' has length {size}, in '{other}' {known}: xarray opens neither"})
 
 
+@CHECKS.check("consolidated", "store", "root", place=30)
 def check_consolidated(shot: Snapshot, reader: ChunkReader) -> CheckResult:
     """The consolidated metadata, which readers trust alone, say the same as the documents of the nodes."""
     tree, wrong = reader.tree, Findings()
     for key, problem in tree.bad_consolidated.items():
         wrong.add({"key": key, "problem": problem})
     if not tree.consolidated and not wrong:
-        return skipped("consolidated", "the store has no consolidated metadata: readers list it, or open each document")
+        return skipped("the store has no consolidated metadata: readers list it, or open each document")
     for group, entries in sorted(tree.consolidated.items()):
         for key, entry in sorted(entries.items()):
             _compare_entry(tree, key, entry, wrong)
@@ -98,12 +102,10 @@ def check_consolidated(shot: Snapshot, reader: ChunkReader) -> CheckResult:
             if _should_be_in(key, group, tree) and key not in entries:
                 wrong.add({"key": key, "problem": "not in the consolidated metadata: readers that use it do not see this node"})
     if wrong:
-        return found(
-            "consolidated", wrong, f"{many(wrong.count, 'difference')} between the consolidated metadata and the documents of the nodes"
-        )
+        return found(wrong, f"{many(wrong.count, 'difference')} between the consolidated metadata and the documents of the nodes")
     total = sum(map(len, tree.consolidated.values()))
     note = "" if shot.listing is not None else "; nodes that they leave out cannot be found without a listing"
-    return passed("consolidated", f"{total} entries equal the documents of their nodes{note}")
+    return passed(f"{total} entries equal the documents of their nodes{note}")
 
 
 def _compare_entry(tree: Hierarchy, key: str, entry: dict[str, Any], wrong: Findings) -> None:
@@ -137,6 +139,7 @@ def _should_be_in(key: str, group: str, tree: Hierarchy) -> bool:
     return inside and not own and not empty and not key.endswith(CONSOLIDATED[2]) and key not in tree.problems
 
 
+@CHECKS.check("codecs", "root", place=80)
 def check_codecs(reader: ChunkReader) -> CheckResult:
     """Every codec that the metadata name is installed here and takes its configuration."""
     wrong = Findings()
@@ -146,10 +149,11 @@ def check_codecs(reader: ChunkReader) -> CheckResult:
         for problem in reader.missing_codecs(layout):
             wrong.add({"array": path or "/", "problem": problem})
     if wrong:
-        return found("codecs", wrong, f"{many(wrong.count, 'codec')} not available here")
-    return passed("codecs", f"available here: {', '.join(sorted(names)) or 'none is needed'}", codecs=sorted(names))
+        return found(wrong, f"{many(wrong.count, 'codec')} not available here")
+    return passed(f"available here: {', '.join(sorted(names)) or 'none is needed'}", codecs=sorted(names))
 
 
+@CHECKS.check("fill_value", "root", severity="warning", place=100)
 def check_fill_value(reader: ChunkReader) -> CheckResult:
     """A value that readers take for "no data" is meant so."""
     wrong, odd = Findings(), Findings()
@@ -160,10 +164,10 @@ def check_fill_value(reader: ChunkReader) -> CheckResult:
         if problem:
             wrong.add({"array": path or "/", "problem": problem})
     if wrong:
-        return found("fill_value", wrong, f"{many(wrong.count, 'array')} with a _FillValue that xarray cannot read")
+        return found(wrong, f"{many(wrong.count, 'array')} with a _FillValue that xarray cannot read", "error")
     if odd:
-        return found("fill_value", odd, f"{many(odd.count, 'array')} with a fill value that is data", "warning")
-    return passed("fill_value", f"no fill value of {len(reader.tree.arrays)} arrays stands for data", "warning")
+        return found(odd, f"{many(odd.count, 'array')} with a fill value that is data")
+    return passed(f"no fill value of {len(reader.tree.arrays)} arrays stands for data")
 
 
 def _reads_zero_as_missing(layout: ArrayLayout) -> bool:

@@ -7,24 +7,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..findings import CheckResult, Findings, found, passed
 from ..metadata.chunks import ChunkReader
 from ..text import many, one_line
 from .compare import Block, decode, is_time, packing, type_name
 from .reference import Reference, plain
-from .report import CheckResult, Findings, found, passed, skipped
+from .registry import CHECKS
 from .snapshot import Snapshot
 
 _BY_XARRAY = ("coordinates", "_ARRAY_DIMENSIONS")  # attributes that xarray moves between variables and data set
 
 
-def check_roundtrip(shot: Snapshot, reader: ChunkReader, reference: Reference | None) -> CheckResult:
+@CHECKS.check("roundtrip", "store", "root", "source", place=110)
+def check_roundtrip(shot: Snapshot, reader: ChunkReader, reference: Reference) -> CheckResult:
     """Variables, dimensions, shapes, types, attributes and decoded times are the source's."""
-    if reference is None:
-        return skipped("roundtrip", "no source is given")
     wrong, repacked = Findings(), []
     if reference.problem:
         wrong.add(f"xarray does not open the store: {reference.problem}")
-        return found("roundtrip", wrong, "the store cannot be compared with its source")
+        return found(wrong, "the store cannot be compared with its source")
     for name in sorted(reference.source.variables.keys() - reference.stored.keys()):
         wrong.add({"array": name, "problem": "in the source, not in the store"})
     for name in sorted(reference.stored.keys() - reference.source.variables.keys()):
@@ -37,10 +37,10 @@ def check_roundtrip(shot: Snapshot, reader: ChunkReader, reference: Reference | 
     for path, problem in _compare_groups(reference):
         wrong.add({"array": path or "/", "problem": problem})
     if wrong:
-        return found("roundtrip", wrong, f"{many(wrong.count, 'difference')} from the source", repacked=repacked)
+        return found(wrong, f"{many(wrong.count, 'difference')} from the source", repacked=repacked)
     note = f"; packed otherwise than there: {', '.join(repacked)}" if repacked else ""
     text = f"dtype, shape, dimensions, attributes and times of {len(reference.common)} variables are those of the source{note}"
-    return passed("roundtrip", text, repacked=repacked)
+    return passed(text, repacked=repacked)
 
 
 def _compare_groups(reference: Reference) -> Iterator[tuple[str, str]]:

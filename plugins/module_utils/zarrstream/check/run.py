@@ -5,26 +5,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import BadRequest
+from ..findings import Check, CheckResult
 from ..interrupt import GRACE, on_interrupt
 from ..libraries import missing_libraries_named
 from ..metadata.chunks import ChunkReader
-from .access import check_anonymous
-from .contents import Tally, check_decode, check_values, examine
+from ..text import meant
+from . import access, registry, roundtrip, structure  # noqa: F401 - where checks are entered
+from .contents import Tally, examine
 from .executor import Executor, MakeExecutor
-from .meaning import check_codecs, check_consolidated, check_fill_value, check_metadata, check_open
+from .meaning import check_open
 from .reference import Reference, open_reference
-from .report import CHECKS, CheckResult, Report, skipped
-from .roundtrip import check_roundtrip
+from .report import Report
 from .snapshot import CheckRequest, Snapshot, take_snapshot
-from .structure import check_chunk_size, check_complete, check_manifest, check_sizes, check_strays
 from .threads import Threads
+
+CHECKS = tuple(check.id for check in registry.CHECKS)
 
 
 @dataclass(frozen=True)
@@ -78,14 +80,15 @@ def inspect_store(request: CheckRequest, make_executor: MakeExecutor) -> Inspect
     ``make_executor`` is called where objects are to be read.
     """
     started = time.monotonic()
+    chosen = _chosen(request.checks)
     request = replace(request)  # with a transport of its own
     with missing_libraries_named(), closing(request.transport), on_interrupt(GRACE, request.transport.abandon):
         import zarr  # noqa: F401 - named here rather than in the middle of a check
 
         shot = take_snapshot(request)
         reader = ChunkReader(shot.tree) if shot.tree is not None else None
-        with _executor(request, make_executor) as executor:
-            results, tally = _run(shot, reader, request, executor)
+        with _executor(request, chosen, make_executor) as executor:
+            results, tally = _run(shot, reader, chosen, executor)
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     report = Report(
         store=shot.place.url,
@@ -100,10 +103,18 @@ def inspect_store(request: CheckRequest, make_executor: MakeExecutor) -> Inspect
     return Inspection(report, shot, reader, tally)
 
 
+def _chosen(names: Collection[str]) -> list[Check]:
+    """The checks of these names, all for none, in the order of their results. Raises BadRequest."""
+    unknown = next((name for name in names if name not in CHECKS), None)
+    if unknown is not None:
+        raise BadRequest(f"checks names '{unknown}', which is none.{meant(unknown, CHECKS)} There are: {', '.join(CHECKS)}.")
+    return [check for check in registry.CHECKS if check.id in (names or CHECKS)]
+
+
 @contextmanager
-def _executor(request: CheckRequest, make: MakeExecutor) -> Iterator[Executor | None]:
+def _executor(request: CheckRequest, chosen: list[Check], make: MakeExecutor) -> Iterator[Executor | None]:
     """Who reads objects; None where none are to be read."""
-    if request.sample == 0 or not {"decode", "values"} & set(request.checks or CHECKS):
+    if request.sample == 0 or not any("objects" in check.needs for check in chosen):
         yield None
         return
     with closing(make(request)) as executor:
@@ -111,61 +122,37 @@ def _executor(request: CheckRequest, make: MakeExecutor) -> Iterator[Executor | 
 
 
 def _run(
-    shot: Snapshot, reader: ChunkReader | None, request: CheckRequest, executor: Executor | None
+    shot: Snapshot, reader: ChunkReader | None, chosen: list[Check], executor: Executor | None
 ) -> tuple[list[CheckResult], Tally | None]:
-    chosen, tally = request.checks or CHECKS, None
-    opened = check_open(shot, reader)
-    table: dict[str, Callable[[], CheckResult]] = {
-        "open": lambda: opened,
-        "manifest": lambda: check_manifest(shot),
-        "anonymous": lambda: _anonymous(shot, reader),
-    }
-    if reader is not None and reader.tree.root_key not in reader.tree.problems:
-        checks, tally = _checks_of(shot, reader, chosen, executor)
-        table |= checks
-    closed = f"the store does not open ({opened.message})"
-    results = [table[check]() if check in table else skipped(check, closed, _severity(check)) for check in CHECKS if check in chosen]
-    return results, tally
+    """The results. Objects are read once, for all checks that need them, and tallied."""
+    there: dict[str, tuple[Any, str]] = {"store": (shot, ""), "documents": (reader, "")}
+    opened = check_open.of(there)
+    root = reader if reader is not None and reader.tree.root_key not in reader.tree.problems else None
+    closed = "" if root else f"the store does not open ({opened.message})"
+    with _reference(shot, root, chosen) as reference:
+        tally = _tally(shot, root, reference, chosen, executor) if root and executor else None
+        there |= {
+            "root": (root, closed),
+            "listing": (shot if root and shot.listing is not None else None, closed or shot.listing_problem),
+            "source": (reference, closed or "no source is given"),
+            "objects": (tally, closed or "sample is 0: no object is read"),
+        }
+        return [opened if check is check_open else check.of(there) for check in chosen], tally
 
 
-def _checks_of(
-    shot: Snapshot, reader: ChunkReader, chosen: tuple[str, ...], executor: Executor | None
-) -> tuple[dict[str, Callable[[], CheckResult]], Tally | None]:
-    """The checks of a store whose root can be read. Objects are read once, for all checks that want them, and tallied."""
-    with_source = bool(shot.request.source) and bool({"roundtrip", "values"} & set(chosen))
-    reference: Reference | None = open_reference(shot, reader) if with_source else None
-    reading = "decode" in chosen or ("values" in chosen and reference is not None)
-    tally: Tally | None = None
-    try:
-        if reading and executor is not None:
-            tally = examine(shot, reader, reference if "values" in chosen else None, executor)
-        roundtrip = check_roundtrip(shot, reader, reference) if "roundtrip" in chosen else None
-        values = check_values(reader, reference, tally) if "values" in chosen else None
-    finally:
-        if reference is not None:
-            reference.source.close()
-    table: dict[str, Callable[[], CheckResult]] = {
-        "metadata": lambda: check_metadata(shot, reader),
-        "consolidated": lambda: check_consolidated(shot, reader),
-        "complete": lambda: check_complete(shot),
-        "strays": lambda: check_strays(shot),
-        "sizes": lambda: check_sizes(shot),
-        "codecs": lambda: check_codecs(reader),
-        "decode": lambda: check_decode(shot, tally),
-        "fill_value": lambda: check_fill_value(reader),
-        "chunk_size": lambda: check_chunk_size(shot),
-    }
-    for check, result in (("roundtrip", roundtrip), ("values", values)):
-        if result is not None:
-            table[check] = lambda result=result: result  # type: ignore[misc]
-    return table, tally
+@contextmanager
+def _reference(shot: Snapshot, root: ChunkReader | None, chosen: list[Check]) -> Iterator[Reference | None]:
+    """What the store was made from, where that is known and needed."""
+    if root is None or not shot.request.source or not any("source" in check.needs for check in chosen):
+        yield None
+        return
+    reference = open_reference(shot, root)
+    with closing(reference.source):
+        yield reference
 
 
-def _anonymous(shot: Snapshot, reader: ChunkReader | None) -> CheckResult:
-    if not shot.request.anonymous and "anonymous" not in shot.request.checks:
-        return skipped("anonymous", "not asked for: set anonymous, or name it in checks, for a store that is published")
-    return check_anonymous(shot, reader)
-
-
-def _severity(check: str) -> str:
-    return {"strays": "warning", "fill_value": "warning", "chunk_size": "info"}.get(check, "error")
+def _tally(shot: Snapshot, root: ChunkReader, reference: Reference | None, chosen: list[Check], executor: Executor) -> Tally | None:
+    """What became of the objects; None where none of the checks can do with them."""
+    reading = [check for check in chosen if "objects" in check.needs and (reference is not None or "source" not in check.needs)]
+    comparing = any("source" in check.needs for check in reading)
+    return examine(shot, root, reference if comparing else None, executor) if reading else None

@@ -21,10 +21,8 @@ from ..storage.location import ObjectInfo, StoreUrl, parse_store
 from ..storage.objects import Objects
 from ..storage.open import open_objects
 from ..storage.retry import Transport
-from ..text import meant
 from .census import Census, take_census
 from .pace import Pace
-from .report import CHECKS
 
 SEVERITIES = ("error", "warning", "never")
 POLICIES = ("error", "fill", "manifest")
@@ -62,9 +60,6 @@ class CheckRequest:
 
     def __post_init__(self) -> None:
         parse_scheduler(self.scheduler, self.scheduler_tls)
-        unknown = [check for check in self.checks if check not in CHECKS]
-        if unknown:
-            raise BadRequest(f"checks names '{unknown[0]}', which is none.{meant(unknown[0], CHECKS)} There are: {', '.join(CHECKS)}.")
         if self.sample is not None and self.sample < 0:
             raise BadRequest(f"sample is {self.sample}: give the number of objects to decode for each array, 0 or more, or 'all'.")
         for name, value, allowed in (("missing", self.missing, POLICIES), ("fail_on", self.fail_on, SEVERITIES)):

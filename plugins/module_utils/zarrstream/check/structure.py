@@ -7,22 +7,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from ..findings import ITEMS, CheckResult, Findings, found, passed, skipped
 from ..metadata.layout import ArrayLayout
 from ..sidecar.manifest import Stored
 from ..storage.location import ObjectInfo
 from ..text import human_bytes, many
 from .census import LARGE, SMALL
-from .report import ITEMS, CheckResult, Findings, found, passed, skipped
+from .registry import CHECKS
 from .snapshot import Snapshot
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
 MANY_SMALL = 100  # small objects in one array from which on they are worth a word
 
 
+@CHECKS.check("complete", "listing", place=40)
 def check_complete(shot: Snapshot) -> CheckResult:
     """Every object that the metadata announces is in the listing, or may be missing by the request's policy."""
-    if shot.listing is None:
-        return skipped("complete", shot.listing_problem)
     tree, census, missing, allowed = shot.tree, shot.census, Findings(), 0
     if tree is None:
         raise AssertionError("the census has seen it")
@@ -37,9 +37,9 @@ def check_complete(shot: Snapshot) -> CheckResult:
         allowed += absent - wanted
     if missing:
         text = f"{missing.count} of {expected + len(tree.documents)} objects are missing and would be read as fill values"
-        return found("complete", missing, text, expected=expected)
+        return found(missing, text, expected=expected)
     note = f"; {allowed} more are not stored, as missing={shot.request.missing} allows" if allowed else ""
-    return passed("complete", f"all {expected - allowed} chunks or shards of {len(tree.arrays)} arrays are there{note}", expected=expected)
+    return passed(f"all {expected - allowed} chunks or shards of {len(tree.arrays)} arrays are there{note}", expected=expected)
 
 
 def wanted_but_absent(shot: Snapshot, layout: ArrayLayout) -> tuple[int, Iterable[str]]:
@@ -61,41 +61,40 @@ def _belongs(key: str, layout: ArrayLayout) -> bool:
     return inside and layout.coordinates_of(key) is not None
 
 
+@CHECKS.check("strays", "listing", severity="warning", place=50)
 def check_strays(shot: Snapshot) -> CheckResult:
     """Nothing lies in the store that its metadata does not announce: leftovers come back to life when an array grows."""
-    if shot.listing is None:
-        return skipped("strays", shot.listing_problem, "warning")
     strays, unknown = shot.census.strays, shot.census.unknown
     if strays:
         size = human_bytes(sum(item["size"] for item in strays.items))
         share = f" in the first {ITEMS}" if strays.count > ITEMS else ""
         text = f"{many(strays.count, 'object')} beside what the metadata announce ({size}{share})"
-        return found("strays", strays, text, "warning")
+        return found(strays, text)
     note = f"; {unknown} below nodes that cannot be read were not judged" if unknown else ""
-    return passed("strays", f"all {len(shot.listing)} objects belong to the store{note}", "warning")
+    return passed(f"all {len(shot.listing or ())} objects belong to the store{note}")
 
 
+@CHECKS.check("sizes", "listing", place=60)
 def check_sizes(shot: Snapshot) -> CheckResult:
     """No chunk is empty, and none has a size that its codecs cannot have written."""
-    if shot.listing is None:
-        return skipped("sizes", shot.listing_problem)
     wrong = shot.census.misshapen
     if wrong:
-        return found("sizes", wrong, f"{many(wrong.count, 'object')} empty or truncated")
+        return found(wrong, f"{many(wrong.count, 'object')} empty or truncated")
     total = sum(shot.census.present.values())
-    return passed("sizes", f"none of {total} chunks or shards is empty or shorter than its codecs allow", bytes=shot.census.bytes)
+    return passed(f"none of {total} chunks or shards is empty or shorter than its codecs allow", bytes=shot.census.bytes)
 
 
+@CHECKS.check("manifest", "store", place=70)
 def check_manifest(shot: Snapshot) -> CheckResult:
     """Size and MD5 of every object, from the listing alone, are those that were recorded when it was written."""
     if shot.manifest is None:
         if shot.manifest_broken:
             broken = Findings()
             broken.add(shot.manifest_problem)
-            return found("manifest", broken, "the manifest cannot be read")
-        return skipped("manifest", shot.manifest_problem)
+            return found(broken, "the manifest cannot be read")
+        return skipped(shot.manifest_problem)
     if shot.listing is None:
-        return skipped("manifest", shot.listing_problem)
+        return skipped(shot.listing_problem)
     differences, by_size = Findings(), 0
     for key, stored in sorted(shot.manifest.objects.items()):
         info = shot.listing.get(key)
@@ -110,8 +109,8 @@ def check_manifest(shot: Snapshot) -> CheckResult:
     total = len(shot.manifest.objects)
     if differences:
         text = f"{many(differences.count, 'difference')} from the manifest of {many(total, 'object')}"
-        return found("manifest", differences, text, by_size=by_size)
-    return passed("manifest", f"{_compared(shot, total, by_size)}; no object was read", by_size=by_size)
+        return found(differences, text, by_size=by_size)
+    return passed(f"{_compared(shot, total, by_size)}; no object was read", by_size=by_size)
 
 
 def _md5(info: ObjectInfo) -> str | None:
@@ -136,10 +135,9 @@ def _compared(shot: Snapshot, total: int, by_size: int) -> str:
     return f"{total} objects have the size and MD5 that were written"
 
 
+@CHECKS.check("chunk_size", "listing", severity="info", place=140)
 def check_chunk_size(shot: Snapshot) -> CheckResult:
     """Advice: objects of a size that suits object stores."""
-    if shot.listing is None:
-        return skipped("chunk_size", shot.listing_problem, "info")
     if shot.tree is None:
         raise AssertionError("the census has seen it")
     advice = Findings()
@@ -151,5 +149,5 @@ def check_chunk_size(shot: Snapshot) -> CheckResult:
             problem = f"{small} objects below {human_bytes(SMALL)}: larger chunks, or shards, read faster"
             advice.add({"array": path or "/", "problem": problem})
     if advice:
-        return found("chunk_size", advice, "objects of a size that reads slowly", "info")
-    return passed("chunk_size", f"no object above {human_bytes(LARGE)}, no array of many objects below {human_bytes(SMALL)}", "info")
+        return found(advice, "objects of a size that reads slowly")
+    return passed(f"no object above {human_bytes(LARGE)}, no array of many objects below {human_bytes(SMALL)}")

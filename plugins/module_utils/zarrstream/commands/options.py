@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .. import __version__
-from ..check.report import CHECKS
+from ..check.run import CHECKS
 from ..check.snapshot import POLICIES, SEVERITIES
 from ..compat import arguments_of
 from ..libraries import missing_libraries_named

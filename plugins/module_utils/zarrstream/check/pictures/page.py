@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element, tostring
 
+from ...findings import ITEMS, CheckResult, describe
 from ...text import human_bytes, many, shown_log
-from ..report import ITEMS, CheckResult, Report, describe
+from ..report import Report
 from .draw import STATES, grid, histogram, legend, node, picture, speed
 from .portrait import ArrayPortrait, Axis, Portrait
 

@@ -8,14 +8,15 @@ import ipaddress
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
-from ...check.report import CheckResult, Findings, found, passed, skipped
+from ...findings import CheckResult, Findings, Registry, found, passed, skipped
 from ...text import human_bytes, many
 from .facts import SCHEDULER, Facts, Process, Worker, days_left
 
 RENEW_DAYS = 14  # below, the role that renews has not run for a while
 # What has to be the same where the scheduler runs, too. As distributed.versions has it.
 _SCHEDULERS = {"python", "dask", "distributed", "cloudpickle", "tornado", "toolz", "lz4"}
-_NOT_ASKED = "no worker could be asked"
+
+CHECKS = Registry()  # of a cluster, here and in ``network``
 
 Expected: TypeAlias = "int | tuple[str, ...] | None"  # a number of workers, their hosts, or any
 
@@ -29,6 +30,7 @@ def absent(expected: Expected, workers: tuple[Worker, ...]) -> list[str]:
     return [f"worker {number} of {wanted}" for number in range(len(workers) + 1, wanted + 1)]
 
 
+@CHECKS.check("joined", "facts", "expected")
 def check_joined(facts: Facts, expected: Expected) -> CheckResult:
     """Everybody who is expected has joined, and nobody else."""
     missing = absent(expected, facts.workers)
@@ -40,10 +42,10 @@ def check_joined(facts: Facts, expected: Expected) -> CheckResult:
     threads = sum(worker.nthreads for worker in facts.workers)
     numbers = f"{many(len(facts.workers), 'worker')} with {many(threads, 'thread')}"
     if not findings:
-        return passed("joined", numbers, workers=len(facts.workers))
+        return passed(numbers, workers=len(facts.workers))
     where = facts.scheduler.address.rpartition(":")[2]
     mend = f" (look at the journal of the worker there, and whether it may reach port {where} of the scheduler)" if missing else ""
-    return found("joined", findings, numbers + mend, "error" if missing else "warning", workers=len(facts.workers))
+    return found(findings, numbers + mend, "error" if missing else "warning", workers=len(facts.workers))
 
 
 def _unexpected(workers: tuple[Worker, ...], expected: Expected) -> list[str]:
@@ -53,6 +55,7 @@ def _unexpected(workers: tuple[Worker, ...], expected: Expected) -> list[str]:
     return [many(surplus, "worker") + f" beyond {expected}"] if surplus > 0 else []
 
 
+@CHECKS.check("answers", "facts")
 def check_answers(facts: Facts) -> CheckResult:
     """Every process tells of itself; what does not is left out of the other checks."""
     findings = Findings()
@@ -60,10 +63,11 @@ def check_answers(facts: Facts) -> CheckResult:
         if reason:
             findings.add({"key": name, "problem": reason})
     if findings:
-        return found("answers", findings, f"{findings.count} of {1 + len(facts.workers)} processes tell nothing of themselves")
-    return passed("answers", "every process tells of itself")
+        return found(findings, f"{findings.count} of {1 + len(facts.workers)} processes tell nothing of themselves")
+    return passed("every process tells of itself")
 
 
+@CHECKS.check("versions", "facts")
 def check_versions(facts: Facts) -> CheckResult:
     """Python, Dask and what both sides exchange data with have one version everywhere."""
     table: dict[str, dict[str, list[str]]] = {}
@@ -78,9 +82,9 @@ def check_versions(facts: Facts) -> CheckResult:
         findings.add({"key": package, "problem": text})
     if findings:
         mend = "install the same lock everywhere (role zarr_stack) and restart the workers"
-        return found("versions", findings, f"{many(findings.count, 'package')} in several versions, {mend}", versions=differing)
+        return found(findings, f"{many(findings.count, 'package')} in several versions, {mend}", versions=differing)
     dask = facts.scheduler.versions.get("dask")
-    return passed("versions", f"{len(table)} packages have one version everywhere, Dask {dask}")
+    return passed(f"{len(table)} packages have one version everywhere, Dask {dask}")
 
 
 def _versions(facts: Facts) -> Iterator[tuple[str, Mapping[str, str | None]]]:
@@ -92,33 +96,32 @@ def _versions(facts: Facts) -> Iterator[tuple[str, Mapping[str, str | None]]]:
         yield worker.label, {**{name: version for name, version in packages.items() if version}, **worker.versions}
 
 
+@CHECKS.check("packages", "asked")
 def check_packages(facts: Facts) -> CheckResult:
     """Every worker imports every package."""
-    if not facts.asked:
-        return skipped("packages", _NOT_ASKED)
     findings = Findings()
     for worker, process in facts.asked:
         for package, cause in process.failures.items():
             findings.add({"key": worker.label, "problem": f"{package} does not import ({cause})", "package": package})
     if findings:
-        return found("packages", findings, "workers cannot run all tasks, install the lock there (role zarr_stack)")
-    return passed("packages", f"every worker imports {', '.join(facts.asked[0][1].packages) or 'what was asked for, which is nothing'}")
+        return found(findings, "workers cannot run all tasks, install the lock there (role zarr_stack)")
+    return passed(f"every worker imports {', '.join(facts.asked[0][1].packages) or 'what was asked for, which is nothing'}")
 
 
+@CHECKS.check("zarrstream", "asked", "version", severity="warning")
 def check_zarrstream(facts: Facts, version: str) -> CheckResult:
     """Every worker has the package behind the modules, in this version."""
-    if not facts.asked:
-        return skipped("zarrstream", _NOT_ASKED, "warning")
     findings = Findings()
     for worker, process in facts.asked:
         if process.zarrstream != version:
             findings.add({"key": worker.label, "problem": f"has zarrstream {process.zarrstream}" if process.zarrstream else "has none"})
     if findings:
         mend = f"zarrstream {version} is not on every worker, install it there (module zarrstream_command) and restart the workers"
-        return found("zarrstream", findings, mend, "warning")
-    return passed("zarrstream", f"version {version} on every worker", "warning")
+        return found(findings, mend)
+    return passed(f"version {version} on every worker")
 
 
+@CHECKS.check("tls", "facts")
 def check_tls(facts: Facts) -> CheckResult:
     """Nobody speaks in the clear, or without showing a certificate."""
     findings = Findings()
@@ -126,33 +129,35 @@ def check_tls(facts: Facts) -> CheckResult:
         if not address.startswith("tls://"):
             findings.add({"key": name, "problem": f"{address} takes connections without TLS: whoever reaches it runs code there"})
     if findings:
-        return found("tls", findings, "set up TLS (role dask_tls)")
-    return passed("tls", f"every connection is encrypted, {facts.scheduler.cipher}")
+        return found(findings, "set up TLS (role dask_tls)")
+    return passed(f"every connection is encrypted, {facts.scheduler.cipher}")
 
 
+@CHECKS.check("certificates", "facts", severity="warning")
 def check_certificates(facts: Facts) -> CheckResult:
     """No certificate ends soon."""
     ends = {SCHEDULER: facts.scheduler.certificate_ends, **{worker.label: worker.certificate_ends for worker in facts.workers}}
     left = {name: days for name, end in ends.items() if (days := days_left(end, facts.now)) is not None}
     if not left:
-        return skipped("certificates", "no certificate was shown", "warning")
+        return skipped("no certificate was shown")
     findings = Findings()
     for name, days in left.items():
         if days < RENEW_DAYS:
             findings.add({"key": name, "problem": f"ends in {many(days, 'day')}" if days >= 0 else "has expired: it cannot connect again"})
     severity = "error" if min(left.values()) < 0 else "warning"
     if findings:
-        return found("certificates", findings, "run the role dask_tls, bring the files to the hosts and restart", severity)
-    return passed("certificates", f"the first ends in {many(min(left.values()), 'day')}", "warning")
+        return found(findings, "run the role dask_tls, bring the files to the hosts and restart", severity)
+    return passed(f"the first ends in {many(min(left.values()), 'day')}")
 
 
+@CHECKS.check("dashboard", "facts")
 def check_dashboard(facts: Facts) -> CheckResult:
     """Dashboards, which ask nobody who he is, listen on loopback only."""
     processes = [(worker.label, process) for worker, process in facts.asked]
     if facts.scheduler.process:
         processes.insert(0, (SCHEDULER, facts.scheduler.process))
     if not processes:
-        return skipped("dashboard", "no process could be asked")
+        return skipped("no process could be asked")
     open_to_all, findings = False, Findings()
     for name, process in processes:
         for address in process.dashboard:
@@ -162,14 +167,13 @@ def check_dashboard(facts: Facts) -> CheckResult:
                 findings.add({"key": name, "problem": f"listens at {address}"})
     if findings:
         mend = "the dashboard asks for no password, start with --dashboard-address 127.0.0.1:<port> and use an SSH tunnel"
-        return found("dashboard", findings, mend, "error" if open_to_all else "warning")
-    return passed("dashboard", "dashboards listen on loopback, or not at all")
+        return found(findings, mend, "error" if open_to_all else "warning")
+    return passed("dashboards listen on loopback, or not at all")
 
 
+@CHECKS.check("memory", "asked", severity="warning")
 def check_memory(facts: Facts) -> CheckResult:
     """The limits of a host's workers sum up to less than its memory."""
-    if not facts.asked:
-        return skipped("memory", _NOT_ASKED, "warning")
     hosts: dict[str, list[tuple[Worker, Process]]] = {}
     for worker, process in facts.asked:
         hosts.setdefault(process.hostname, []).append((worker, process))
@@ -181,15 +185,14 @@ def check_memory(facts: Facts) -> CheckResult:
         elif sum(limits) >= memory:
             findings.add({"key": host, "problem": f"limits sum up to {human_bytes(sum(limits))} of {human_bytes(memory)}"})
     if findings:
-        return found("memory", findings, "the kernel may kill workers before Dask spills, lower --memory-limit", "warning")
+        return found(findings, "the kernel may kill workers before Dask spills, lower --memory-limit")
     total = sum(worker.memory_limit for worker, _unused in facts.asked)
-    return passed("memory", f"limits sum up to {human_bytes(total)}, less than each host has", "warning")
+    return passed(f"limits sum up to {human_bytes(total)}, less than each host has")
 
 
+@CHECKS.check("spill", "asked")
 def check_spill(facts: Facts) -> CheckResult:
     """Every worker can write where it spills, as much as it may hold in memory."""
-    if not facts.asked:
-        return skipped("spill", _NOT_ASKED)
     findings, broken = Findings(), False
     for worker, process in facts.asked:
         if process.spill_problem:
@@ -199,9 +202,9 @@ def check_spill(facts: Facts) -> CheckResult:
             free, memory = human_bytes(process.spill_free), human_bytes(worker.memory_limit)
             findings.add({"key": worker.label, "problem": f"{process.spill} has {free} free, less than the {memory} of memory"})
     if findings:
-        return found("spill", findings, "name another folder with --local-directory, or make room", "error" if broken else "warning")
+        return found(findings, "name another folder with --local-directory, or make room", "error" if broken else "warning")
     least = min(process.spill_free for _unused, process in facts.asked)
-    return passed("spill", f"every worker can spill; the least free space is {human_bytes(least)}")
+    return passed(f"every worker can spill; the least free space is {human_bytes(least)}")
 
 
 def _names(nodes: list[str]) -> str:

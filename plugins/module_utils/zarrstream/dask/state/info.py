@@ -9,11 +9,11 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from ... import __version__
-from ...check.report import CheckResult, acceptable, summary_of
 from ...errors import BadRequest
+from ...findings import CheckResult, acceptable, summary_of
 from ...libraries import TASKS, missing_libraries_named
-from . import checks as check
-from . import network
+from . import network  # noqa: F401 - where checks are entered
+from .checks import CHECKS, Expected
 from .collect import InfoRequest, collect
 from .facts import SCHEDULER, Facts, Worker, days_left
 from .table import table
@@ -64,7 +64,7 @@ def request_from(options: Mapping[str, Any]) -> InfoRequest:
     return request
 
 
-def _workers(value: Any) -> check.Expected:
+def _workers(value: Any) -> Expected:
     if value is None:
         return None
     if isinstance(value, list) and value and all(isinstance(host, str) and host for host in value):
@@ -85,22 +85,14 @@ def look_at(request: InfoRequest) -> ClusterReport:
 
 def all_checks(facts: Facts, request: InfoRequest) -> tuple[CheckResult, ...]:
     """The results of all checks, in their order."""
-    return (
-        check.check_joined(facts, request.workers),
-        check.check_answers(facts),
-        check.check_versions(facts),
-        check.check_packages(facts),
-        check.check_zarrstream(facts, __version__),
-        check.check_tls(facts),
-        check.check_certificates(facts),
-        check.check_dashboard(facts),
-        check.check_memory(facts),
-        check.check_spill(facts),
-        network.check_clock(facts),
-        network.check_latency(facts),
-        network.check_bandwidth(facts),
-        network.check_bucket(facts, request.bucket),
-    )
+    there = {
+        "facts": (facts, ""),
+        "asked": (facts if facts.asked else None, "no worker could be asked"),
+        "expected": (request.workers, ""),
+        "version": (__version__, ""),
+        "bucket": (request.bucket or None, "not asked for: set bucket"),
+    }
+    return tuple(check.of(there) for check in CHECKS)
 
 
 def _scheduler(facts: Facts) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree as Xml
 
-from ...check.report import CheckResult, acceptable
 from ...errors import BadRequest
+from ...findings import CheckResult, acceptable
 from ...profiles import safe_file
 
 

@@ -6,17 +6,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...check.report import CheckResult, Findings, found, passed, skipped
+from ...findings import CheckResult, Findings, found, passed, skipped
+from .checks import CHECKS
 from .facts import Access, Facts, Link, Worker
 
 # Within one cloud a round trip takes a millisecond and a link carries a hundred MiB/s: these mean that something is wrong.
 ROUND_TRIP = 0.1  # seconds
 RATE = 5.0  # MiB/s
 SKEW = 5.0  # seconds; signatures are refused from 900 on
-_NO_BUCKET = "not asked for: set bucket"
 _NO_LINK = "no worker could be reached from another process"
 
 
+@CHECKS.check("clock", "facts", severity="warning")
 def check_clock(facts: Facts) -> CheckResult:
     """The clocks of the nodes and of the store agree."""
     skews: dict[str, float] = {}
@@ -28,16 +29,17 @@ def check_clock(facts: Facts) -> CheckResult:
         if access.clock_skew is not None:
             skews[f"{worker.host} against the store"] = float(access.clock_skew)
     if not skews:
-        return skipped("clock", "no clock could be compared", "warning")
+        return skipped("no clock could be compared")
     findings = Findings()
     for pair, skew in skews.items():
         if abs(skew) >= SKEW:
             findings.add({"key": pair, "problem": f"{abs(skew):.0f} s {'ahead' if skew > 0 else 'behind'}"})
     if findings:
-        return found("clock", findings, "set the clocks (chrony)", "warning")
-    return passed("clock", f"all agree within {max(map(abs, skews.values())):.1f} s", "warning")
+        return found(findings, "set the clocks (chrony)")
+    return passed(f"all agree within {max(map(abs, skews.values())):.1f} s")
 
 
+@CHECKS.check("latency", "facts", severity="warning")
 def check_latency(facts: Facts) -> CheckResult:
     """Round trips between nodes, and first answers of the store, are short."""
     findings = Findings()
@@ -50,15 +52,16 @@ def check_latency(facts: Facts) -> CheckResult:
     measured = [link.round_trip for link in facts.links if not link.problem]
     broken = any(link.problem for link in facts.links)
     if findings:
-        return found("latency", findings, "nodes are far from each other", "error" if broken else "warning", links=_plain(facts.links))
+        return found(findings, "nodes are far from each other", "error" if broken else "warning", links=_plain(facts.links))
     if not measured:
-        return skipped("latency", _NO_LINK, "warning")
+        return skipped(_NO_LINK)
     text = f"round trips take {min(measured) * 1000:.1f} to {max(measured) * 1000:.1f} ms"
     answers = [seconds for _unused, access in _accesses(facts) if (seconds := access.seconds("endpoint"))]
     text += f"; the store answers within {max(answers) * 1000:.0f} ms" if answers else ""
-    return passed("latency", text, "warning", links=_plain(facts.links))
+    return passed(text, links=_plain(facts.links))
 
 
+@CHECKS.check("bandwidth", "facts", severity="warning")
 def check_bandwidth(facts: Facts) -> CheckResult:
     """Nodes and store carry data at a rate with which work is possible."""
     rates = {f"{link.source} to {link.target}": link.mib_per_second for link in facts.links if link.mib_per_second}
@@ -68,33 +71,32 @@ def check_bandwidth(facts: Facts) -> CheckResult:
             if rate:
                 rates[f"{worker.host} {way}"] = rate
     if not rates:
-        return skipped("bandwidth", "not measured", "warning")
+        return skipped("not measured")
     findings = Findings()
     for way, rate in rates.items():
         if rate < RATE:
             findings.add({"key": way, "problem": f"{rate:.1f} MiB/s"})
     rounded = {way: round(rate, 1) for way, rate in rates.items()}
     if findings:
-        return found("bandwidth", findings, f"less than {RATE:g} MiB/s", "warning", mib_per_second=rounded)
+        return found(findings, f"less than {RATE:g} MiB/s", mib_per_second=rounded)
     slowest = min(rates, key=lambda way: rates[way])
-    return passed("bandwidth", f"at least {rates[slowest]:.0f} MiB/s ({slowest})", "warning", mib_per_second=rounded)
+    return passed(f"at least {rates[slowest]:.0f} MiB/s ({slowest})", mib_per_second=rounded)
 
 
-def check_bucket(facts: Facts, bucket: str | None) -> CheckResult:
+@CHECKS.check("bucket", "facts", "bucket")
+def check_bucket(facts: Facts, bucket: str) -> CheckResult:
     """A worker on each host can list, put, get and delete in the bucket, with the profile of that host."""
-    if not bucket:
-        return skipped("bucket", _NO_BUCKET)
     tried = list(_accesses(facts))
     if not tried:
-        return skipped("bucket", "no worker could be asked")
+        return skipped("no worker could be asked")
     findings = Findings()
     for worker, access in tried:
         if access.problem:
             findings.add({"key": worker.label, "problem": access.problem})
     if findings:
-        return found("bucket", findings, f"{findings.count} of {len(tried)} hosts cannot use {bucket}")
+        return found(findings, f"{findings.count} of {len(tried)} hosts cannot use {bucket}")
     steps = ["list", *(step["name"] for step in tried[0][1].steps if step["name"] in ("put", "get", "delete"))]
-    return passed("bucket", f"every host can {', '.join(steps)} in {bucket}", hosts=[worker.host for worker, _unused in tried])
+    return passed(f"every host can {', '.join(steps)} in {bucket}", hosts=[worker.host for worker, _unused in tried])
 
 
 def _accesses(facts: Facts) -> Iterator[tuple[Worker, Access]]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...check.report import CheckResult
+from ...findings import CheckResult
 from ...text import human_bytes
 from .facts import SCHEDULER, Access, Facts, Worker, days_left
 
