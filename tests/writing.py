@@ -163,8 +163,8 @@ def flip(objects: FolderObjects, key: str, data: bytes) -> None:
     path.write_bytes(bytes(data[:-1]) + bytes([data[-1] ^ 1]))
 
 
-def passed(store: Path, source: Path) -> None:
-    report = check_store(CheckRequest(store=str(store), source=(str(source),), sample=None))
+def passed(store: Path, *sources: Path) -> None:
+    report = check_store(CheckRequest(store=str(store), source=tuple(map(str, sources)), sample=None))
     assert report.ok
     assert {check.status for check in report.checks} <= {"passed", "skipped"}, report.summary["line"]
 

@@ -25,7 +25,7 @@ from ..source.items import Item, Stat, check_apart, find_source, stat_items, tak
 from ..storage.location import parse_store
 from ..storage.objects import Objects
 from .destination import State, check_name, look, refusal, refuse_foreign_sidecar, strangers
-from .fingerprint import fingerprint, normal_request
+from .fingerprint import LEFT_OUT, as_written, fingerprint, normal_request
 from .progress import Progress, ProgressReporter, check_path
 from .publish import finish_published
 from .request import WriteRequest, check_request, chunk_lengths, shard_lengths
@@ -35,13 +35,6 @@ if TYPE_CHECKING:
     from .session import Work
 
 __all__ = ["WriteRequest", "WriteResult", "preview", "write_dataset"]
-
-_LEFT_OUT: dict[str, Any] = {
-    "variables": None,
-    "chunks": "auto",
-    "shards": None,
-    "encoding": {},
-}  # how the normal request says so
 
 
 def preview(request: WriteRequest) -> WriteResult:
@@ -126,7 +119,10 @@ def _look_around(request: WriteRequest) -> Situation:
     written = state.manifest.source if state.manifest else []
     noted = (state.marker or {}).get("source") or []
     stats = take_digests(items, stat_items(items), [Stat(**entry) for entry in [*written, *noted]])
-    wanted = fingerprint(normal, [stat.digest for stat in stats])
+    digests = [stat.digest for stat in stats]
+    wanted = fingerprint(normal, digests)
+    if state.manifest and fingerprint(as_written(normal, state.manifest.request), digests) == state.found.fingerprint:
+        wanted = state.manifest.fingerprint
     action, refused = _choose(request, objects, state, normal, wanted)
     if action == "append":
         if state.manifest is None:
@@ -180,12 +176,12 @@ def _unfit(url: str, state: State, normal: Mapping[str, Any]) -> Conflict | None
         text = f"store '{url}' has no consolidated metadata, without which its arrays cannot all grow at one moment."
         return Conflict(f"{text} Write it again with mode replace and consolidated true.", store=url)
     there = manifest.request
-    differing = [key for key, value in normal.items() if value != there.get(key) and (key not in _LEFT_OUT or value != _LEFT_OUT[key])]
+    differing = [key for key, value in normal.items() if value != there.get(key) and (key not in LEFT_OUT or value != LEFT_OUT[key])]
     if not differing:
         return None
     key = differing[0]
     text = f"store '{url}' was written with other {key}, which appending cannot change. Set '{key}' to what it is there ({there.get(key)})"
-    return Conflict(f"{text}{', leave it out,' if key in _LEFT_OUT else ''} or use mode replace.", store=url, differing=differing)
+    return Conflict(f"{text}{', leave it out,' if key in LEFT_OUT else ''} or use mode replace.", store=url, differing=differing)
 
 
 def _not_in(known: set[str], items: Sequence[Item], stats: Sequence[Stat]) -> tuple[tuple[Item, ...], tuple[Stat, ...]]:

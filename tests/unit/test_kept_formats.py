@@ -1,0 +1,154 @@
+"""Stores as earlier versions of the kit have left them, whole and interrupted: today's code reads, grows, replaces and removes each.
+
+docs/format.md promises it. The archives in ``formats/`` never change; a version that leaves anything new adds one.
+"""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from _pytest.mark.structures import ParameterSet
+from writing import files, passed, request, sidecar
+from zarrstream.errors import Conflict, SourceError
+from zarrstream.sidecar.manifest import MANIFEST, parse_manifest
+from zarrstream.write.remove import RemoveRequest, remove_store
+from zarrstream.write.run import write_dataset
+
+FORMATS = Path(__file__).parent / "formats"
+ORDER = ("08522d7", "b2739ae", "ab064bf", "e94b9c3", "32a46d4")  # oldest first
+ARCHIVES = [FORMATS / f"{version}.tar.xz" for version in ORDER]
+FIRST = ARCHIVES[0]
+CHUNKS = {"time": 2}
+
+
+def test_every_archive_is_read() -> None:
+    assert set(ARCHIVES) == set(FORMATS.glob("*.tar.xz"))
+
+
+def stores(*names: str) -> list[ParameterSet]:
+    """Those of these stores that an archive has, by archive and name."""
+    found = []
+    for archive in ARCHIVES:
+        with tarfile.open(archive) as packed:
+            there = {Path(name).parts[0] for name in packed.getnames()}
+        version = archive.name.partition(".")[0]
+        found += [pytest.param(archive, f"{name}.zarr", id=f"{version}-{name}") for name in names if f"{name}.zarr" in there]
+    return found
+
+
+def first_and_last(cases: list[ParameterSet]) -> list[ParameterSet]:
+    """All of these, those of the versions in between in `make test-all` alone."""
+    usual = (FIRST, ARCHIVES[-1])
+    return [each if each.values[0] in usual else pytest.param(*each.values, id=each.id, marks=pytest.mark.thorough) for each in cases]
+
+
+def options(store: Path) -> dict:
+    """What the store was asked to be."""
+    known: dict = {"two.zarr": {"zarr_format": 2}, "replacing.zarr": {"zarr_format": 2}, "shards.zarr": {"shards": {"time": 4}}}
+    return {"chunks": CHUNKS, **known.get(store.name, {})}
+
+
+@pytest.fixture
+def store(archive: Path, name: str, tmp_path: Path) -> Path:
+    with tarfile.open(archive) as packed:
+        members = [member for member in packed if member.name.startswith(name) or member.name.endswith(".nc")]
+        packed.extractall(tmp_path, members, filter="data")
+    return tmp_path / name
+
+
+def same(store: Path, *sources: str) -> None:
+    """The store has what the sources have, for plain xarray, and passes all checks."""
+    wanted = xr.concat(
+        [xr.load_dataset(store.parent / name) for name in sources], "time", data_vars="minimal", coords="minimal", compat="equals"
+    )
+    with xr.open_zarr(store, chunks=None) as found:
+        xr.testing.assert_equal(found.load(), wanted)
+    passed(store, *(store.parent / name for name in sources))
+    assert files(sidecar(store)).keys() == {MANIFEST}
+    manifest = parse_manifest(files(sidecar(store))[MANIFEST], "here")
+    assert manifest.objects.keys() == files(store).keys()
+
+
+WHOLE = stores("three", "two", "shards")
+
+
+@pytest.mark.parametrize(("archive", "name"), WHOLE)
+def test_a_kept_store_is_read_and_checked(store: Path) -> None:
+    same(store, "1.nc")
+
+
+@pytest.mark.parametrize(("archive", "name"), WHOLE)
+def test_the_same_request_finds_that_nothing_is_to_do(store: Path) -> None:
+    before = files(store.parent)
+    result = write_dataset(request(store.parent / "1.nc", store, **options(store)))
+    assert (result.changed, result.action) == (False, "nothing")
+    assert files(store.parent) == before
+
+
+@pytest.mark.parametrize(("archive", "name"), first_and_last(stores("three", "two")))
+def test_a_kept_store_grows(store: Path, archive: Path) -> None:
+    both = (store.parent / "1.nc", store.parent / "2.nc")
+    more = request(both, store, mode="append", append_dim="time", **options(store))
+    if archive == FIRST:  # it gave numbers without a fill value one: the remedy that the error names
+        with pytest.raises(SourceError, match=r"'x' has .* Convert the source, or use mode replace\."):
+            write_dataset(more)
+        _fill_with_nan(both[1])
+    result = write_dataset(more)
+    assert (result.changed, result.action) == (True, "append")
+    if archive == FIRST:
+        _fill_with_nan(both[0])  # the check compares with both
+    same(store, "1.nc", "2.nc")
+
+
+def _fill_with_nan(path: Path) -> None:
+    converted = xr.load_dataset(path, decode_cf=False)
+    converted.x.attrs["_FillValue"] = np.nan
+    converted.to_netcdf(path)
+
+
+@pytest.mark.parametrize(("archive", "name"), first_and_last(WHOLE))
+def test_a_kept_store_is_replaced_and_removed(store: Path) -> None:
+    assert write_dataset(request(store.parent / "2.nc", store, mode="replace", **options(store))).action == "replace"
+    same(store, "2.nc")
+    removed(store)
+
+
+INTERRUPTED = {"copying": "create", "publishing": "create", "replacing": "replace", "growing": "append"}
+LEFT = stores(*INTERRUPTED)
+# A lock of the first two days names no objects, and there was no journal.
+UNRECORDED = [each for each in LEFT if each.id in ("08522d7-copying", "b2739ae-copying")]
+RECORDED = [each for each in LEFT if each not in UNRECORDED]
+
+
+@pytest.mark.parametrize(("archive", "name"), RECORDED)
+def test_what_was_interrupted_is_finished(store: Path) -> None:
+    mode = INTERRUPTED[store.stem]
+    names = {"create": ("1.nc",), "replace": ("2.nc",), "append": ("1.nc", "2.nc")}[mode]
+    more = {"append_dim": "time"} if mode == "append" else {}
+    result = write_dataset(request(tuple(store.parent / name for name in names), store, mode=mode, **options(store), **more))
+    assert (result.changed, result.resumed) == (True, True)
+    same(store, *names)
+
+
+@pytest.mark.parametrize(("archive", "name"), [*WHOLE, *RECORDED])
+def test_a_kept_store_is_removed(store: Path) -> None:
+    removed(store)
+
+
+@pytest.mark.parametrize(("archive", "name"), UNRECORDED)
+def test_what_no_record_names_stays(store: Path) -> None:
+    before = files(store)
+    with pytest.raises(Conflict, match="holds 4 objects that Zarrstream did not write"):
+        write_dataset(request(store.parent / "1.nc", store, **options(store)))
+    assert remove_store(RemoveRequest(str(store))).foreign_count == len(before) == 4
+    assert files(store) == before
+
+
+def removed(store: Path) -> None:
+    assert remove_store(RemoveRequest(str(store))).changed
+    assert not store.exists()
+    assert not sidecar(store).exists()
