@@ -22,6 +22,7 @@ FORMATS = Path(__file__).parent / "formats"
 ORDER = ("08522d7", "b2739ae", "ab064bf", "e94b9c3", "32a46d4")  # oldest first
 ARCHIVES = [FORMATS / f"{version}.tar.xz" for version in ORDER]
 FIRST = ARCHIVES[0]
+ENCODING = {"air": {"compressor": {"name": "zstd", "level": 3}, "dtype": "float32"}}
 CHUNKS = {"time": 2}
 
 
@@ -48,7 +49,12 @@ def first_and_last(cases: list[ParameterSet]) -> list[ParameterSet]:
 
 def options(store: Path) -> dict:
     """What the store was asked to be."""
-    known: dict = {"two.zarr": {"zarr_format": 2}, "replacing.zarr": {"zarr_format": 2}, "shards.zarr": {"shards": {"time": 4}}}
+    known: dict = {
+        "two.zarr": {"zarr_format": 2},
+        "replacing.zarr": {"zarr_format": 2},
+        "shards.zarr": {"shards": {"time": 4}},
+        "encoded.zarr": {"encoding": ENCODING},
+    }
     return {"chunks": CHUNKS, **known.get(store.name, {})}
 
 
@@ -73,7 +79,7 @@ def same(store: Path, *sources: str) -> None:
     assert manifest.objects.keys() == files(store).keys()
 
 
-WHOLE = stores("three", "two", "shards")
+WHOLE = stores("three", "two", "encoded", "shards")
 
 
 @pytest.mark.parametrize(("archive", "name"), WHOLE)
@@ -89,7 +95,7 @@ def test_the_same_request_finds_that_nothing_is_to_do(store: Path) -> None:
     assert files(store.parent) == before
 
 
-@pytest.mark.parametrize(("archive", "name"), first_and_last(stores("three", "two")))
+@pytest.mark.parametrize(("archive", "name"), first_and_last(stores("three", "two", "encoded")))
 def test_a_kept_store_grows(store: Path, archive: Path) -> None:
     both = (store.parent / "1.nc", store.parent / "2.nc")
     more = request(both, store, mode="append", append_dim="time", **options(store))

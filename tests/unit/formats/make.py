@@ -28,6 +28,7 @@ HOMES = {
     "journal": ("sidecar.journal", "journal"),
     "lock": ("sidecar.lock", "marker"),
 }
+ENCODING = {"air": {"compressor": {"name": "zstd", "level": 3}, "dtype": "float32"}}
 OTHERS = 0.5  # seconds in which what was sent before arrives
 
 
@@ -108,6 +109,7 @@ def fill(folder: Path, cases: set[str]) -> None:
     chunks = {"chunks": {"time": 2}}
     write(folder, "three.zarr", ("1.nc",), **chunks)
     write(folder, "two.zarr", ("1.nc",), zarr_format=2, **chunks)
+    write(folder, "encoded.zarr", ("1.nc",), encoding=ENCODING, **chunks)
     write(folder, "copying.zarr", ("1.nc",), at(4), **chunks)
     write(folder, "publishing.zarr", ("1.nc",), lambda key: key == "publishing.zarr/zarr.json", **chunks)
     if "shards" in cases:

@@ -106,7 +106,9 @@ def _written_variables(shot: Snapshot) -> list[str] | None:
 def _asked_encoding(shot: Snapshot) -> dict[str, Any] | None:
     """The encodings that were asked for when the store was written; None where nobody knows."""
     asked = shot.manifest.request.get("encoding") if shot.manifest and isinstance(shot.manifest.request, dict) else None
-    return asked if isinstance(asked, dict) else None
+    # Until 3bc5fa7 a manifest had what the request said, in which packing had no name of its own.
+    told = isinstance(asked, dict) and all(isinstance(options, dict) and "packing" in options for options in asked.values())
+    return asked if told else None
 
 
 def plain(value: Any) -> str | None:

@@ -9,6 +9,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..encoding.codecs import parse_encoding
+
 _LAYOUT = 1  # raised when the same request begins to give other objects
 # How the normal request says that an option was left out. One that comes later belongs here: manifests of today do not name it.
 LEFT_OUT: dict[str, Any] = {"variables": None, "chunks": "auto", "shards": None, "encoding": {}}
@@ -40,6 +42,12 @@ def fingerprint(request: Mapping[str, Any], digests: Sequence[str]) -> str:
     return hashlib.sha256(json.dumps(document, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-def as_written(request: Mapping[str, Any], written: Mapping[str, Any]) -> dict[str, Any]:
-    """A normal request as the release spelled it that has ``written`` one: without options that came later and are left out."""
-    return {key: value for key, value in request.items() if key in written or key not in LEFT_OUT or value != LEFT_OUT[key]}
+def respelled(written: Mapping[str, Any]) -> dict[str, Any]:
+    """The normal request in a manifest of any version, as this one spells it."""
+    encoding = {name: _respelled_encoding(name, options) for name, options in written.get("encoding", {}).items()}
+    return {**LEFT_OUT, **written, "encoding": encoding}
+
+
+def _respelled_encoding(name: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
+    # Until 3bc5fa7 a manifest had what the request said.
+    return options if "codecs" in options else parse_encoding({name: options})[name].normal()

@@ -25,7 +25,7 @@ from ..source.items import Item, Stat, check_apart, find_source, stat_items, tak
 from ..storage.location import parse_store
 from ..storage.objects import Objects
 from .destination import State, check_name, look, refusal, refuse_foreign_sidecar, strangers
-from .fingerprint import LEFT_OUT, as_written, fingerprint, normal_request
+from .fingerprint import LEFT_OUT, fingerprint, normal_request, respelled
 from .progress import Progress, ProgressReporter, check_path
 from .publish import finish_published
 from .request import WriteRequest, check_request, chunk_lengths, shard_lengths
@@ -121,8 +121,11 @@ def _look_around(request: WriteRequest) -> Situation:
     stats = take_digests(items, stat_items(items), [Stat(**entry) for entry in [*written, *noted]])
     digests = [stat.digest for stat in stats]
     wanted = fingerprint(normal, digests)
-    if state.manifest and fingerprint(as_written(normal, state.manifest.request), digests) == state.found.fingerprint:
-        wanted = state.manifest.fingerprint
+    if state.manifest:
+        before = replace(state.manifest, request=respelled(state.manifest.request))
+        if before.request == normal and fingerprint(state.manifest.request, digests) == state.found.fingerprint:
+            wanted = before.fingerprint
+        state = replace(state, manifest=before)
     action, refused = _choose(request, objects, state, normal, wanted)
     if action == "append":
         if state.manifest is None:
