@@ -4,7 +4,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: dataset_places
-short_description: Profile and anonymous endpoint of each data set, by its name
+short_description: Profile, environment and anonymous endpoint of each data set, by its name
 version_added: "0.1.0"
 author: Zarrstream authors (@zarrstream)
 description:
@@ -31,7 +31,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: By name, C(profile) and C(anonymous_endpoint), empty where nobody reads without credentials.
+  description: >-
+    By name, C(profile), C(stack_path), empty where it names no environment of its own, and C(anonymous_endpoint), empty where nobody
+    reads without credentials.
   type: dict
 """
 

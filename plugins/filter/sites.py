@@ -46,7 +46,7 @@ RETURN = r"""
 _value:
   description: >-
     C(sites), each with C(cloud), C(profile), C(own) and C(bucket), the first of its buckets; C(buckets) and C(datasets),
-    each with C(cloud), C(profile) and C(place), which is C(cloud/bucket).
+    each with C(cloud), C(profile) and C(place), which is C(cloud/bucket); a data set has the C(stack_path) of its bucket too.
   type: dict
 """
 

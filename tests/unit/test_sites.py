@@ -45,6 +45,14 @@ def test_a_data_set_belongs_where_its_bucket_does_unless_it_says_otherwise(bucke
     assert expected in [(each.cloud, each.profile) for each in found.sites]
 
 
+@pytest.mark.parametrize(
+    ("bucket", "dataset", "expected"), [({}, {}, ""), ({"stack_path": "/b"}, {}, "/b"), ({"stack_path": "/b"}, {"stack_path": "/d"}, "/d")]
+)
+def test_a_data_set_is_written_by_the_environment_that_it_or_its_bucket_names(bucket: Any, dataset: Any, expected: Any) -> None:
+    found = declared([{"name": "one", **bucket}], [air(**dataset)], *OWN)
+    assert places(found.datasets, [])["air"]["stack_path"] == expected
+
+
 def test_buckets_of_one_name_in_two_clouds() -> None:
     buckets = [{"name": "one"}, {"name": "one", "cloud": "tacc", "state": "absent"}]
     assert where(declared(buckets, [air(cloud="tacc")], *OWN).datasets) == [("tacc", "tacc")]
@@ -78,7 +86,7 @@ def test_places_join_data_sets_with_what_was_found_of_their_buckets() -> None:
         {"cloud": "iu", "bucket": "one", "anonymous_endpoint": "https://iu"},
         {"cloud": "tacc", "bucket": "one", "anonymous_endpoint": None},
     ]
-    assert places(found.datasets, looks) == {"b": {"profile": "tacc", "anonymous_endpoint": ""}}
+    assert places(found.datasets, looks) == {"b": {"profile": "tacc", "stack_path": "", "anonymous_endpoint": ""}}
     assert places(declared([{"name": "one"}], [air()], *OWN).datasets, looks) == {
-        "air": {"profile": "lab", "anonymous_endpoint": "https://iu"}
+        "air": {"profile": "lab", "stack_path": "", "anonymous_endpoint": "https://iu"}
     }

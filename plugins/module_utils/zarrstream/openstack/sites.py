@@ -64,10 +64,14 @@ def declared(buckets: Sequence[Item], datasets: Sequence[Item], cloud: str, prof
 
 
 def places(datasets: Sequence[Item], found: Sequence[Item]) -> dict[str, dict[str, str]]:
-    """By the name of each data set: its profile, and where anonymous clients read its bucket, as ``object_store_info`` found it."""
+    """By the name of each data set: profile, ``stack_path``, and where anonymous clients read it, as ``object_store_info`` found it."""
     endpoints = {(each.get("cloud"), each.get("bucket")): each.get("anonymous_endpoint") or "" for each in found}
     return {
-        each["name"]: {"profile": each["profile"], "anonymous_endpoint": endpoints.get((each["cloud"], _bucket(each)), "")}
+        each["name"]: {
+            "profile": each["profile"],
+            "stack_path": each.get("stack_path") or "",
+            "anonymous_endpoint": endpoints.get((each["cloud"], _bucket(each)), ""),
+        }
         for each in datasets
     }
 
@@ -83,13 +87,14 @@ def _filled(item: Item, own: Site) -> dict[str, str]:
 
 
 def _of_dataset(item: Item, buckets: Sequence[Item], own: Site) -> dict[str, str]:
-    """As it says, or else as the bucket of its store is declared."""
+    """As it says, or else as the bucket of its store is declared; the environment that writes it too, where one of them names it."""
     homes = {_site(each): each for each in buckets if each["name"] == _bucket(item) and item.get("cloud") in (None, each["cloud"])}
     if len(homes) > 1 and not item.get("profile"):
         clouds = " and ".join(f"'{each.cloud}'" for each in homes)
         raise BadRequest(f"data set '{item['name']}' goes to bucket '{_bucket(item)}', which is declared for {clouds}: set its cloud.")
     home = next(iter(homes.values()), {})
-    return _filled({**home, **{key: item[key] for key in ("cloud", "profile") if item.get(key)}}, own)
+    said = {**home, **{key: item[key] for key in ("cloud", "profile", "stack_path") if item.get(key)}}
+    return {**_filled(said, own), **({"stack_path": said["stack_path"]} if said.get("stack_path") else {})}
 
 
 def _refuse_shared_profiles(sites: Sequence[Site]) -> None:
