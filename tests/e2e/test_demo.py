@@ -23,6 +23,7 @@ def test_the_first_run_ends_with_a_summary(demo: Demo) -> None:
     assert re.search(r"checks   passed: open, .*complete, .*manifest, .*values", demo.first), demo.first
     assert re.search(r"objects  \d+, \d[\d.]* [KM]B, [\d.]+ MiB/s", demo.first), demo.first
     assert "Nothing was changed" not in demo.first
+    assert demo.first.count("TASK [Refuse a run that could not come to its end]") == 1, "each stage begins with it, and it is done once"
 
 
 def test_the_second_run_changes_nothing_and_says_so(demo: Demo) -> None:
