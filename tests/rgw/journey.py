@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the Zarrstream authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""A person who follows the guide: inventory/jetstream2 copied, playbooks by their command line, this machine as the host of her own.
+"""A person who follows the guide, with the commands of its page: inventory/jetstream2 copied, this machine as the host of her own.
 
-Her home is a folder of the test for everything on this machine that asks passwd, in a mount namespace of the run alone: roles write into
-the homes that passwd names.
+She works in a checkout of her own, which leads to this one in all but its inventories. Her home is a folder of the test for everything on
+this machine that asks passwd, in a mount namespace of the run alone: roles write into the homes that passwd names.
 """
 
 from __future__ import annotations
@@ -20,9 +20,12 @@ from typing import Any
 
 import yaml
 from integration.conftest import CHECKOUT, RECAP, Play
+from pages import GUIDE, blocks, commands
 from running import stand_in_for_the_stack
 
 _IN_A_HOME = 'mount --bind "$0" /etc/passwd && exec "$@"'
+# What she types first in a shell.
+ACTIVATE = commands(GUIDE, "bin/activate")[1]
 
 
 @dataclass(frozen=True)
@@ -45,26 +48,33 @@ class Person:
         return self.folder / "stack"
 
     @property
+    def checkout(self) -> Path:
+        return self.folder / "checkout"
+
+    @property
+    def inventory(self) -> Path:
+        return self.checkout / "inventory" / "mine"
+
+    @property
     def platform(self) -> Path:
         """What she declares."""
-        return self.folder / "mine" / "group_vars" / "all" / "platform.yml"
+        return self.inventory / "group_vars" / "all" / "platform.yml"
 
     def declare(self, **variables: Any) -> None:
         """Put her decisions in the place of the inventory's examples."""
         found = yaml.safe_load(self.platform.read_text())
         self.platform.write_text(yaml.safe_dump({**found, **variables}, sort_keys=False))
 
-    def run(self, playbook: str, *arguments: str, check: bool = True) -> Play:
-        """``ansible-playbook -i inventory/mine playbooks/…``."""
+    def run(self, command: str, *more: str, check: bool = True) -> Play:
+        """Type a command of the guide, with what it says may stand behind it, in a shell that uses the environment."""
         passwd = self.folder / "passwd"
         text = Path("/etc/passwd").read_text()
         passwd.write_text(re.sub(r"^(root:[^:]*:0:0:[^:]*:)[^:]*", rf"\1{self.home}", text, flags=re.MULTILINE))
-        program = Path(sys.executable).with_name("ansible-playbook")
-        command = [program, "-i", self.folder / "mine", CHECKOUT / "playbooks" / playbook, *arguments]
+        shell = ["bash", "-e", "-c", f"{ACTIVATE}\n{' '.join([command, *more])}"]
         done = subprocess.run(
-            ["unshare", "--mount", "--propagation", "private", "sh", "-c", _IN_A_HOME, passwd, *command],
-            env={**os.environ, "HOME": str(self.home), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), **self.env},
-            cwd=CHECKOUT,
+            ["unshare", "--mount", "--propagation", "private", "sh", "-c", _IN_A_HOME, passwd, *shell],
+            env={**os.environ, "HOME": str(self.home), "ANSIBLE_NOCOLOR": "1", **self.env},
+            cwd=self.checkout,
             capture_output=True,
             text=True,
             timeout=600,
@@ -79,16 +89,21 @@ class Person:
 
 
 def begin(folder: Path, env: Mapping[str, str]) -> Person:
-    """Copy the inventory as the guide says for hosts of one's own, and name this machine as one."""
+    """Copy the inventory as the guide says for hosts of one's own, and name this machine as one, in the lines of its example."""
     person = Person(folder, env)
     person.home.mkdir(exist_ok=True)
-    shutil.copytree(CHECKOUT / "inventory" / "jetstream2", folder / "mine")
+    (person.checkout / "build").mkdir(parents=True)
+    (person.checkout / "build" / "venv").symlink_to(sys.prefix)
+    for each in ("ansible.cfg", "library", "playbooks", "plugins", "roles", "build/collections"):
+        (person.checkout / each).symlink_to(CHECKOUT / each)
+    shutil.copytree(CHECKOUT / "inventory" / "jetstream2", person.inventory)
     for each in ("openstack.yml", "group_vars/all/vms.yml"):
-        (folder / "mine" / each).unlink()
-    hosts = folder / "mine" / "hosts.yml"
-    found = yaml.safe_load(hosts.read_text())
-    found["all"]["children"]["zarr_hosts"]["children"]["zarr_clients"] = {"hosts": {"localhost": {}}}
-    hosts.write_text(yaml.safe_dump(found, sort_keys=False))
+        (person.inventory / each).unlink()
+    (example,) = (each for each in blocks(GUIDE, "yaml") if "zarr_clients:" in each)
+    text = (person.inventory / "hosts.yml").read_text()
+    assert text.count("        zarr_clients: {}\n") == 1
+    own = example.replace("node-1: {ansible_user: alice}", "localhost: {}")
+    (person.inventory / "hosts.yml").write_text(text.replace("        zarr_clients: {}\n", own))
     stand_in_for_the_stack(person.stack)
     person.declare(zarr_stack_path=str(person.stack))
     return person

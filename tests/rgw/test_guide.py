@@ -1,9 +1,13 @@
 # Copyright (c) 2026, the Zarrstream authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What docs/getting-started.md says, done on Ceph RGW: one site from doctor to teardown, two sites of one inventory, an openrc alone."""
+"""What docs/getting-started.md says, done on Ceph RGW: one site from doctor to teardown, two sites of one inventory, an openrc alone.
+
+The commands are those of the page. What is put in their place is what the page itself tells to replace: names, addresses, folders.
+"""
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +19,17 @@ import pandas as pd
 import pytest
 import requests
 import xarray as xr
+from pages import GUIDE, blocks, commands
 from rgw.journey import Person, begin, lines_of
 from running import stand_in_for_the_stack
+
+DOCTOR, FORESEE, SITE = commands(GUIDE, "doctor.yml")
+LIST, TEARDOWN = commands(GUIDE, "teardown.yml")
+DATASETS = SITE.replace("site.yml", "datasets.yml")  # "and `playbooks/datasets.yml`, take it back"
+ITS_DATA = "-e zarr_teardown_data=true"
+(OPENRC,) = commands(GUIDE, "openrc.sh")
+PROBE = "\n".join(commands(GUIDE, "s3_probe"))
+(READER,) = (each.strip() for each in blocks(GUIDE, "python") if "js2.jetstream-cloud.org" in each)
 
 
 def write(path: Path, start: str, seed: int) -> Path:
@@ -38,10 +51,10 @@ def pairs(site: Any) -> set[str]:
     return {entry["access"] for entry in entries}
 
 
-def opens(lines: str, person: Person) -> float:
+def opens(lines: str, person: Person, **env: str) -> float:
     """Run lines as they were printed, and add up what they open."""
     program = f"{lines.rpartition(chr(10))[0]}\nprint(float({lines.rpartition(chr(10))[2]}.air.sum()))"
-    env = {"HOME": str(person.home), "PATH": "/usr/bin:/bin"}
+    env = {"HOME": str(person.home), "PATH": "/usr/bin:/bin", **env}
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{program}\n{done.stderr}"
     return float(done.stdout)
@@ -62,39 +75,59 @@ def test_the_guide_to_the_letter(rgw: Any, own_users: Any, tmp_path: Path) -> No
     declared = {"zarr_cloud": "embedded", "zarr_buckets": [{"name": public, "public": True}, {"name": private}]}
     person.declare(**declared, zarr_datasets=[air, quiet])
 
-    assert "ready for site.yml" in person.run("doctor.yml").stdout
-    predicted = person.run("site.yml", "--check", "--diff")
+    assert "ready for site.yml" in person.run(DOCTOR).stdout
+    predicted = person.run(FORESEE)
     assert not buckets(site) & {public, private}
     assert predicted.stdout.count("+ read .r:*") == 1
-    first = person.run("site.yml")
+    first = person.run(SITE)
     assert first.changed
     assert (person.profile.stat().st_mode & 0o777, (person.home / ".aws").stat().st_mode & 0o777) == (0o600, 0o700)
     held = person.profile.read_bytes()
-    assert person.run("site.yml").changed == 0, "a second run changes nothing"
+    assert person.run(SITE).changed == 0, "a second run changes nothing"
     assert person.profile.read_bytes() == held
 
     sums = {name: opens(lines_of(first, name), person) for name in ("air", "quiet")}
-    assert sums["air"] == sums["quiet"] == pytest.approx(float(xr.open_dataset(data / "1.nc").air.sum()))
+    total = pytest.approx(float(xr.open_dataset(data / "1.nc").air.sum()))
+    assert sums["air"] == sums["quiet"] == total
+    reader = READER.replace("https://js2.jetstream-cloud.org:8001", site.s3_endpoint).replace("my-bucket", public)
+    assert opens(reader, person, AWS_CA_BUNDLE=str(site.ca_bundle)) == total
+    log = tmp_path / "s3.log"
+    probe = PROBE.replace("/opt/zarrstream", str(person.stack)).replace("my-project-zarr", public).replace("/tmp/s3.log", str(log))
+    assert "SUCCESS" in person.run(probe).stdout
+    assert log.stat().st_size
     assert requests.get(f"{site.s3_endpoint}/{private}/quiet.zarr/zarr.json", verify=site.ca_bundle, timeout=30).status_code == 403
 
     write(data / "2.nc", "2026-01-09", 2)
     person.declare(zarr_datasets=[{**air, "mode": "append", "append_dim": "time"}, quiet])
-    grown = person.run("site.yml")
+    grown = person.run(SITE)
     assert grown.changed == 1
     assert opens(lines_of(grown, "air"), person) == pytest.approx(sum(float(xr.open_dataset(each).air.sum()) for each in data.iterdir()))
     write(data / "1.nc", "2026-01-01", 3)
     person.declare(zarr_datasets=[{**air, "mode": "replace"}, {**quiet, "mode": "replace"}])
-    assert person.run("site.yml").changed == 1
-    assert person.run("site.yml").changed == 0
+    assert person.run(SITE).changed == 1
+    assert person.run(SITE).changed == 0
 
-    assert f"bucket {public}: it holds" in person.run("teardown.yml", "--check").stdout
-    assert person.run("teardown.yml").changed
+    with site.connect() as connection:
+        names = [each.name for each in connection.object_store.objects(public)]
+        connection.object_store.delete_object(next(name for name in names if "air.zarr/air/c/" in name), container=public)
+    failed = person.run(SITE, check=False)
+    assert failed.rc
+    assert "air: unchanged, as it was written before, but FAILED to be proved" in failed.stdout
+    assert "stays    anonymous clients can read it" in failed.stdout
+    assert f"s3://{public}/air.zarr stays: anonymous clients can read it." in failed.stdout
+    person.declare(zarr_datasets=[{**air, "state": "absent"}, quiet])
+    assert "air: removed, " in person.run(DATASETS).stdout
+    person.declare(zarr_datasets=[air, quiet])
+    assert "air: written" in person.run(SITE).stdout
+
+    assert f"bucket {public}: it holds" in person.run(LIST).stdout
+    assert person.run(TEARDOWN).changed
     assert (buckets(site) & {public, private}, pairs(site), person.stack.exists()) == ({public, private}, set(), False)
-    assert person.run("teardown.yml").changed == 0
+    assert person.run(TEARDOWN).changed == 0
 
     stand_in_for_the_stack(person.stack)
-    assert person.run("site.yml").changed
-    assert person.run("teardown.yml", "-e", "zarr_teardown_data=true").changed
+    assert person.run(SITE).changed
+    assert person.run(TEARDOWN, ITS_DATA).changed
     assert (buckets(site) & {public, private}, pairs(site), person.stack.exists()) == (set(), set(), False)
     assert [path.name for path in (person.home / ".aws").iterdir() if path.read_bytes()] == []
 
@@ -103,17 +136,19 @@ def test_an_openrc_is_enough(rgw: Any, site: Any, tmp_path: Path) -> None:
     """As the tutorial's user has it: no clouds.yaml, the variables of a sourced file, and nobody to ask for a password."""
     name = f"openrc-{uuid4().hex[:12]}"
     source = write(tmp_path / "1.nc", "2026-01-01", 1)
-    person = begin(tmp_path, rgw.openrc("iu"))
+    person = begin(tmp_path, {})
+    exports = [f"export {name}={shlex.quote(value)}\n" for name, value in rgw.openrc("iu").items()]
+    (person.checkout / "my-project-openrc.sh").write_text("".join(exports))
     dataset = {"name": "air", "source": str(source), "store": f"s3://{name}/air.zarr"}
     person.declare(zarr_buckets=[{"name": name}], zarr_datasets=[dataset])
-    refused = person.run("doctor.yml", check=False)
+    refused = person.run(f"{OPENRC}\n{DOCTOR}", check=False)
     said = " ".join(refused.output.split())
     assert "Cloud jetstream2 was not found." in said
     assert "to log in with it, set zarr_cloud: envvars" in said
     person.declare(zarr_cloud="envvars")
-    done = person.run("site.yml")
+    done = person.run(f"{OPENRC}\n{SITE}")
     assert "air: written" in done.stdout
-    person.run("teardown.yml", "-e", "zarr_teardown_data=true")
+    person.run(f"{OPENRC}\n{TEARDOWN}", ITS_DATA)
     assert name not in buckets(site)
 
 
@@ -142,7 +177,7 @@ def test_one_inventory_for_two_sites(rgw: Any, site: Any, tmp_path: Path) -> Non
             {**datasets[2], "public": True},
         ],
     )
-    failed = person.run("site.yml", check=False)
+    failed = person.run(SITE, check=False)
     said = " ".join(failed.stdout.split())
     assert failed.rc
     assert "2 of 4 data sets failed" in said, failed.output
@@ -156,10 +191,10 @@ def test_one_inventory_for_two_sites(rgw: Any, site: Any, tmp_path: Path) -> Non
     )
 
     person.declare(zarr_datasets=[datasets[0], {**datasets[1], "public": True}, {**datasets[2], "public": True}])
-    assert opens(lines_of(person.run("site.yml"), "here"), person) == pytest.approx(total)
-    assert person.run("site.yml").changed == 0
+    assert opens(lines_of(person.run(SITE), "here"), person) == pytest.approx(total)
+    assert person.run(SITE).changed == 0
 
-    gone = person.run("teardown.yml", "-e", "zarr_only_cloud=acc-other", "-e", "zarr_teardown_data=true")
+    gone = person.run(TEARDOWN, "-e zarr_only_cloud=acc-other", ITS_DATA)
     shown = gone.stdout.partition("goes:")[2].partition("everything that the kit did not make")[0]
     assert f"bucket {there}" in shown
     assert not any(other in shown for other in (here, tenant, str(person.stack), "profile lab"))
@@ -168,7 +203,7 @@ def test_one_inventory_for_two_sites(rgw: Any, site: Any, tmp_path: Path) -> Non
     person.declare(
         zarr_buckets=[{"name": here}, {"name": tenant, "cloud": "ten", "public": True}], zarr_datasets=[datasets[0], datasets[2]]
     )
-    assert "here: unchanged" in person.run("site.yml").stdout
-    person.run("teardown.yml", "-e", "zarr_teardown_data=true")
+    assert "here: unchanged" in person.run(SITE).stdout
+    person.run(TEARDOWN, ITS_DATA)
     assert not buckets(site) & {here}
     assert tenant not in buckets(rgw.site("ten"))
