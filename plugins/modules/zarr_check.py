@@ -19,6 +19,7 @@ author:
   - Zarrstream authors (@zarrstream)
 requirements:
   - botocore
+  - distributed (for O(scheduler))
   - obstore
   - xarray
   - zarr >= 3.1

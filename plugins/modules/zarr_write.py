@@ -22,7 +22,7 @@ author:
   - Zarrstream authors (@zarrstream)
 requirements:
   - botocore
-  - dask
+  - distributed (for O(scheduler))
   - h5py
   - netCDF4
   - obstore
