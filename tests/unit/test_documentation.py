@@ -69,6 +69,44 @@ def test_what_a_page_runs_is_there(page: str) -> None:
     assert {target for line in commands(page) for target in re.findall(r"^\./make ([\w-]+)", line)} <= set(targets)
 
 
+PAGES = [
+    path
+    for pattern in ("*.md", "docs/**/*.md", "roles/*/README.md", "tests/**/README.md")
+    for path in sorted(ROOT.glob(pattern))
+    if path.name != "CHANGELOG.md"
+]
+FOLDERS_OF_OURS = {path.name for path in ROOT.iterdir() if path.is_dir()} - {"build"}
+
+
+def prose(page: Path) -> str:
+    """The text of a page without its blocks of code."""
+    return re.sub(r"^ *```.*?^ *```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_paths_that_a_page_names_are_there(page: Path) -> None:
+    """From the checkout's root, or beside the page; a page is told from where by what it names."""
+    names = [name for name in re.findall(r"`([\w.*/-]+/[\w.*/-]*)`", prose(page)) if name.split("/")[0] in FOLDERS_OF_OURS]
+    for name in set(names) - {"inventory/mine"}:
+        assert next(ROOT.glob(name), None) or next(page.parent.glob(name), None), name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_of_a_page_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if "://" not in link:
+            path, _hash, anchor = link.partition("#")
+            target = page.parent / path if path else page
+            assert target.exists(), link
+            assert not anchor or anchor in anchors(target), link
+
+
+def anchors(page: Path) -> set[str]:
+    """What links to headings of a page are called, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def test_the_guide_names_the_ansible_that_is_wanted() -> None:
     wanted = yaml.safe_load((ROOT / "meta/runtime.yml").read_text())["requires_ansible"].removeprefix(">=").removesuffix(".0")
     assert f"ansible-core {wanted} or later" in (ROOT / "docs/getting-started.md").read_text()

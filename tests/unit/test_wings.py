@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -84,3 +85,9 @@ def test_no_file_imports_itself_around_others():
 
 def test_what_is_known_is_still_there():
     assert KNOWN <= ARROWS
+
+
+def test_the_page_shows_this_table():
+    page = (CORE.parents[2] / "docs/architecture.md").read_text()
+    shown = dict(re.findall(r"^\| `(\w+)` \| [^|]+ \| ?([^|]*?) ?\|$", page, re.MULTILINE))
+    assert {name: set(re.findall(r"\w+", below)) for name, below in shown.items()} == WINGS
