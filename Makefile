@@ -20,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # These would win over the profile that the kit writes.
 unexport AWS_CA_BUNDLE AWS_PROFILE AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_ENDPOINT_URL
 
-.PHONY: help demo demo-down environment test-environment test test-all lint lint-all unit integration faults e2e consumer molecule cloud-up cloud-down cloud-status cloud-test rgw-up rgw-down rgw-status rgw-test e2e-cloud cloud-faults bench lock clean
+.PHONY: help demo demo-down environment test-environment test test-all lint lint-all unit integration faults e2e consumer molecule cloud-up cloud-down cloud-status cloud-test rgw-up rgw-down rgw-status rgw-test e2e-cloud cloud-faults bench lock changelog clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -129,6 +129,9 @@ lock: test-environment ## Resolve all environments anew, together
 	@$(LOCK) --upgrade -c roles/zarr_stack/files/requirements.lock -o roles/notebook/files/requirements.lock roles/notebook/files/requirements.in
 	@$(LOCK) -c requirements/test.lock -o requirements/bench.lock requirements/bench.in
 	@$(LOCK) --upgrade -o requirements/demo.lock requirements/demo.in
+
+changelog: test-environment ## Write the fragments to CHANGELOG.md, for the version of galaxy.yml; they go. Needs a network
+	@PATH="$(CURDIR)/$(TEST_VENV)/bin:$$PATH" uv tool run -q antsibull-changelog@0.36.0 release
 
 e2e-cloud: cloud-up ## From an empty project on the compute cloud to a published data set and back; prints the time line
 	@$(COST) e2e-cloud $(PYTEST) -q -s tests/e2e_cloud/test_site.py
