@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,21 @@ from zarrstream.storage.folder import FolderObjects
 from zarrstream.write.run import write_dataset
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "format.md").read_text()
+MANIFEST, JOURNAL = "## `manifest.json` and `previous.json`", "## `journal/…`"
 TYPES = {"string": str, "integer": int, "boolean": bool, "null": type(None), "object": dict, "array": list}
 
 
-def fields(heading: str) -> dict[str, str]:
-    """The fields of the table below a heading, with their types."""
+# The commits of the column "since", oldest first.
+STEPS = ["08522d7", "3bc5fa7", "b2739ae", "ab064bf", "e94b9c3", "32a46d4"]
+ARCHIVES = sorted((Path(__file__).parent / "formats").glob("*.tar.xz"))
+
+
+def fields(heading: str, step: str | None = None) -> dict[str, str]:
+    """The fields of the table below a heading, with their types; those alone that there were at a ``step``."""
     section = re.split(r"^#+ ", PAGE.partition(f"\n{heading}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
-    rows = re.findall(r"^\| `([\w]+)` \| ([^|]+) \|", section, re.MULTILINE)
+    rows = re.findall(r"^\| `([\w]+)` \| ([^|]+) \| ?(?:`(\w+)` )?\|", section, re.MULTILINE)
     assert rows, heading
-    return dict(rows)
+    return {name: kinds for name, kinds, since in rows if step is None or STEPS.index(since or STEPS[0]) <= STEPS.index(step)}
 
 
 def agree(heading: str, documents: list[dict[str, Any]]) -> None:
@@ -74,8 +81,8 @@ def documents(left: dict[str, list[bytes]], name: str) -> list[dict[str, Any]]:
 
 def test_every_field_that_a_write_leaves_is_on_the_page(left: dict[str, list[bytes]]) -> None:
     manifests, locks = documents(left, "manifest.json"), documents(left, "writing.json")
-    agree("## `manifest.json` and `previous.json`", manifests)
-    agree("## `manifest.json` and `previous.json`", documents(left, "previous.json"))
+    agree(MANIFEST, manifests)
+    agree(MANIFEST, documents(left, "previous.json"))
     agree("### `request`", [manifest["request"] for manifest in manifests])
     agree("### `source[]`", [item for manifest in manifests for item in manifest["source"]])
     agree("### `plan`", [manifest["plan"] for manifest in manifests])
@@ -83,9 +90,31 @@ def test_every_field_that_a_write_leaves_is_on_the_page(left: dict[str, list[byt
     agree("## `writing.json`", locks)
     agree("### `source[]`", [item for lock in locks for item in lock["source"]])
     agree("### `plans[]`", [plan for lock in locks for plan in lock["plans"]])
-    agree("## `journal/…`", documents(left, "journal/"))
+    agree(JOURNAL, documents(left, "journal/"))
     assert any(lock["rewritten"] for lock in locks)
     assert all(options.keys() == {"codecs", "packing"} for manifest in manifests for options in manifest["request"]["encoding"].values())
+
+
+@pytest.mark.parametrize("archive", ARCHIVES, ids=lambda archive: archive.name[:7])
+def test_every_field_is_there_since_the_commit_that_the_page_names(archive: Path) -> None:
+    seen: dict[str, set[str]] = {}
+    with tarfile.open(archive) as packed:
+        for member in packed:
+            _store, _sidecar, rest = member.name.partition(".zarrstream/")
+            if rest.endswith(".json") and not rest.startswith("staged/"):
+                file = packed.extractfile(member)
+                assert file
+                document = json.load(file)
+                heading = {"writing.json": "## `writing.json`", "manifest.json": MANIFEST, "previous.json": MANIFEST}.get(rest, JOURNAL)
+                seen.setdefault(heading, set()).update(document)
+                if heading == MANIFEST:
+                    seen.setdefault("### `request`", set()).update(document["request"])
+                    seen.setdefault("### `source[]`", set()).update(*document["source"])
+                    seen.setdefault("### `plan`", set()).update(document["plan"])
+                    seen.setdefault("### `plan.arrays[]`", set()).update(*document["plan"]["arrays"])
+    step = archive.name[:7]
+    assert seen == {heading: fields(heading, step).keys() for heading in seen}
+    assert (JOURNAL in seen) == bool(fields(JOURNAL, step))
 
 
 def test_every_object_beside_a_store_is_on_the_page(left: dict[str, list[bytes]]) -> None:
