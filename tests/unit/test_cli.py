@@ -113,7 +113,7 @@ def test_a_finding_is_exit_code_1_unless_told_otherwise(run: Any, source: Path, 
     (store / "air/c/1/0").unlink()
     code, out, err = run("check", store, "--checks", "open,complete")
     assert (code, err.count("\n")) == (1, 1)
-    assert "failed   complete      1 of" in out
+    assert "failed  complete  1 of" in out
     assert err.startswith(f"zarrstream check: {store}: 1 passed, 1 failed, ")
     assert err.endswith("air/c/1/0: missing\n")
     code, out, err = run("check", store, "--json")

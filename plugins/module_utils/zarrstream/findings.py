@@ -22,6 +22,14 @@ class Findings:
     count: int = 0
     items: list[Any] = field(default_factory=list)
 
+    @classmethod
+    def of(cls, items: Iterable[Any]) -> Findings:
+        """All of these."""
+        findings = cls()
+        for item in items:
+            findings.add(item)
+        return findings
+
     def add(self, item: Any) -> None:
         """Note one finding: a string, or a dict of plain values."""
         self.count += 1

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 # Controls of terminals (C0, C1, DEL), breaks of lines, marks that turn the direction or have no width, halves of pairs.
@@ -58,6 +58,13 @@ def one_line(error: BaseException) -> str:
 def many(number: int, noun: str) -> str:
     """``1 object``, ``2 objects``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def aligned(rows: Iterable[Sequence[str]]) -> list[str]:
+    """A table for people, as lines."""
+    cells = list(rows)
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
 
 
 def _escaped(match: re.Match[str]) -> str:

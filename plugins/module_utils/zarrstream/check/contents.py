@@ -220,10 +220,7 @@ def check_values(reader: ChunkReader, reference: Reference, tally: Tally) -> Che
     loose = {name: rule.text for name, rule in rules.items() if not rule.exact}
     if not reference.common:
         return skipped(reference.problem or "store and source have no variable in common")
-    other_shapes = Findings()
-    for name in reference.common:
-        if name not in rules:
-            other_shapes.add({"array": name, "problem": _shapes(reference, name)})
+    other_shapes = Findings.of({"array": name, "problem": _shapes(reference, name)} for name in reference.common if name not in rules)
     if other_shapes:
         return found(other_shapes, f"{many(other_shapes.count, 'variable')} not to be compared with the source")
     if tally.differences:

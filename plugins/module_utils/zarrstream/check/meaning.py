@@ -22,25 +22,22 @@ from .snapshot import Snapshot
 @CHECKS.check("open", "store", "documents", place=10)
 def check_open(shot: Snapshot, reader: ChunkReader | None) -> CheckResult:
     """The root document is there and zarr-python opens it."""
-    tree, nothing = shot.tree, Findings()
+    tree = shot.tree
     if tree is None or reader is None:
-        nothing.add(shot.root_problem or _what_is_there(shot))
-        return found(nothing, f"no Zarr at {shot.place.url}")
+        return found(Findings.of([shot.root_problem or _what_is_there(shot)]), f"no Zarr at {shot.place.url}")
     problem = tree.problems.get(tree.root_key) or reader.root_problem()
     if problem:
-        nothing.add({"key": tree.root_key, "problem": problem})
-        return found(nothing, "the store does not open")
+        return found(Findings.of([{"key": tree.root_key, "problem": problem}]), "the store does not open")
     kind = "array" if "" in tree.arrays else f"group with {many(len(tree.arrays), 'array')}"
     if shot.writing is not None:
-        nothing.add(f"a write is under way or was broken off{_since(shot.writing)}")
-        return found(nothing, f"Zarr v{tree.zarr_format} {kind}, but", "warning")
+        return found(Findings.of([_busy(shot.writing)]), f"Zarr v{tree.zarr_format} {kind}, but", "warning")
     size = f", {len(shot.listing)} objects, {human_bytes(shot.census.bytes)}" if shot.listing is not None else ""
     return passed(f"Zarr v{tree.zarr_format} {kind}{size}", zarr_format=tree.zarr_format, arrays=len(tree.arrays))
 
 
 def _what_is_there(shot: Snapshot) -> str:
     if shot.writing is not None:
-        return f"a write is under way or was broken off{_since(shot.writing)}: wait, or run it again to finish it"
+        return f"{_busy(shot.writing)}: wait, or run it again to finish it"
     if shot.listing is None:
         return "neither zarr.json nor .zgroup nor .zarray is there"
     if not shot.listing:
@@ -49,18 +46,17 @@ def _what_is_there(shot: Snapshot) -> str:
     return f"{len(shot.listing)} objects are there ({examples}, …), but neither zarr.json nor .zgroup nor .zarray"
 
 
-def _since(marker: str) -> str:
-    """When the write began: the first date in the marker, whatever its fields are called."""
+def _busy(marker: str) -> str:
+    """That a write is not done, and since when: the first date in the marker, whatever its fields are called."""
     matched = re.search(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?", marker)
-    return f" since {matched[0]}" if matched else ""
+    return f"a write is under way or was broken off{f' since {matched[0]}' if matched else ''}"
 
 
 @CHECKS.check("metadata", "store", "root", place=20)
 def check_metadata(shot: Snapshot, reader: ChunkReader) -> CheckResult:
     """Every document describes a node, zarr-python takes it, nodes hang together, and dimensions agree in length."""
-    tree, wrong = reader.tree, Findings()
-    for key, problem in sorted(tree.problems.items()):
-        wrong.add({"key": key, "problem": problem})
+    tree = reader.tree
+    wrong = Findings.of({"key": key, "problem": problem} for key, problem in sorted(tree.problems.items()))
     for path in sorted({*tree.arrays, *tree.groups} - {""}):
         above = folder_of(path)
         if above not in tree.groups and above not in tree.arrays and not tree.in_broken_node(path):
@@ -90,9 +86,8 @@ def _conflicting_dimensions(tree: Hierarchy, wrong: Findings) -> None:
 @CHECKS.check("consolidated", "store", "root", place=30)
 def check_consolidated(shot: Snapshot, reader: ChunkReader) -> CheckResult:
     """The consolidated metadata, which readers trust alone, say the same as the documents of the nodes."""
-    tree, wrong = reader.tree, Findings()
-    for key, problem in tree.bad_consolidated.items():
-        wrong.add({"key": key, "problem": problem})
+    tree = reader.tree
+    wrong = Findings.of({"key": key, "problem": problem} for key, problem in tree.bad_consolidated.items())
     if not tree.consolidated and not wrong:
         return skipped("the store has no consolidated metadata: readers list it, or open each document")
     for group, entries in sorted(tree.consolidated.items()):
@@ -142,29 +137,23 @@ def _should_be_in(key: str, group: str, tree: Hierarchy) -> bool:
 @CHECKS.check("codecs", "root", place=80)
 def check_codecs(reader: ChunkReader) -> CheckResult:
     """Every codec that the metadata name is installed here and takes its configuration."""
-    wrong = Findings()
-    names: set[str] = set()
-    for path, layout in sorted(reader.tree.arrays.items()):
-        names.update(codec["name"] for codec in layout.codecs)
-        for problem in reader.missing_codecs(layout):
-            wrong.add({"array": path or "/", "problem": problem})
+    arrays = sorted(reader.tree.arrays.items())
+    wrong = Findings.of({"array": path or "/", "problem": text} for path, layout in arrays for text in reader.missing_codecs(layout))
     if wrong:
         return found(wrong, f"{many(wrong.count, 'codec')} not available here")
-    return passed(f"available here: {', '.join(sorted(names)) or 'none is needed'}", codecs=sorted(names))
+    names = sorted({codec["name"] for _path, layout in arrays for codec in layout.codecs})
+    return passed(f"available here: {', '.join(names) or 'none is needed'}", codecs=names)
 
 
 @CHECKS.check("fill_value", "root", severity="warning", place=100)
 def check_fill_value(reader: ChunkReader) -> CheckResult:
     """A value that readers take for "no data" is meant so."""
-    wrong, odd = Findings(), Findings()
-    for path, layout in sorted(reader.tree.arrays.items()):
-        if layout.zarr_format == 2 and _reads_zero_as_missing(layout):
-            odd.add({"array": path or "/", "problem": f"fill_value is {layout.document['fill_value']}: xarray reads every 0 as missing"})
-        problem = _bad_fill_attribute(layout) if layout.zarr_format == 3 else ""
-        if problem:
-            wrong.add({"array": path or "/", "problem": problem})
+    arrays = [(path or "/", layout) for path, layout in sorted(reader.tree.arrays.items())]
+    wrong = Findings.of({"array": path, "problem": text} for path, layout in arrays if (text := _bad_fill_attribute(layout)))
     if wrong:
         return found(wrong, f"{many(wrong.count, 'array')} with a _FillValue that xarray cannot read", "error")
+    zeros = [(path, layout.document["fill_value"]) for path, layout in arrays if _reads_zero_as_missing(layout)]
+    odd = Findings.of({"array": path, "problem": f"fill_value is {zero}: xarray reads every 0 as missing"} for path, zero in zeros)
     if odd:
         return found(odd, f"{many(odd.count, 'array')} with a fill value that is data")
     return passed(f"no fill value of {len(reader.tree.arrays)} arrays stands for data")
@@ -172,12 +161,12 @@ def check_fill_value(reader: ChunkReader) -> CheckResult:
 
 def _reads_zero_as_missing(layout: ArrayLayout) -> bool:
     dtype, value = layout.document.get("dtype"), layout.document.get("fill_value")
-    numeric = isinstance(dtype, str) and dtype[1:2] in ("i", "u", "f")
+    numeric = layout.zarr_format == 2 and isinstance(dtype, str) and dtype[1:2] in ("i", "u", "f")
     return numeric and isinstance(value, (int, float)) and not isinstance(value, bool) and value == 0
 
 
 def _bad_fill_attribute(layout: ArrayLayout) -> str:
-    if "_FillValue" not in layout.attributes:
+    if layout.zarr_format == 2 or "_FillValue" not in layout.attributes:
         return ""
     value, kind = layout.attributes["_FillValue"], str(layout.document.get("data_type"))
     if kind.startswith("float"):

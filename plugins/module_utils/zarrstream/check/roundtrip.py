@@ -23,12 +23,10 @@ def check_roundtrip(shot: Snapshot, reader: ChunkReader, reference: Reference) -
     """Variables, dimensions, shapes, types, attributes and decoded times are the source's."""
     wrong, repacked = Findings(), []
     if reference.problem:
-        wrong.add(f"xarray does not open the store: {reference.problem}")
-        return found(wrong, "the store cannot be compared with its source")
-    for name in sorted(reference.source.variables.keys() - reference.stored.keys()):
-        wrong.add({"array": name, "problem": "in the source, not in the store"})
-    for name in sorted(reference.stored.keys() - reference.source.variables.keys()):
-        wrong.add({"array": name, "problem": "in the store, not in the source"})
+        return found(Findings.of([f"xarray does not open the store: {reference.problem}"]), "the store cannot be compared with its source")
+    stored, source = reference.stored.keys(), reference.source.variables.keys()
+    for names, problem in ((source - stored, "in the source, not in the store"), (stored - source, "in the store, not in the source")):
+        wrong.add_many(len(names), ({"array": name, "problem": problem} for name in sorted(names)))
     for name in reference.common:
         problems, packed = _compare_variable(reference, name)
         repacked += [name] * packed

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 
 from ..findings import ITEMS, CheckResult, Findings, found, passed, skipped
+from ..metadata.chunks import ChunkReader
 from ..metadata.layout import ArrayLayout
 from ..sidecar.manifest import Stored
 from ..storage.location import ObjectInfo
@@ -20,18 +21,14 @@ _MD5 = re.compile(r"[0-9a-f]{32}")
 MANY_SMALL = 100  # small objects in one array from which on they are worth a word
 
 
-@CHECKS.check("complete", "listing", place=40)
-def check_complete(shot: Snapshot) -> CheckResult:
+@CHECKS.check("complete", "listing", "root", place=40)
+def check_complete(shot: Snapshot, reader: ChunkReader) -> CheckResult:
     """Every object that the metadata announces is in the listing, or may be missing by the request's policy."""
-    tree, census, missing, allowed = shot.tree, shot.census, Findings(), 0
-    if tree is None:
-        raise AssertionError("the census has seen it")
-    for key in tree.missing:
-        missing.add({"key": key, "problem": "missing; only the consolidated metadata knows of it"})
-    expected = 0
+    tree, expected, allowed = reader.tree, 0, 0
+    missing = Findings.of({"key": key, "problem": "missing; only the consolidated metadata knows of it"} for key in tree.missing)
     for path, layout in sorted(tree.arrays.items()):
         expected += layout.count
-        absent = layout.count - census.present[path]
+        absent = layout.count - shot.census.present[path]
         wanted, keys = wanted_but_absent(shot, layout)
         missing.add_many(wanted, ({"key": key, "problem": "missing"} for key in keys))
         allowed += absent - wanted
@@ -89,9 +86,7 @@ def check_manifest(shot: Snapshot) -> CheckResult:
     """Size and MD5 of every object, from the listing alone, are those that were recorded when it was written."""
     if shot.manifest is None:
         if shot.manifest_broken:
-            broken = Findings()
-            broken.add(shot.manifest_problem)
-            return found(broken, "the manifest cannot be read")
+            return found(Findings.of([shot.manifest_problem]), "the manifest cannot be read")
         return skipped(shot.manifest_problem)
     if shot.listing is None:
         return skipped(shot.listing_problem)
@@ -138,8 +133,6 @@ def _compared(shot: Snapshot, total: int, by_size: int) -> str:
 @CHECKS.check("chunk_size", "listing", severity="info", place=140)
 def check_chunk_size(shot: Snapshot) -> CheckResult:
     """Advice: objects of a size that suits object stores."""
-    if shot.tree is None:
-        raise AssertionError("the census has seen it")
     advice = Findings()
     for item in shot.census.large.items:
         advice.add({**item, "problem": f"{human_bytes(item['size'])}, more than {human_bytes(LARGE)}: smaller chunks read in part"})

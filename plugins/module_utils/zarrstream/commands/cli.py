@@ -23,7 +23,7 @@ from ..interrupt import LAST, on_interrupt
 from ..libraries import missing_libraries_named
 from ..probe.run import Request as ProbeRequest
 from ..probe.run import run as run_probe
-from ..text import human_bytes, shown, shown_json
+from ..text import aligned, human_bytes, shown, shown_json
 from ..write.progress import Progress
 from ..write.progress_text import bar, words
 from ..write.remove import RemoveResult, preview_removal, remove_store
@@ -128,7 +128,7 @@ def _check(parsed: argparse.Namespace) -> Answer:
     request = check_request_from(options_of(parsed))
     checked = check_store(request)
     report, result = checked.report, checked.as_result()
-    lines = [f"{item.status:8} {item.id:13} {item.message}" for item in report.checks]
+    lines = aligned((item.status, item.id, item.message) for item in report.checks)
     if checked.path:
         lines.append(f"report   {checked.path} and {checked.page}")
     if report.ok or request.fail_on == "never":
@@ -140,7 +140,7 @@ def _probe(parsed: argparse.Namespace) -> Answer:
     with missing_libraries_named():
         report = run_probe(ProbeRequest(**options_of(parsed)))
     result = report.as_result()
-    lines = [f"{'ok' if check.ok else 'failed':8} {check.name:13} {check.message}" for check in report.checks]
+    lines = aligned(("ok" if check.ok else "failed", check.name, check.message) for check in report.checks)
     if report.failure:
         return FOUND, {"failed": True, "msg": str(report.failure), **report.failure.details, **result}, lines
     return FINE, result, lines

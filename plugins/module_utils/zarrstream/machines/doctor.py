@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..probe.privacy import Look
+from ..text import aligned
 from .facts import Facts
 from .plan import missing_message
 from .wanted import Wanted, WantedServer
@@ -261,11 +262,5 @@ def _bucket(name: str, found: Look, public: bool) -> Row:
 
 def table(found: Iterable[Row]) -> list[str]:
     """For people: one line a row, the mend below it."""
-    lines: list[str] = []
-    entries = list(found)
-    width = max(len(each.check) for each in entries)
-    for each in entries:
-        lines.append(f"{each.status:<4}  {each.check:<{width}}  {each.message}")
-        if each.mend:
-            lines.append(f"{'':<{width + 6}}  → {each.mend}")
-    return lines
+    rows = ([(each.status, each.check, each.message), ("", "", f"→ {each.mend}" if each.mend else "")] for each in found)
+    return [line for line in aligned(row for both in rows for row in both) if line]

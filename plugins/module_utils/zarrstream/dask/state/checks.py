@@ -34,9 +34,7 @@ def absent(expected: Expected, workers: tuple[Worker, ...]) -> list[str]:
 def check_joined(facts: Facts, expected: Expected) -> CheckResult:
     """Everybody who is expected has joined, and nobody else."""
     missing = absent(expected, facts.workers)
-    findings = Findings()
-    for host in missing:
-        findings.add({"key": host, "problem": "has not joined"})
+    findings = Findings.of({"key": host, "problem": "has not joined"} for host in missing)
     for stranger in _unexpected(facts.workers, expected):
         findings.add({"key": stranger, "problem": "has joined, but is not expected"})
     threads = sum(worker.nthreads for worker in facts.workers)
@@ -58,10 +56,8 @@ def _unexpected(workers: tuple[Worker, ...], expected: Expected) -> list[str]:
 @CHECKS.check("answers", "facts")
 def check_answers(facts: Facts) -> CheckResult:
     """Every process tells of itself; what does not is left out of the other checks."""
-    findings = Findings()
-    for name, reason in [(SCHEDULER, facts.scheduler.silence), *((worker.label, worker.silence) for worker in facts.workers)]:
-        if reason:
-            findings.add({"key": name, "problem": reason})
+    silent = [(SCHEDULER, facts.scheduler.silence), *((worker.label, worker.silence) for worker in facts.workers)]
+    findings = Findings.of({"key": name, "problem": reason} for name, reason in silent if reason)
     if findings:
         return found(findings, f"{findings.count} of {1 + len(facts.workers)} processes tell nothing of themselves")
     return passed("every process tells of itself")
@@ -76,10 +72,10 @@ def check_versions(facts: Facts) -> CheckResult:
             if node != SCHEDULER or package in _SCHEDULERS:
                 table.setdefault(package, {}).setdefault(version or "missing", []).append(node)
     differing = {package: nodes for package, nodes in sorted(table.items()) if len(nodes) > 1}
-    findings = Findings()
-    for package, nodes in differing.items():
-        text = "; ".join(f"{version} on {_names(names)}" for version, names in sorted(nodes.items()))
-        findings.add({"key": package, "problem": text})
+    findings = Findings.of(
+        {"key": package, "problem": "; ".join(f"{version} on {_names(names)}" for version, names in sorted(nodes.items()))}
+        for package, nodes in differing.items()
+    )
     if findings:
         mend = "install the same lock everywhere (role zarr_stack) and restart the workers"
         return found(findings, f"{many(findings.count, 'package')} in several versions, {mend}", versions=differing)
@@ -99,10 +95,11 @@ def _versions(facts: Facts) -> Iterator[tuple[str, Mapping[str, str | None]]]:
 @CHECKS.check("packages", "asked")
 def check_packages(facts: Facts) -> CheckResult:
     """Every worker imports every package."""
-    findings = Findings()
-    for worker, process in facts.asked:
-        for package, cause in process.failures.items():
-            findings.add({"key": worker.label, "problem": f"{package} does not import ({cause})", "package": package})
+    findings = Findings.of(
+        {"key": worker.label, "problem": f"{package} does not import ({cause})", "package": package}
+        for worker, process in facts.asked
+        for package, cause in process.failures.items()
+    )
     if findings:
         return found(findings, "workers cannot run all tasks, install the lock there (role zarr_stack)")
     return passed(f"every worker imports {', '.join(facts.asked[0][1].packages) or 'what was asked for, which is nothing'}")
@@ -111,10 +108,8 @@ def check_packages(facts: Facts) -> CheckResult:
 @CHECKS.check("zarrstream", "asked", "version", severity="warning")
 def check_zarrstream(facts: Facts, version: str) -> CheckResult:
     """Every worker has the package behind the modules, in this version."""
-    findings = Findings()
-    for worker, process in facts.asked:
-        if process.zarrstream != version:
-            findings.add({"key": worker.label, "problem": f"has zarrstream {process.zarrstream}" if process.zarrstream else "has none"})
+    others = [(worker, process.zarrstream) for worker, process in facts.asked if process.zarrstream != version]
+    findings = Findings.of({"key": worker.label, "problem": f"has zarrstream {own}" if own else "has none"} for worker, own in others)
     if findings:
         mend = f"zarrstream {version} is not on every worker, install it there (module zarrstream_command) and restart the workers"
         return found(findings, mend)
@@ -124,10 +119,10 @@ def check_zarrstream(facts: Facts, version: str) -> CheckResult:
 @CHECKS.check("tls", "facts")
 def check_tls(facts: Facts) -> CheckResult:
     """Nobody speaks in the clear, or without showing a certificate."""
-    findings = Findings()
-    for name, address in [(SCHEDULER, facts.scheduler.address), *((worker.label, worker.address) for worker in facts.workers)]:
-        if not address.startswith("tls://"):
-            findings.add({"key": name, "problem": f"{address} takes connections without TLS: whoever reaches it runs code there"})
+    places = [(SCHEDULER, facts.scheduler.address), *((worker.label, worker.address) for worker in facts.workers)]
+    clear = [(name, address) for name, address in places if not address.startswith("tls://")]
+    problem = "takes connections without TLS: whoever reaches it runs code there"
+    findings = Findings.of({"key": name, "problem": f"{address} {problem}"} for name, address in clear)
     if findings:
         return found(findings, "set up TLS (role dask_tls)")
     return passed(f"every connection is encrypted, {facts.scheduler.cipher}")
@@ -140,10 +135,11 @@ def check_certificates(facts: Facts) -> CheckResult:
     left = {name: days for name, end in ends.items() if (days := days_left(end, facts.now)) is not None}
     if not left:
         return skipped("no certificate was shown")
-    findings = Findings()
-    for name, days in left.items():
-        if days < RENEW_DAYS:
-            findings.add({"key": name, "problem": f"ends in {many(days, 'day')}" if days >= 0 else "has expired: it cannot connect again"})
+    findings = Findings.of(
+        {"key": name, "problem": f"ends in {many(days, 'day')}" if days >= 0 else "has expired: it cannot connect again"}
+        for name, days in left.items()
+        if days < RENEW_DAYS
+    )
     severity = "error" if min(left.values()) < 0 else "warning"
     if findings:
         return found(findings, "run the role dask_tls, bring the files to the hosts and restart", severity)

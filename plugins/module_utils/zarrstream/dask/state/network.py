@@ -30,10 +30,8 @@ def check_clock(facts: Facts) -> CheckResult:
             skews[f"{worker.host} against the store"] = float(access.clock_skew)
     if not skews:
         return skipped("no clock could be compared")
-    findings = Findings()
-    for pair, skew in skews.items():
-        if abs(skew) >= SKEW:
-            findings.add({"key": pair, "problem": f"{abs(skew):.0f} s {'ahead' if skew > 0 else 'behind'}"})
+    wrong = [(pair, skew) for pair, skew in skews.items() if abs(skew) >= SKEW]
+    findings = Findings.of({"key": pair, "problem": f"{abs(skew):.0f} s {'ahead' if skew > 0 else 'behind'}"} for pair, skew in wrong)
     if findings:
         return found(findings, "set the clocks (chrony)")
     return passed(f"all agree within {max(map(abs, skews.values())):.1f} s")
@@ -72,10 +70,7 @@ def check_bandwidth(facts: Facts) -> CheckResult:
                 rates[f"{worker.host} {way}"] = rate
     if not rates:
         return skipped("not measured")
-    findings = Findings()
-    for way, rate in rates.items():
-        if rate < RATE:
-            findings.add({"key": way, "problem": f"{rate:.1f} MiB/s"})
+    findings = Findings.of({"key": way, "problem": f"{rate:.1f} MiB/s"} for way, rate in rates.items() if rate < RATE)
     rounded = {way: round(rate, 1) for way, rate in rates.items()}
     if findings:
         return found(findings, f"less than {RATE:g} MiB/s", mib_per_second=rounded)
@@ -89,10 +84,7 @@ def check_bucket(facts: Facts, bucket: str) -> CheckResult:
     tried = list(_accesses(facts))
     if not tried:
         return skipped("no worker could be asked")
-    findings = Findings()
-    for worker, access in tried:
-        if access.problem:
-            findings.add({"key": worker.label, "problem": access.problem})
+    findings = Findings.of({"key": worker.label, "problem": access.problem} for worker, access in tried if access.problem)
     if findings:
         return found(findings, f"{findings.count} of {len(tried)} hosts cannot use {bucket}")
     steps = ["list", *(step["name"] for step in tried[0][1].steps if step["name"] in ("put", "get", "delete"))]

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...findings import CheckResult
-from ...text import human_bytes
+from ...text import aligned, human_bytes
 from .facts import SCHEDULER, Access, Facts, Worker, days_left
 
 _HEAD = ("", "host", "address", "threads", "memory", "Dask", "zarrstream", "certificate", "round trip", "MiB/s", "bucket")
@@ -17,7 +17,7 @@ _MARKS = {"passed": "ok", "failed": "FAILED", "warning": "warning", "skipped": "
 def table(facts: Facts, checks: Sequence[CheckResult]) -> list[str]:
     """The lines."""
     rows = [_HEAD, _scheduler(facts), *(_worker(facts, worker) for worker in facts.workers)]
-    return [*_aligned(rows), "", *_aligned([(check.id, _MARKS[check.status], check.message) for check in checks])]
+    return [*aligned(rows), "", *aligned((check.id, _MARKS[check.status], check.message) for check in checks)]
 
 
 def _scheduler(facts: Facts) -> tuple[str, ...]:
@@ -53,8 +53,3 @@ def _bucket(access: Access | None) -> str:
 def _days(ends: float | None, now: float) -> str:
     days = days_left(ends, now)
     return "-" if days is None else f"{days} days" if days >= 0 else "EXPIRED"
-
-
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
