@@ -16,7 +16,7 @@ from ..metadata.decoded import LARGEST_DOCUMENT
 from ..metadata.hierarchy import is_document
 from ..storage.location import ObjectInfo, StoreUrl
 from ..storage.objects import ReadableObjects
-from ..storage.zarr_store import reading_store
+from ..storage.zarr_store import part_of, reading_store
 from .declared import Declared, NotRegular, Outside, outside
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ class SourceFolder(ReadableObjects):
         finally:
             os.close(file)
 
-    def read(self, key: str, start: int = 0, stop: int | None = None, last: int | None = None) -> bytes | None:
-        """A part of a file by its key below the store: from ``start`` up to ``stop``, or the ``last`` bytes."""
+    def read(self, key: str, wanted: ByteRequest | None = None) -> bytes | None:
+        """The part of a file that Zarr asks for, by its key below the store; all of it if none is named."""
         file = self._open(key)
         if file is None:
             return None
@@ -63,8 +63,7 @@ class SourceFolder(ReadableObjects):
             if size > LARGEST_DOCUMENT and is_document(key):
                 text = f"source '{self.folder}/{key}' has {size} bytes: a metadata document has no more than {LARGEST_DOCUMENT}."
                 raise SourceError(text, source=f"{self.folder}/{key}")
-            start, stop = (max(0, size - last), size) if last is not None else (start, size if stop is None else min(stop, size))
-            return b"".join(_pieces(file, start, stop))
+            return b"".join(_pieces(file, *part_of(wanted, size)))
         except OSError as error:
             raise SourceError(f"source '{self.folder}/{key}' cannot be read: {error.strerror}.", source=f"{self.folder}/{key}") from None
         finally:
@@ -155,7 +154,7 @@ def folder_store(folder: SourceFolder) -> Store:
 
     class FolderStore(reading_store()):  # type: ignore[misc]
         async def get(self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None) -> Buffer | None:
-            data = await asyncio.to_thread(_read, folder, key, byte_range)
+            data = await asyncio.to_thread(folder.read, key, byte_range)
             return None if data is None else as_buffer(data, prototype)
 
         async def exists(self, key: str) -> bool:
@@ -170,17 +169,6 @@ def folder_store(folder: SourceFolder) -> Store:
                 yield name
 
     return FolderStore(read_only=True)
-
-
-def _read(folder: SourceFolder, key: str, wanted: ByteRequest | None) -> bytes | None:
-    """The part of a file that Zarr asks for."""
-    from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteRequest
-
-    if isinstance(wanted, RangeByteRequest):
-        return folder.read(key, wanted.start, wanted.end)
-    if isinstance(wanted, OffsetByteRequest):
-        return folder.read(key, wanted.offset)
-    return folder.read(key, last=wanted.suffix) if isinstance(wanted, SuffixByteRequest) else folder.read(key)
 
 
 def local_folder(place: StoreUrl, follow: tuple[str, ...] = ()) -> SourceFolder:

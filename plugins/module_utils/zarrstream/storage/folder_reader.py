@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..compat import as_buffer
 from .location import ObjectInfo, StoreUrl
-from .zarr_store import reading_store
+from .zarr_store import part_of, reading_store
 
 if TYPE_CHECKING:
     from zarr.abc.buffer import Buffer, BufferPrototype
@@ -37,7 +38,7 @@ def folder_reader(objects: Folder) -> Store:
 
     class FolderReader(reading_store()):  # type: ignore[misc]
         async def get(self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None) -> Buffer | None:
-            data = await asyncio.to_thread(objects.get_range, f"{root}/{key}", _part(byte_range))
+            data = await asyncio.to_thread(objects.get_range, f"{root}/{key}", partial(part_of, byte_range))
             return None if data is None else as_buffer(data, prototype)
 
         async def exists(self, key: str) -> bool:
@@ -53,19 +54,3 @@ def folder_reader(objects: Folder) -> Store:
                 yield name
 
     return FolderReader(read_only=True)
-
-
-def _part(wanted: ByteRequest | None) -> Callable[[int], tuple[int, int]] | None:
-    """The bytes that Zarr asks for, by the size of the object."""
-    from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteRequest
-
-    if isinstance(wanted, RangeByteRequest):
-        start, end = wanted.start, wanted.end
-        return lambda size: (min(start, size), end)
-    if isinstance(wanted, OffsetByteRequest):
-        offset = wanted.offset
-        return lambda size: (min(offset, size), size)
-    if isinstance(wanted, SuffixByteRequest):
-        suffix = wanted.suffix
-        return lambda size: (max(0, size - suffix), size)
-    return None

@@ -87,6 +87,17 @@ def _length(wanted: ByteRequest) -> int:
     return getattr(wanted, "suffix", LARGEST if end is None else end - start)
 
 
+def part_of(wanted: ByteRequest | None, size: int) -> tuple[int, int]:
+    """Begin and end of what Zarr asks for of an object of this size; all of it for None."""
+    if wanted is None:
+        return 0, size
+    from zarr.abc.store import OffsetByteRequest, RangeByteRequest
+
+    if isinstance(wanted, RangeByteRequest):
+        return min(wanted.start, size), min(wanted.end, size)
+    return (min(wanted.offset, size) if isinstance(wanted, OffsetByteRequest) else max(0, size - wanted.suffix)), size
+
+
 def too_large(place: str, size: int, most: int) -> ZarrstreamError:
     """The error for an object that is not read."""
     return ZarrstreamError(f"'{place}' has {size} bytes, and no more than {most} are possible: it is not read.", key=place)

@@ -19,7 +19,7 @@ from ..parallel import MAKERS
 from ..planning.chunking import Region
 from ..sidecar.manifest import Stored, damaged, md5_of
 from ..storage.objects import Objects
-from ..storage.zarr_store import reading_store
+from ..storage.zarr_store import part_of, reading_store
 
 if TYPE_CHECKING:
     import numpy as np
@@ -134,7 +134,7 @@ class _Shown:
 
     def get_sync(self, key: str, *, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None) -> Buffer | None:
         data = self.staged.read(key)
-        return None if data is None else as_buffer(_part(data, byte_range), prototype)
+        return None if data is None else as_buffer(data[slice(*part_of(byte_range, len(data)))], prototype)
 
     async def set(self, key: str, value: Buffer) -> None:
         if len(value) > _HASH_IN_THREAD:
@@ -206,14 +206,3 @@ def block_keys(array: StagedArray, name: str, region: Region) -> Iterator[str]:
     ranges = [range(start // step, -(-stop // step)) for (start, stop), step in zip(region, unit, strict=True)]
     for position in itertools.product(*ranges):
         yield f"{name}/{array.metadata.encode_chunk_key(position)}"
-
-
-def _part(data: bytes, wanted: ByteRequest | None) -> bytes:
-    """The part of an object that Zarr asks for."""
-    from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteRequest
-
-    if isinstance(wanted, RangeByteRequest):
-        return data[wanted.start : wanted.end]
-    if isinstance(wanted, OffsetByteRequest):
-        return data[wanted.offset :]
-    return data[-wanted.suffix :] if isinstance(wanted, SuffixByteRequest) else data
