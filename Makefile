@@ -75,8 +75,8 @@ lint-all:
 	@$(TEST_VENV)/bin/yamllint --strict .
 	@PATH=$(abspath $(TEST_VENV)/bin):$$PATH $(TEST_VENV)/bin/ansible-lint -q $(LINT_LATER)
 
-unit: test-environment ## Unit tests: no server, two minutes
-	@$(COST) unit $(PYTEST) -q -n 3 tests/unit
+unit: test-environment ## Unit tests: no server, a minute
+	@$(COST) unit $(PYTEST) -q -n 3 --dist loadgroup tests/unit
 
 integration: test-environment ## Against the embedded cloud: real Keystone, real Swift, over TLS
 	@$(COST) integration $(PYTEST) -q -n 2 --dist loadfile tests/integration

@@ -52,6 +52,8 @@ MODULES = (
     "write.template",
     "write.verify",
 )
+# Tests that write in processes of their own run in one of those that are side by side: each would start a server for them.
+FORKS = pytest.mark.xdist_group("forks")
 
 
 def request(source: Any, store: Path, **options: Any) -> WriteRequest:

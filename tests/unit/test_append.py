@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import xarray as xr
-from writing import assert_same, decoded, fail_at, files, killed_writes, made_once, passed, refuse, request, sidecar, write_apart
+from writing import FORKS, assert_same, decoded, fail_at, files, killed_writes, made_once, passed, refuse, request, sidecar, write_apart
 from zarrstream.errors import BadRequest, Conflict, PlanError, SourceError, WriteError, ZarrstreamError
 from zarrstream.sidecar.manifest import MANIFEST
 from zarrstream.storage.folder import FolderObjects
@@ -236,6 +236,7 @@ def test_readers_of_the_old_store_find_it_until_the_new_one_is_whole(
     assert len(sent) > 10
 
 
+@FORKS
 @BOTH
 def test_an_append_killed_at_any_request_shows_old_or_new(tmp_path: Path, zarr_format: Format) -> None:
     old, new = tmp_path / "one.nc", tmp_path / "all.nc"
@@ -293,6 +294,7 @@ def test_an_append_that_was_broken_off_keeps_what_it_sent(air: xr.Dataset, tmp_p
     assert_same(store, part(air, tmp_path, 0, 30))
 
 
+@FORKS
 def test_of_several_appends_each_is_whole(air: xr.Dataset, tmp_path: Path) -> None:
     """Each of another number of steps; they may come one after the other, but never mix."""
     store, ends = tmp_path / "air.zarr", (22, 24, 26, 28, 30)

@@ -8,6 +8,7 @@ In the checkout ``ansible.cfg`` hides that. Ansible's own filters and tests are 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,16 @@ def builtin(kind: str, method: str, modules: tuple[str, ...]) -> set[str]:
 
 
 ENVIRONMENT = jinja2.Environment(extensions=["jinja2.ext.do", "jinja2.ext.loopcontrols"])
-FILTERS = set(ENVIRONMENT.filters) | builtin("filter", "filters", ("core", "encryption", "mathstuff", "urls", "urlsplit"))
-TESTS = set(ENVIRONMENT.tests) | builtin("test", "tests", ("core", "files", "mathstuff", "uri"))
+
+
+@cache
+def known_names() -> dict[str, set[str]]:
+    """What is found by its short name everywhere."""
+    return {
+        "filter": set(ENVIRONMENT.filters) | builtin("filter", "filters", ("core", "encryption", "mathstuff", "urls", "urlsplit")),
+        "test": set(ENVIRONMENT.tests) | builtin("test", "tests", ("core", "files", "mathstuff", "uri")),
+        "lookup": set(),
+    }
 
 
 def expressions(value: Any, key: str = "") -> Iterator[str]:
@@ -60,7 +69,7 @@ def faults(text: str) -> Iterator[str]:
     tree = ENVIRONMENT.parse(text)
     for node in tree.find_all((nodes.Filter, nodes.Test, nodes.Call)):
         for kind, name in named(node):
-            if "." not in name and name not in {"filter": FILTERS, "test": TESTS, "lookup": set()}[kind]:
+            if "." not in name and name not in known_names()[kind]:
                 yield f"{kind} {name}"
 
 

@@ -69,8 +69,10 @@ def assert_same(store: Path, source: Path, **options: Any) -> None:
         group.close()
 
 
-@BOTH
-@pytest.mark.parametrize("consolidated", [True, False])
+@pytest.mark.parametrize(
+    ("zarr_format", "consolidated"),
+    [(2, True), (3, False), *[pytest.param(*each, marks=pytest.mark.thorough) for each in ((2, False), (3, True))]],
+)
 def test_groups_become_groups(source: Path, tmp_path: Path, zarr_format: Format, consolidated: bool) -> None:
     options: dict[str, Any] = {"zarr_format": zarr_format, "consolidated": consolidated, "chunks": {"time": 5, "x": 4}}
     options |= {"shards": "auto"} if zarr_format == 3 else {}

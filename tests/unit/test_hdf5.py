@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 import zarr
-from writing import write_apart
+from writing import FORKS, write_apart
 from zarrstream.errors import SourceError
 from zarrstream.write.request import WriteRequest
 from zarrstream.write.run import preview, write_dataset
@@ -22,6 +22,7 @@ def references(file: h5py.File) -> None:
     file["r"] = np.array([file.create_dataset("a", data=[1, 2]).ref], dtype=h5py.ref_dtype)
 
 
+@FORKS
 @pytest.mark.parametrize(
     ("fill", "words"),
     [

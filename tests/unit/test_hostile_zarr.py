@@ -15,6 +15,7 @@ import time
 import tracemalloc
 import zlib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +66,9 @@ BOMBS: dict[str, Callable[[int], bytes]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def bombs() -> dict[str, bytes]:
-    return {name: make(BIG) for name, make in BOMBS.items()}
+@cache
+def bomb(kind: str) -> bytes:
+    return BOMBS[kind](BIG)
 
 
 def store_v2(folder: Path, codec: str, chunk: bytes, **options: Any) -> Path:
@@ -125,16 +126,14 @@ def refused(store: Path, key: str) -> None:
 
 
 @pytest.mark.parametrize("kind", BOMBS)
-def test_a_chunk_of_format_2_decodes_to_no_more_than_its_array_announces(tmp_path: Path, bombs: dict[str, bytes], kind: str) -> None:
-    refused(store_v2(tmp_path, kind.partition(",")[0], bombs[kind]), "v/0")
+def test_a_chunk_of_format_2_decodes_to_no_more_than_its_array_announces(tmp_path: Path, kind: str) -> None:
+    refused(store_v2(tmp_path, kind.partition(",")[0], bomb(kind)), "v/0")
 
 
 @pytest.mark.parametrize("kind", ["gzip", "zstd", "zstd, unannounced", "blosc"])
 @pytest.mark.parametrize("sharded", [False, True])
-def test_a_chunk_of_format_3_decodes_to_no_more_than_its_array_announces(
-    tmp_path: Path, bombs: dict[str, bytes], kind: str, sharded: bool
-) -> None:
-    bomb, name = bombs[kind], kind.partition(",")[0]
+def test_a_chunk_of_format_3_decodes_to_no_more_than_its_array_announces(tmp_path: Path, kind: str, sharded: bool) -> None:
+    data, name = bomb(kind), kind.partition(",")[0]
     configuration = {
         "gzip": {"level": 1},
         "zstd": {"level": 1, "checksum": False},
@@ -142,18 +141,18 @@ def test_a_chunk_of_format_3_decodes_to_no_more_than_its_array_announces(
     }[name]
     codecs: list[Any] = [BYTES, {"name": name, "configuration": configuration}]
     if sharded:
-        index = np.array([0, len(bomb), 2**64 - 1, 2**64 - 1], "<u8").tobytes()
+        index = np.array([0, len(data), 2**64 - 1, 2**64 - 1], "<u8").tobytes()
         inner = {"chunk_shape": [2], "codecs": codecs, "index_codecs": [BYTES], "index_location": "end"}
-        bomb, codecs = bomb + index, [{"name": "sharding_indexed", "configuration": inner}]
-    refused(store_v3(tmp_path, bomb, codecs), "v/c/0")
+        data, codecs = data + index, [{"name": "sharding_indexed", "configuration": inner}]
+    refused(store_v3(tmp_path, data, codecs), "v/c/0")
 
 
-def test_a_part_of_a_shard_is_measured_too(tmp_path: Path, bombs: dict[str, bytes]) -> None:
-    bomb = bombs["zstd"]
-    index = np.array([2**64 - 1, 2**64 - 1, 32, len(bomb)], "<u8").tobytes()
+def test_a_part_of_a_shard_is_measured_too(tmp_path: Path) -> None:
+    data = bomb("zstd")
+    index = np.array([2**64 - 1, 2**64 - 1, 32, len(data)], "<u8").tobytes()
     inner = {"chunk_shape": [2], "codecs": [BYTES, {"name": "zstd", "configuration": {"level": 1, "checksum": False}}]}
     codecs = [{"name": "sharding_indexed", "configuration": {**inner, "index_codecs": [BYTES], "index_location": "start"}}]
-    store = store_v3(tmp_path, index + bomb, codecs)
+    store = store_v3(tmp_path, index + data, codecs)
     source = open_items(find_source([str(store)], lambda _: pytest.fail("no bucket")))
     assert source.block("v", ((0, 2),)).values.tolist() == [0, 0]
     with pytest.raises(SourceError, match="bytes decode to"):
@@ -201,7 +200,7 @@ def test_what_an_honest_codec_wrote_passes_and_one_element_more_than_the_slack_d
         check_chunk(layout, bytes(codec.encode(values)), 4)
 
 
-def test_hdf5_that_inflates_to_more_than_its_chunk_is_refused(tmp_path: Path, bombs: dict[str, bytes]) -> None:
+def test_hdf5_that_inflates_to_more_than_its_chunk_is_refused(tmp_path: Path) -> None:
     for name in ("deflate", "zstd"):
         path = tmp_path / f"{name}.h5"
         with h5py.File(path, "w") as file:
@@ -213,17 +212,18 @@ def test_hdf5_that_inflates_to_more_than_its_chunk_is_refused(tmp_path: Path, bo
                 how.set_filter(32015, h5py.h5z.FLAG_OPTIONAL, (1,))
             space = h5py.h5s.create_simple((4,))
             h5py.h5d.create(file.id, b"v", h5py.h5t.NATIVE_FLOAT, space, dcpl=how).write_direct_chunk(
-                (0,), bombs["zlib" if name == "deflate" else "zstd"]
+                (0,), bomb("zlib" if name == "deflate" else "zstd")
             )
         with pytest.raises(SourceError, match=r"'v' cannot be read at \[0:4\]: .*(a chunk has|announces no more)"):
             write_dataset(WriteRequest(source=(str(path),), store=str(tmp_path / "out.zarr")))
 
 
-def test_memory_stays_where_a_bomb_is_counted(bombs: dict[str, bytes]) -> None:
+def test_memory_stays_where_a_bomb_is_counted() -> None:
     document = {"zarr_format": 2, "shape": [1], "chunks": [1], "dtype": "<u4", "compressor": {"id": "gzip"}, "filters": None}
+    data = bomb("gzip")
     tracemalloc.start()
     with pytest.raises(TooLarge):
-        check_chunk(array_layout("v", document, {}), bombs["gzip"], 4)
+        check_chunk(array_layout("v", document, {}), data, 4)
     assert tracemalloc.get_traced_memory()[1] < 2**23
     tracemalloc.stop()
 

@@ -17,7 +17,22 @@ import pytest
 import xarray as xr
 import zarr
 from running import THOROUGH
-from writing import assert_same, decoded, fail_at, files, flip, killed_writes, lie, opens, refuse, request, shorten, sidecar, write_apart
+from writing import (
+    FORKS,
+    assert_same,
+    decoded,
+    fail_at,
+    files,
+    flip,
+    killed_writes,
+    lie,
+    opens,
+    refuse,
+    request,
+    shorten,
+    sidecar,
+    write_apart,
+)
 from zarrstream.errors import Conflict, SourceError, WriteError, ZarrstreamError
 from zarrstream.sidecar import lock as marker
 from zarrstream.sidecar.manifest import MANIFEST, WRITING, md5_of
@@ -143,6 +158,7 @@ def test_a_writer_at_work_is_left_alone(source: Path, tmp_path: Path) -> None:
     assert_same(store, source)
 
 
+@FORKS
 def test_of_several_writers_one_goes_on(source: Path, tmp_path: Path) -> None:
     store = tmp_path / "air.zarr"
     outcomes = write_apart(*(request(source, store, chunks={"time": number + 1}) for number in range(5)))
@@ -203,6 +219,7 @@ def test_a_stranger_in_the_folder_is_noticed(source: Path, tmp_path: Path, monke
     assert not opens(store)
 
 
+@FORKS
 @BOTH
 def test_a_writer_killed_at_any_put_leaves_nothing_or_all(little: Path, tmp_path: Path, zarr_format: Format) -> None:
     wanted = request(little, tmp_path / "x.zarr", zarr_format=zarr_format, chunks={"x": 2})

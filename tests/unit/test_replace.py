@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import pytest
 import xarray as xr
-from writing import assert_same, decoded, fail_at, files, killed_writes, opens, passed, refuse, request, sidecar, write_apart
+from writing import FORKS, assert_same, decoded, fail_at, files, killed_writes, opens, passed, refuse, request, sidecar, write_apart
 from zarrstream.errors import Conflict, ZarrstreamError
 from zarrstream.sidecar.manifest import MANIFEST, WRITING
 from zarrstream.storage.folder import FolderObjects
@@ -119,7 +119,8 @@ def test_a_failure_leaves_the_old_store(source: Path, other: Path, tmp_path: Pat
     passed(store, other)
 
 
-@pytest.mark.parametrize("zarr_format", [2, 3])
+@FORKS
+@pytest.mark.parametrize("zarr_format", [2, pytest.param(3, marks=pytest.mark.thorough)])
 def test_a_replacement_killed_at_any_request_shows_old_or_nothing_or_new(little: Path, tmp_path: Path, zarr_format: Format) -> None:
     old, new = tmp_path / "old.zarr", tmp_path / "new.nc"
     xr.Dataset({"a": ("x", [7, 8, 9])}, {"x": [1, 2, 4]}, {"title": "new"}).to_netcdf(new, engine="netcdf4")
@@ -179,6 +180,7 @@ def test_who_has_opened_the_old_store_reads_it_until_it_goes(
     assert_same(store, other)
 
 
+@FORKS
 @pytest.mark.parametrize("broken", [False, True])
 def test_of_several_replacements_each_is_whole(
     source: Path, other: Path, tmp_path: Path, broken: bool, monkeypatch: pytest.MonkeyPatch

@@ -11,10 +11,8 @@ import ssl
 from pathlib import Path
 from typing import Any
 
-import dask.config
 import pytest
 from clusters import make_certificates
-from distributed import Client
 from tornado.iostream import SSLIOStream
 from zarrstream.dask import tls_errors
 from zarrstream.dask.tls_errors import OPERATIONS, keep_errors_apart
@@ -83,6 +81,9 @@ def test_asking_for_it_again_changes_nothing() -> None:
 
 def test_a_client_loads_it_as_a_file() -> None:
     """As the role dask_client has it: in the person's own environment, which may not have this package."""
+    import dask.config
+    from distributed import Client
+
     plain = operations()
     with dask.config.set({"distributed.client.preload": [tls_errors.__file__]}), Client(processes=False, dashboard_address=None):  # type: ignore[no-untyped-call]
         assert [operation.__wrapped__ for operation in operations()] == plain
