@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import threading
+import time
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -107,6 +108,27 @@ def test_no_failed_put_is_ever_published(
         assert not opens(store), number
         assert write_dataset(request(little, store, **options)).changed
         assert_same(store, little)
+
+
+def test_nothing_goes_on_after_a_write_that_failed(little: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One chunk is refused while another is on its way: it has arrived when the write ends."""
+    send, under_way, arrived = FolderObjects._send, threading.Event(), threading.Event()
+
+    def slowly(self: FolderObjects, key: str, data: bytes, create: bool) -> None:
+        if key.endswith("/a/c/0"):
+            assert under_way.wait(60)
+            raise ZarrstreamError("refused")
+        if key.endswith("/a/c/1"):
+            under_way.set()
+            time.sleep(0.3)
+        send(self, key, data, create)
+        if key.endswith("/a/c/1"):
+            arrived.set()
+
+    monkeypatch.setattr(FolderObjects, "_send", slowly)
+    with pytest.raises(ZarrstreamError, match="refused"):
+        write_dataset(request(little, tmp_path / "x.zarr", chunks={"x": 1}))
+    assert arrived.is_set()
 
 
 def test_a_lost_acknowledgement_is_no_conflict(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,10 +105,15 @@ class FolderObjects(Objects):
         self._send(key, data, create)
 
     async def put_async(self, key: str, data: bytes | memoryview) -> None:
-        """As ``put``."""
+        """As ``put``. Where it is cancelled the file is written all the same: when this ends, nothing goes on."""
         import asyncio
 
-        await asyncio.to_thread(self._send, key, data, create=False)
+        sending = asyncio.ensure_future(asyncio.to_thread(self._send, key, data, create=False))
+        try:
+            await asyncio.shield(sending)
+        except asyncio.CancelledError:
+            await asyncio.wait([sending])
+            raise
 
     def copy(self, key: str, to: str) -> None:
         """Copy a file, over what is there."""

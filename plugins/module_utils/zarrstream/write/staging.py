@@ -86,7 +86,15 @@ class Outgoing(Staged):
         wait_for(self._send_all(waiting))
 
     async def _send_all(self, waiting: Mapping[str, tuple[Data, Stored]]) -> None:
-        await asyncio.gather(*(self._send_one(key, data, stored) for key, (data, stored) in waiting.items()))
+        sending = [asyncio.ensure_future(self._send_one(key, data, stored)) for key, (data, stored) in waiting.items()]
+        try:
+            await asyncio.gather(*sending)
+        except BaseException:
+            # The others would go on, and write into a store whose write has ended.
+            for each in sending:
+                each.cancel()
+            await asyncio.gather(*sending, return_exceptions=True)
+            raise
 
     async def _send_one(self, key: str, data: Data, stored: Stored) -> None:
         if self._kept.get(key) != stored:
