@@ -26,13 +26,14 @@ from clusters import Certificates, make_certificates
 from integration import forking
 from zarrstream.write.request import WriteRequest
 
-FILES = Path(__file__).resolve().parents[2] / "roles" / "dask_service" / "files"
+ROLES = Path(__file__).resolve().parents[2] / "roles"
+PRELOADS = (ROLES / "dask_scheduler" / "files" / "scheduler_work.py", ROLES / "dask_service" / "files" / "service_hooks.py")
 DEFINITION = "0123abcd"
 PLAY = """
 - hosts: localhost
   gather_facts: false
   tasks:
-    - ansible.builtin.include_role: {name: dask_scheduler, tasks_from: idle.yml}
+    - ansible.builtin.include_role: {name: dask_scheduler, tasks_from: wait_idle.yml}
 """
 SECONDS = 120
 
@@ -45,7 +46,7 @@ class Scheduler:
         self._systemd = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._systemd.settimeout(SECONDS)
         self._systemd.bind(str(folder / "notify"))
-        preloads = [word for name in ("scheduler_work.py", "service_hooks.py") for word in ("--preload", str(FILES / name))]
+        preloads = [word for path in PRELOADS for word in ("--preload", str(path))]
         surroundings = {"NOTIFY_SOCKET": str(folder / "notify"), "ZARRSTREAM_DEFINITION": DEFINITION}
         self.daemons.start("scheduler", "--dashboard-address", "127.0.0.1:0", *preloads, **surroundings)
         self.said = self._systemd.recv(4096).decode()

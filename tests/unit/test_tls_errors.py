@@ -20,6 +20,15 @@ from zarrstream.dask.tls_errors import OPERATIONS, keep_errors_apart
 SSL_LIBRARY, UNEXPECTED_EOF = 20, 294  # of OpenSSL's numbers
 
 
+ROLES = Path(__file__).resolve().parents[2] / "roles"
+
+
+@pytest.mark.parametrize("role", ["dask_client", "dask_service"])
+def test_a_role_brings_the_same_file(role: str) -> None:
+    """A host or a person may have no package zarrstream, and a role copies only what is its own."""
+    assert (ROLES / role / "files" / "tls_errors.py").read_bytes() == Path(tls_errors.__file__).read_bytes()
+
+
 @pytest.fixture(autouse=True)
 def _as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     """Changes to tornado end with the test."""

@@ -1,0 +1,1 @@
+../plugins/modules/dask_node.py
