@@ -47,6 +47,7 @@ MODULES = (
     "source.combine",
     "source.open",
     "write.append",
+    "write.create",
     "write.replace",
     "write.session",
     "write.template",

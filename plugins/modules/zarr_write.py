@@ -422,6 +422,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.zarrstream.commands.write import preview, write_dataset
 from ..module_utils.zarrstream.errors import ZarrstreamError
 from ..module_utils.zarrstream.options import DASK_OPTIONS, S3_OPTIONS
 from ..module_utils.zarrstream.storage.retry import TIMEOUT
@@ -429,7 +430,6 @@ from ..module_utils.zarrstream.write.remove import RemoveResult, preview_removal
 from ..module_utils.zarrstream.write.remove import request_from as remove_request_from
 from ..module_utils.zarrstream.write.request import MODES, VERIFY, request_from
 from ..module_utils.zarrstream.write.result import WriteResult
-from ..module_utils.zarrstream.write.run import preview, write_dataset
 
 SPEC: dict[str, dict[str, Any]] = {
     **S3_OPTIONS,

@@ -42,8 +42,8 @@ class Way:
 
     def take(self, source: Path, store: Path) -> None:
         """Write once."""
+        from zarrstream.commands.write import write_dataset
         from zarrstream.write.request import WriteRequest
-        from zarrstream.write.run import write_dataset
 
         request = WriteRequest((str(source),), str(store), chunks=dict(zip(DIMS, CHUNKS, strict=True)), **self.options)
         began, used = time.perf_counter(), time.process_time()

@@ -124,6 +124,7 @@ def _import_ours() -> None:
         "encoding.zstd",
         "profiles.profile",
         "source.hdf5_chunks",
+        "write.create",
         "write.recording",
         "write.session",
         "write.template",

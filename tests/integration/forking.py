@@ -60,8 +60,8 @@ def start_on_cluster(wanted: WriteRequest) -> BaseProcess:
 
 
 def _write_in_small_blocks(wanted: WriteRequest) -> None:
+    from zarrstream.commands.write import write_dataset
     from zarrstream.dask import write_executor as writing
-    from zarrstream.write.run import write_dataset
 
     writing.LEAST_BLOCK, writing.TURNS = 1, 1000
     write_dataset(wanted)

@@ -24,13 +24,13 @@ from integration import forking
 from zarrstream.check.report import Report
 from zarrstream.check.run import request_from as check_request
 from zarrstream.commands import check as checking
+from zarrstream.commands.write import preview, write_dataset
 from zarrstream.errors import AccessRefused, BadRequest, PlanError, ProfileError, SourceError, Unreachable, WriteError, ZarrstreamError
 from zarrstream.metadata.hierarchy import is_document
 from zarrstream.sidecar.manifest import MANIFEST, WRITING
 from zarrstream.storage.location import parse_store
 from zarrstream.write.progress import Progress
 from zarrstream.write.request import WriteRequest
-from zarrstream.write.run import preview, write_dataset
 
 CORE = str(Path(__file__).resolve().parents[2] / "plugins" / "module_utils")
 pytestmark = pytest.mark.filterwarnings("ignore:Consolidated metadata is currently not part")
@@ -442,23 +442,23 @@ def test_a_source_that_a_worker_sees_otherwise_is_found_before_anything_is_writt
     mine = make_source(tmp_path / "mine.nc")
     prepare = WriteCluster.prepare
 
-    def moved(self: Any, work: Any) -> None:
+    def moved(self: Any, *arguments: Any) -> None:
         mine.rename(tmp_path / "moved.nc")
-        prepare(self, work)
+        prepare(self, *arguments)
 
     monkeypatch.setattr(WriteCluster, "prepare", moved)
     words = f"worker tls://.* on {socket.gethostname()}: source '{mine}' does not exist on this host.*shared file system"
     with pytest.raises(SourceError, match=words):
         write_dataset(request_of("air.zarr", source=(str(mine),)))
 
-    def changed(self: Any, work: Any) -> None:
+    def changed(self: Any, *arguments: Any) -> None:
         shutil.copy(tmp_path / "moved.nc", mine)
         with mine.open("ab") as file:
             file.write(b"more")
-        prepare(self, work)
+        prepare(self, *arguments)
 
     (tmp_path / "moved.nc").rename(mine)
-    monkeypatch.setattr(WriteCluster, "prepare", lambda self, work: (mine.rename(tmp_path / "moved.nc"), changed(self, work)))
+    monkeypatch.setattr(WriteCluster, "prepare", lambda *arguments: (mine.rename(tmp_path / "moved.nc"), changed(*arguments)))
     with pytest.raises(SourceError, match="is another one here"):
         write_dataset(request_of("air.zarr", source=(str(mine),)))
     assert not list(tmp_path.glob("air.zarr*"))
@@ -470,9 +470,9 @@ def test_a_copy_of_the_source_with_the_same_bytes_will_do(request_of: Any, tmp_p
     mine = make_source(tmp_path / "mine.nc")
     prepare, then = WriteCluster.prepare, mine.stat()
 
-    def touched(self: Any, work: Any) -> None:
+    def touched(self: Any, *arguments: Any) -> None:
         os.utime(mine, (1, 1))
-        prepare(self, work)
+        prepare(self, *arguments)
         os.utime(mine, ns=(then.st_atime_ns, then.st_mtime_ns))
 
     monkeypatch.setattr(WriteCluster, "prepare", touched)

@@ -190,7 +190,7 @@ def test_a_chunk_that_lossy_filters_would_change_is_refused(tmp_path: Path, monk
     store = tmp_path / "a.zarr"
     write_dataset(request(tmp_path / "a.nc", store, encoding={"a": {"filters": [{"name": "bitround", "keepbits": 4}]}}, chunks={"time": 3}))
     before = decoded(store, "zarr")
-    monkeypatch.setattr(import_module("zarrstream.encoding.lossy"), "through_codecs", lambda *arguments: arguments[2] * 2)
+    monkeypatch.setattr(import_module("zarrstream.write.rewriting"), "through_codecs", lambda *arguments: arguments[2] * 2)
     with pytest.raises(PlanError, match=r"cannot take more rows.*whole chunk"):
         write_dataset(request(tmp_path / "b.nc", store, mode="append", append_dim="time"))
     xr.testing.assert_identical(decoded(store, "zarr"), before)

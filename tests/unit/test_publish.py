@@ -38,9 +38,7 @@ from zarrstream.errors import Conflict, SourceError, WriteError, ZarrstreamError
 from zarrstream.sidecar import lock as marker
 from zarrstream.sidecar.manifest import MANIFEST, WRITING, md5_of
 from zarrstream.storage.folder import FolderObjects
-from zarrstream.write import publish
-from zarrstream.write import recording as copying
-from zarrstream.write import session as work
+from zarrstream.write import publish, session, threads
 from zarrstream.write.run import preview, write_dataset
 
 pytestmark = [
@@ -67,13 +65,13 @@ def test_damage_inside_a_source_is_found_while_copying(source: Path, tmp_path: P
 
 
 def test_a_source_that_changes_is_noticed(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    copy = copying.copy_blocks
+    copy = threads.copy_blocks
 
     def copy_and_touch(*arguments: Any, **options: Any) -> None:
         copy(*arguments, **options)
         os.utime(source, ns=(1, 1))
 
-    monkeypatch.setattr(copying, "copy_blocks", copy_and_touch)
+    monkeypatch.setattr(threads, "copy_blocks", copy_and_touch)
     store = tmp_path / "air.zarr"
     with pytest.raises(WriteError, match=r"changed while it was being copied.*Nothing was published"):
         write_dataset(request(source, store))
@@ -189,14 +187,14 @@ def test_of_several_writers_one_goes_on(source: Path, tmp_path: Path) -> None:
 
 
 def test_a_store_that_was_published_meanwhile_is_left_alone(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store, begin = tmp_path / "air.zarr", work.begin
+    store, begin = tmp_path / "air.zarr", session.begin
 
     def begin_after_another(*arguments: Any, **options: Any) -> None:
         monkeypatch.undo()
         write_dataset(request(source, store, chunks={"time": 3}))
         begin(*arguments, **options)
 
-    monkeypatch.setattr(work, "begin", begin_after_another)
+    monkeypatch.setattr(session, "begin", begin_after_another)
     with pytest.raises(Conflict, match=r"published .* just now"):
         write_dataset(request(source, store, chunks={"time": 1}))
     assert_same(store, source)
@@ -229,13 +227,13 @@ def test_a_marker_that_stayed_behind_goes(source: Path, tmp_path: Path) -> None:
 
 
 def test_a_stranger_in_the_folder_is_noticed(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store, copy = tmp_path / "air.zarr", copying.copy_blocks
+    store, copy = tmp_path / "air.zarr", threads.copy_blocks
 
     def copy_and_litter(*arguments: Any, **options: Any) -> None:
         copy(*arguments, **options)
         (store / "air" / "litter").write_text("")
 
-    monkeypatch.setattr(copying, "copy_blocks", copy_and_litter)
+    monkeypatch.setattr(threads, "copy_blocks", copy_and_litter)
     with pytest.raises(Conflict, match=r"air\.zarr/air/litter appeared"):
         write_dataset(request(source, store))
     assert not opens(store)

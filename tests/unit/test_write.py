@@ -27,7 +27,7 @@ from zarrstream.encoding.encoder import Encoder
 from zarrstream.errors import BadRequest, Conflict, PlanError, SourceError, ZarrstreamError
 from zarrstream.sidecar.manifest import MANIFEST, Stored, md5_of, parse_manifest
 from zarrstream.storage.folder import FolderObjects
-from zarrstream.write import recording as copying
+from zarrstream.write import threads
 from zarrstream.write.request import WriteRequest, request_from
 from zarrstream.write.result import WriteResult
 from zarrstream.write.run import preview, write_dataset
@@ -405,7 +405,7 @@ def test_memory_stays_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     xr.Dataset({"a": (("t", "x"), np.zeros((400, 1000)))}).to_netcdf(tmp_path / "a.nc", engine="netcdf4")
     monkeypatch.setattr(import_module("zarrstream.planning.plan"), "BLOCK_TARGET", 100_000)
     held, most, lock = [0], [0], threading.Lock()
-    copy = copying.copy_blocks
+    copy = threads.copy_blocks
 
     def size(block: Any) -> int:
         return 8 * math.prod(stop - start for start, stop in block.region)
@@ -424,7 +424,7 @@ def test_memory_stays_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
         copy(blocks, encoding, sending, memory, workers, **options)
 
-    monkeypatch.setattr(copying, "copy_blocks", counting)
+    monkeypatch.setattr(threads, "copy_blocks", counting)
     write_dataset(request(tmp_path / "a.nc", tmp_path / "a.zarr", chunks={"t": 5, "x": 1000}))
     assert 0 < most[0] <= 3 * 100_000
 

@@ -22,8 +22,8 @@ from ..probe.run import run as run_probe
 from ..write.progress import Progress
 from ..write.request import request_from
 from ..write.result import WriteResult
-from ..write.run import preview, write_dataset
 from .check import check_store
+from .write import preview, write_dataset
 
 __all__ = ["ProbeReport", "Progress", "Report", "WriteResult", "check", "probe", "write"]
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..check.executor import MakeExecutor
 from ..check.pictures.files import page_path, write_report
@@ -14,6 +14,9 @@ from ..check.report import Report
 from ..check.run import inspect_store
 from ..check.snapshot import CheckRequest
 from ..check.threads import Threads
+
+if TYPE_CHECKING:
+    from ..dask.check_executor import CheckCluster
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,11 @@ def check_store(request: CheckRequest, *, dry_run: bool = False) -> Checked:
 
 def executor_for(request: CheckRequest) -> MakeExecutor:
     """Threads of this host, or the workers of the cluster that the request names."""
-    if not request.scheduler:
-        return Threads
+    return _on_cluster if request.scheduler else Threads
+
+
+def _on_cluster(request: CheckRequest) -> CheckCluster:
+    """Dask is imported, and the scheduler asked, only where objects are to be read."""
     from ..dask.check_executor import CheckCluster
 
-    return CheckCluster
+    return CheckCluster(request)

@@ -30,9 +30,9 @@ from ..write.remove import RemoveResult, preview_removal, remove_store
 from ..write.remove import request_from as remove_request_from
 from ..write.request import request_from
 from ..write.result import WriteResult
-from ..write.run import preview, write_dataset
 from .check import check_store
 from .options import completion_script, make_parser, options_of
+from .write import preview, write_dataset
 
 FINE, FOUND, MISUSED, INTERRUPTED = 0, 1, 2, 130
 QUIET = 15.0  # seconds between two lines where there is no terminal

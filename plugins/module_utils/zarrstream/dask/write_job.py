@@ -80,14 +80,14 @@ class WriteJob(Job):
 
     def compare(self, name: str, region: Region, source: Region, memory: int, records: Mapping[str, Record]) -> int:
         """Read a block back and compare it with the source; returns the bytes compared."""
-        from ..write.staging import ReadBack, open_staged
-        from ..write.verify import compare_block
+        from ..write.staging import open_staged
+        from ..write.verify import compare_block, read_back
 
         self._join()
         documents, zarr_format = self.spec["documents"], self.spec["zarr_format"]
         sent = {key: Stored(*record) for key, record in records.items()}
         with self.room(memory):
-            staged = ReadBack(documents, self.objects, self.where, lambda key, stored: sent.get(key) == stored)
+            staged = read_back(documents, self.objects, sent, self.spec["staged"])
             expected = self.encoder.values(name, source)
             block = Block(name, region, memory)
             array = open_staged(staged, name, zarr_format)
@@ -98,12 +98,8 @@ class WriteJob(Job):
         """Raises SourceError where the source is not any more what it was."""
         self.check_source(self.items)
 
-    def where(self, key: str) -> str:
-        """The place of an object, by its key below the store."""
-        return locate(self.objects, key, self.spec["staged"])
-
     async def _put(self, key: str, data: Data) -> None:
-        await self.objects.put_async(self.where(key), data)
+        await self.objects.put_async(locate(self.objects, key, self.spec["staged"]), data)
 
     def _join(self) -> None:
         """Open the store; once."""

@@ -41,6 +41,11 @@ class State:
         """Whether the marker is of a write that did not come to its end, rather than of one that has published."""
         return self.marker is not None and not (self.found.root and self.marker.get("fingerprint") in (None, self.found.fingerprint))
 
+    @property
+    def replacing(self) -> bool:
+        """Whether a replacement was broken off between taking the old store away and publishing the new one."""
+        return not self.found.root and (self.marker or {}).get("mode") == "replace"
+
 
 def look(objects: Objects) -> State:
     """The state of the destination, by a few small requests; raises where it cannot be reached or read."""

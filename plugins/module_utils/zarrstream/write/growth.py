@@ -106,10 +106,11 @@ def find_growth(dim: str, before: np.ndarray, after: np.ndarray, place: str, url
 class GrowingEncoder(Encoder):
     """Encodes the source as the continuation of a store: rows of the store come before those that are new."""
 
-    def __init__(self, source: Source, encodings: Mapping[str, Encoding], stored: Callable[[str, Region], np.ndarray]) -> None:
+    def __init__(
+        self, source: Source, encodings: Mapping[str, Encoding], stored: Callable[[str, Region], np.ndarray], growth: Growth
+    ) -> None:
         super().__init__(source, encodings)
-        self._stored = stored
-        self.growth: Growth | None = None
+        self._stored, self.growth = stored, growth
 
     def source_values(self, name: str, region: Region) -> np.ndarray:
         """Values of the source, by its own rows."""
@@ -120,7 +121,7 @@ class GrowingEncoder(Encoder):
         import numpy as np
 
         growth, dims = self.growth, self.source.variables[name].dims
-        if growth is None or growth.dim not in dims:
+        if growth.dim not in dims:
             return self.source_values(name, region)
         axis = dims.index(growth.dim)
         start, stop = region[axis]
@@ -139,8 +140,6 @@ class GrowingEncoder(Encoder):
 
     def _grown(self, dims: tuple[str, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
         growth = self.growth
-        if growth is None:
-            return shape
         return tuple(growth.old + growth.new if dim == growth.dim else size for dim, size in zip(dims, shape, strict=True))
 
 

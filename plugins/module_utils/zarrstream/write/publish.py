@@ -104,6 +104,26 @@ def _compare(objects: Objects, info: ObjectInfo, stored: Stored) -> None:
         raise damaged(objects, info.key, f"has the MD5 {info.etag}, {stored.md5} was sent")
 
 
+@dataclass
+class Publication:
+    """What is to become visible. ``before`` and ``staged`` are the plan's; ``withdrawn`` as soon as readers find no old store."""
+
+    objects: Objects
+    template: Template
+    manifest: Manifest
+    marker: Marker
+    read_back: bool
+    before: Collection[str]
+    staged: Collection[str]
+    withdrawn: bool = False
+
+
+def publish_new(publication: Publication) -> None:
+    """Steps 3 to 5 where no store is."""
+    new = publication
+    publish(new.objects, new.template, new.manifest, new.marker, read_back=new.read_back)
+
+
 def publish(objects: Objects, template: Template, manifest: Manifest, marker: Marker, *, read_back: bool, over: bool = False) -> None:
     """Steps 3 to 5 of the order above, ``over`` the root of the store before. Raises Conflict where another writer was faster."""
     place = objects.place

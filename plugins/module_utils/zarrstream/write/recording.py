@@ -4,48 +4,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from ..parallel import EARLY, copy_blocks
-from ..planning.memory import for_blocks
+from ..encoding.lossy import check_block
 from ..planning.plan import Block
 from ..sidecar.journal import Journal
 from ..sidecar.lock import Marker, Watch
 from ..sidecar.manifest import Stored
+from ..storage.objects import Objects
+from .plans import StorePlan, keys_of
 from .progress import ProgressReporter
-from .staging import Outgoing, block_keys
+from .publish import locate
+from .staging import Outgoing
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from .session import Work
-    from .staging import Data, StagedArray
+    from .staging import Data
 
 
 class Copying:
-    """One write's way from source to store, by threads of this host or by the workers of a cluster."""
+    """One write's way from source to store. ``kept`` is what an earlier run has sent, ``records`` takes what is there."""
 
-    def __init__(self, work: Work, marker: Marker, journal: Journal, reporter: ProgressReporter) -> None:
-        self.work, self.marker, self.journal, self.reporter = work, marker, journal, reporter
-        self.sent = 0
-        self.alone = Watch(work.objects, marker)  # reading and encoding begin meanwhile
-        staged = Outgoing(work.template.documents, self._put, self.done, kept=work.kept, ready=self.alone.check)
-        self.arrays = work.open_arrays(staged)
+    def __init__(
+        self,
+        plan: StorePlan,
+        objects: Objects,
+        marker: Marker,
+        journal: Journal,
+        reporter: ProgressReporter,
+        *,
+        kept: Mapping[str, Stored],
+        records: dict[str, Stored],
+    ) -> None:
+        self.plan, self.objects, self.marker, self.journal, self.reporter = plan, objects, marker, journal, reporter
+        self.kept, self.records, self.sent = kept, records, 0
+        self.alone = Watch(objects, marker)  # reading and encoding begin meanwhile
+        self.arrays = plan.open_arrays(Outgoing(plan.template.documents, self._put, self.done, kept=kept, ready=self.alone.check))
 
-    def run(self) -> None:
-        """Copy the blocks that can be written at any time."""
-        waiting = (block for block in self.work.free_blocks() if self.missing(block))
-        if self.work.cluster:
-            self.work.cluster.copy(self, waiting)
-        else:
-            memory = for_blocks(self.work.plan.memory)
-            copy_blocks(waiting, self._encode, self._send, memory, early=lambda: 0 if self.alone.settled else EARLY)
+    def waiting(self) -> Iterator[Block]:
+        """The blocks that can be written at any time and have to be."""
+        return (block for block in self.plan.extent.free() if self.missing(block))
 
     def done(self, key: str, stored: Stored) -> None:
         """An object is there, sent by this run or kept."""
-        self.work.records[key] = stored
-        if self.work.kept.get(key) != stored:
+        self.records[key] = stored
+        if self.kept.get(key) != stored:
             self.sent += 1
             self.journal.note(key, stored)
         self.reporter.stored(stored.size)
@@ -53,31 +58,32 @@ class Copying:
     def missing(self, block: Block) -> bool:
         """Whether a block has to be written; what was kept of it whole counts as done."""
         keys = keys_of(block, self.arrays)
-        if not all(key in self.work.kept for key in keys):
+        if not all(key in self.kept for key in keys):
             return True
         for key in keys:
-            self.done(key, self.work.kept[key])
+            self.done(key, self.kept[key])
         return False
 
     def read(self, block: Block) -> np.ndarray:
         """The values of a block, as they get stored."""
-        values = self.work.encoder.values(block.array, block.region)
+        values = self.plan.encoder.values(block.array, block.region)
         self.reporter.read(values.nbytes)
         return values
 
-    async def _put(self, key: str, data: Data) -> None:
-        await self.work.objects.put_async(self.work.where(key), data)
+    def check(self, block: Block, values: np.ndarray) -> None:
+        """Raises SourceError for values that lossy codecs would spoil."""
+        check_block(self.plan.encoder, self.plan.template.arrays, block, values, self.plan.zarr_format)
 
-    def _encode(self, block: Block) -> None:
+    def encode(self, block: Block) -> None:
+        """Read and encode a block; it waits for ``send``."""
         values = self.read(block)
-        self.work.check_block(block, values)
+        self.check(block, values)
         self.arrays[block.array].encode(block.region, values)
 
-    def _send(self, block: Block, _encoded: None) -> None:
+    def send(self, block: Block, _encoded: None) -> None:
+        """Send a block; when it returns it has arrived."""
         self.arrays[block.array].send(block.region)
         self.journal.flush()
 
-
-def keys_of(block: Block, arrays: Mapping[str, StagedArray]) -> list[str]:
-    """The keys of the objects of a block."""
-    return list(block_keys(arrays[block.array], block.array, block.region))
+    async def _put(self, key: str, data: Data) -> None:
+        await self.objects.put_async(locate(self.objects, key, self.plan.staged), data)

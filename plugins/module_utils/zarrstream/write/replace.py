@@ -17,60 +17,53 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..errors import ZarrstreamError
 from ..metadata.hierarchy import ARRAY, ATTRIBUTES, folder_of, is_document
-from ..sidecar.lock import Marker, check_alone
+from ..sidecar.lock import check_alone
 from ..sidecar.manifest import damaged, md5_of
+from ..source.dataset import Source
+from .create import plan_create
 from .destination import read_previous, root_documents
-from .publish import clear, publish, staging, unpublished
-from .session import Work
+from .executor import Executor
+from .plans import StorePlan
+from .publish import Publication, clear, publish, staging
+from .request import WriteRequest
+from .result import Situation
 from .template import Template
 
 # How keys of chunks are spelled: in format 3 name and separator of the chunk key encoding, in format 2 the separator.
 _SPELLINGS: dict[int, list[Any]] = {3: [("default", "/"), ("v2", ".")], 2: [".", "/"]}
 
 
-class Replacement(Work):
-    """Writes a store over one of ours."""
+def plan_replace(request: WriteRequest, situation: Situation, source: Source, executor: Executor) -> StorePlan:
+    """As for a new store, with keys that are not those of the old one."""
+    state, objects = situation.state, situation.objects
+    plain = plan_create(request, situation, source, executor)
+    manifest = state.manifest if state.found.root else read_previous(objects)
+    before = frozenset(manifest.objects) if manifest else frozenset()
+    old = {key for key in before if not is_document(key)}
+    candidates = []
+    for spelling in _SPELLINGS[request.zarr_format]:
+        plan = replace(plain, template=respelled(plain.template, spelling))
+        candidates.append((old.intersection(plan.keys()), plan))
+    shared, plan = min(candidates, key=lambda candidate: len(candidate[0]))
+    return replace(plan, mode="replace", before=before, staged=frozenset(shared), publish=publish_instead)
 
-    mode = "replace"
-    withdrawn = False
 
-    def prepare(self) -> None:
-        """As for a new store, with keys that are not those of the old one."""
-        super().prepare()
-        state, objects = self.situation.state, self.situation.objects
-        manifest = state.manifest if state.found.root else read_previous(objects)
-        self.before = frozenset(manifest.objects) if manifest else frozenset()
-        old = {key for key in self.before if not is_document(key)}
-        plain = self.template
-        candidates = []
-        for spelling in _SPELLINGS[self.request.zarr_format]:
-            self.template = respelled(plain, spelling)
-            candidates.append((old.intersection(self.keys()), self.template))
-        shared, self.template = min(candidates, key=lambda candidate: len(candidate[0]))
-        self.staged = frozenset(shared)
-
-    def publish(self, marker: Marker) -> None:
-        """Take the old root away, publish the new store, and remove what is left of the old one."""
-        objects, place = self.objects, self.objects.place
-        check_alone(objects, marker)
-        self.withdrawn = True
-        roots = [f"{place.key}/{name}" for name in root_documents(objects)]
-        objects.delete(roots)
-        objects.delete([f"{place.key}/{key}" for key in self.before if is_document(key)])
-        for key in sorted(self.staged):
-            objects.copy(f"{staging(objects)}/{key}", f"{place.key}/{key}")
-            data = objects.get(f"{place.key}/{key}")
-            if data is None or md5_of(data) != self.records[key]:
-                raise damaged(objects, f"{place.key}/{key}")
-        manifest = self.manifest()
-        publish(objects, self.template, manifest, marker, read_back=self.request.verify != "none")
-        clear(objects, manifest, self.before)
-
-    def failure(self, error: ZarrstreamError) -> ZarrstreamError:
-        """The error with what it left behind."""
-        return unpublished(error, self.records.values(), over=self.situation.state.found.root and not self.withdrawn)
+def publish_instead(publication: Publication) -> None:
+    """Take the old root away, publish the new store, and remove what is left of the old one."""
+    objects, place, manifest = publication.objects, publication.objects.place, publication.manifest
+    check_alone(objects, publication.marker)
+    publication.withdrawn = True
+    roots = [f"{place.key}/{name}" for name in root_documents(objects)]
+    objects.delete(roots)
+    objects.delete([f"{place.key}/{key}" for key in publication.before if is_document(key)])
+    for key in sorted(publication.staged):
+        objects.copy(f"{staging(objects)}/{key}", f"{place.key}/{key}")
+        data = objects.get(f"{place.key}/{key}")
+        if data is None or md5_of(data) != manifest.objects[key]:
+            raise damaged(objects, f"{place.key}/{key}")
+    publish(objects, publication.template, manifest, publication.marker, read_back=publication.read_back)
+    clear(objects, manifest, publication.before)
 
 
 def respelled(template: Template, spelling: Any) -> Template:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -30,14 +30,16 @@ from .progress import Progress, ProgressReporter, check_path
 from .publish import finish_published
 from .request import WriteRequest, check_request, chunk_lengths, shard_lengths
 from .result import Action, Situation, WriteResult
+from .threads import Threads
 
 if TYPE_CHECKING:
-    from .session import Work
+    from .executor import MakeExecutor
+    from .session import Session
 
 __all__ = ["WriteRequest", "WriteResult", "preview", "write_dataset"]
 
 
-def preview(request: WriteRequest) -> WriteResult:
+def preview(request: WriteRequest, make_executor: MakeExecutor = Threads) -> WriteResult:
     """What ``write_dataset`` would do; changes nothing, and raises what it would raise before its first change."""
     check_path(request.progress_path)
     request = replace(request)  # with a transport of its own
@@ -45,18 +47,22 @@ def preview(request: WriteRequest) -> WriteResult:
         situation = _look_around(request)
         if situation.action == "nothing":
             return _unchanged(request, situation)
-        with _open(request, situation) as work:
-            if not work.anything:
+        with _open(request, situation, make_executor) as session:
+            if not session.plan.extent.anything:
                 return _unchanged(request, situation)
             if situation.state.marker is not None:
                 check_free(situation.objects, situation.state.marker)
-            return work.preview()
+            return session.preview()
 
 
-def write_dataset(request: WriteRequest, progress: Callable[[Progress], None] | None = None) -> WriteResult:
+def write_dataset(
+    request: WriteRequest, progress: Callable[[Progress], None] | None = None, make_executor: MakeExecutor = Threads
+) -> WriteResult:
     """Write the data set, or find that it is written already. ``progress`` is called about once a second.
 
-    Raises a ZarrstreamError; after the first change its message says that nothing was published, or what was.
+    ``make_executor`` is called where there may be something to write. Raises a ZarrstreamError; after the first change its message
+    says that nothing was published, or what was.
+
     One at a time in a process: the library that reads NetCDF does not bear several threads that open files.
     """
     path = check_path(request.progress_path)
@@ -71,30 +77,17 @@ def write_dataset(request: WriteRequest, progress: Callable[[Progress], None] | 
                 plans = state.marker.get("plans") or []
                 finish_published(situation.objects, state, Marker(uuid.uuid4().hex, situation.fingerprint, "", plans=plans))
             return _unchanged(request, situation)
-        with _open(request, situation) as work:
-            if not work.anything:
+        with _open(request, situation, make_executor) as session:
+            if not session.plan.extent.anything:
                 return _unchanged(request, situation)
-            with ProgressReporter(path, progress, retries=lambda: work.retries) as reporter:
-                return work.run(reporter)
+            with ProgressReporter(path, progress, retries=lambda: session.retries) as reporter:
+                return session.run(reporter)
 
 
-def _open(request: WriteRequest, situation: Situation) -> Work:
-    if situation.action == "append":
-        from .append import Append
+def _open(request: WriteRequest, situation: Situation, make_executor: MakeExecutor) -> AbstractContextManager[Session]:
+    from .session import open_session
 
-        return Append(request, situation)
-    if situation.action == "replace" or (request.mode == "replace" and _replacing(situation.state)):
-        from .replace import Replacement
-
-        return Replacement(request, situation)
-    from .session import Work
-
-    return Work(request, situation)
-
-
-def _replacing(state: State) -> bool:
-    """Whether a replacement was broken off between taking the old store away and publishing the new one."""
-    return not state.found.root and (state.marker or {}).get("mode") == "replace"
+    return open_session(request, situation, make_executor)
 
 
 def _look_around(request: WriteRequest) -> Situation:
@@ -155,7 +148,7 @@ def _choose(
     """What to do about what lies there, and why not if nothing can be done."""
     decision = decide(wanted, state.found)
     url = objects.place.url
-    if request.mode != "replace" and _replacing(state):
+    if request.mode != "replace" and state.replacing:
         text = f"a replacement of '{url}' was broken off when the old store was gone and the new one not yet there. Run it again first."
         return "refuse", Conflict(text, store=url)
     if decision != "refuse":

@@ -4,57 +4,40 @@
 
 from __future__ import annotations
 
-import math
-import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Literal
 
 from ..encoding.encoder import Encoder
 from ..encoding.lossy import through_codecs
 from ..errors import WriteError
 from ..parallel import MAKERS, copy_blocks
-from ..planning.plan import ArrayPlan, Block, WritePlan
+from ..planning.plan import Block
 from ..sidecar.manifest import Stored
 from ..storage.objects import Objects
-from .staging import ReadBack, StagedArray, open_staged
-from .template import Template
+from .plans import StorePlan
+from .publish import locate
+from .staging import ReadBack, StagedArray
 
 if TYPE_CHECKING:
     import numpy as np
 
-SAMPLE = 16  # objects of each array, the first and the last among them
 
-
-def sample_blocks(plan: WritePlan, seed: str) -> Iterator[Block]:
-    """Some chunks, or shards, of every array; the same seed gives the same ones."""
-    chooser = random.Random(seed)  # noqa: S311 - a choice that can be repeated is wanted
-    for array in plan.arrays:
-        count = array.objects
-        chosen = {0, count - 1} | set(chooser.sample(range(count), min(count, SAMPLE - 2))) if count else set()
-        yield from (_chunk(array, index) for index in sorted(chosen))
-
-
-def compare_values(
-    objects: Objects,
-    encoder: Encoder,
-    plan: WritePlan,
-    template: Template,
-    records: Mapping[str, Stored],
-    blocks: Iterable[Block],
-    zarr_format: Literal[2, 3],
-    where: Callable[[str], str],
-) -> int:
+def compare_values(plan: StorePlan, objects: Objects, records: Mapping[str, Stored], blocks: Iterable[Block]) -> int:
     """Decode these blocks from the store and compare them with the source; returns the bytes compared, or raises WriteError."""
-    staged = ReadBack(template.documents, objects, where, lambda key, stored: records.get(key) == stored)
-    arrays = {array.name: open_staged(staged, array.name, zarr_format) for array in plan.arrays}
+    encoder, arrays = plan.encoder, plan.open_arrays(read_back(plan.template.documents, objects, records, plan.staged))
     compared: list[int] = []
 
     def check(block: Block, expected: np.ndarray) -> None:
-        compare_block(arrays[block.array], encoder, template.arrays, block, expected, zarr_format, objects.place.url)
+        compare_block(arrays[block.array], encoder, plan.template.arrays, block, expected, plan.zarr_format, objects.place.url)
         compared.append(expected.nbytes)
 
-    copy_blocks(blocks, lambda block: encoder.values(block.array, block.region), check, plan.memory, MAKERS)
+    copy_blocks(blocks, lambda block: encoder.values(block.array, block.region), check, plan.extent.arrays.memory, MAKERS)
     return sum(compared)
+
+
+def read_back(documents: Mapping[str, bytes], objects: Objects, records: Mapping[str, Stored], staged: Collection[str]) -> ReadBack:
+    """A store of which only those objects can be read that are as they were recorded."""
+    return ReadBack(documents, objects, lambda key: locate(objects, key, staged), lambda key, stored: records.get(key) == stored)
 
 
 def compare_block(
@@ -85,12 +68,3 @@ def same_bits(one: object, two: object) -> bool:
     if ours.dtype.kind in "OTU" or theirs.dtype.kind in "OTU":
         return bool(np.array_equal(ours.astype(object), theirs.astype(object)))
     return ours.dtype == theirs.dtype and ours.tobytes() == theirs.tobytes()
-
-
-def _chunk(array: ArrayPlan, index: int) -> Block:
-    counts = [-(-size // step) for size, step in zip(array.shape, array.unit, strict=True)]
-    region = []
-    for axis, (size, step) in enumerate(zip(array.shape, array.unit, strict=True)):
-        position = index // math.prod(counts[axis + 1 :]) % counts[axis]
-        region.append((position * step, min((position + 1) * step, size)))
-    return array.task(tuple(region))

@@ -1,0 +1,36 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A store where none is."""
+
+from __future__ import annotations
+
+from ..encoding.codecs import parse_encoding
+from ..encoding.encoder import Encoder, check_encodings
+from ..sidecar.manifest import Manifest
+from ..source.dataset import Source
+from .executor import Executor
+from .extent import Whole
+from .plans import StorePlan
+from .request import WriteRequest, chunk_lengths, shard_lengths
+from .result import Situation
+from .template import make_template
+
+
+def plan_create(request: WriteRequest, situation: Situation, source: Source, executor: Executor) -> StorePlan:
+    """The plan of a new store; raises for a request that does not fit the source."""
+    source.select(request.variables)
+    encodings = parse_encoding(request.encoding)
+    encoder = Encoder(source, encodings)
+    check_encodings(encoder, encodings, request.zarr_format)
+    arrays = executor.lay_out(encoder.arrays(), chunk_lengths(request.chunks), shard_lengths(request.shards))
+    template = make_template(encoder, arrays, zarr_format=request.zarr_format, consolidated=request.consolidated)
+    manifest = Manifest(
+        fingerprint=situation.fingerprint,
+        zarr_format=request.zarr_format,
+        created="",
+        request=situation.normal,
+        source=[stat.to_dict() for stat in situation.stats],
+        objects={},
+        plan=arrays.to_dict(len(template.documents)),
+    )
+    return StorePlan("create", Whole(arrays), encoder, template, manifest)
