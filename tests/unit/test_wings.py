@@ -76,3 +76,29 @@ def test_the_page_shows_this_table():
     page = (CORE.parents[2] / "docs/architecture.md").read_text()
     shown = dict(re.findall(r"^\| `(\w+)` \| [^|]+ \| ?([^|]*?) ?\|$", page, re.MULTILINE))
     assert {name: set(re.findall(r"\w+", below)) for name, below in shown.items()} == WINGS
+
+
+def shipped(module: str) -> set[str]:
+    """What Ansible sends with a module: all that is imported anywhere, by whatever is imported."""
+    waiting = list(imports_of_module(module))
+    found: set[str] = set()
+    while waiting:
+        file = waiting.pop()
+        if file not in found:
+            found.add(file)
+            waiting.extend(target for source, target in ARROWS if source == file)
+    return found
+
+
+def imports_of_module(name: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse((CORE.parents[1] / "modules" / f"{name}.py").read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("module_utils.zarrstream."):
+            yield node.module.removeprefix("module_utils.zarrstream.").replace(".", "/")
+
+
+def test_modules_ship_only_what_they_run():
+    """Each file costs every host of every run."""
+    assert not {file for file in shipped("dask_info") if file.startswith(("check/pictures/", "write/"))}
+    assert not {file for file in shipped("zarr_check") if file.startswith("write/")}
+    assert {"check/pictures/portrait", "dask/check_job"} <= shipped("zarr_check")
+    assert {"write/session", "write/append", "dask/write_job"} <= shipped("zarr_write")
