@@ -25,9 +25,9 @@ import pytest
 import xarray as xr
 import zarr
 import zarrstream
+from asking import check_request, write_request
 from running import THOROUGH
 from zarrstream.check.run import check_store
-from zarrstream.check.snapshot import CheckRequest
 from zarrstream.errors import ZarrstreamError
 from zarrstream.sidecar import heartbeat, journal
 from zarrstream.storage.folder import FolderObjects
@@ -59,7 +59,7 @@ FORKS = pytest.mark.xdist_group("forks")
 
 def request(source: Any, store: Path, **options: Any) -> WriteRequest:
     sources = source if isinstance(source, tuple) else (source,)
-    return WriteRequest(source=tuple(map(str, sources)), store=str(store), **options)
+    return write_request(source=tuple(map(str, sources)), store=str(store), **options)
 
 
 def decoded(path: Path, engine: str) -> xr.Dataset:
@@ -167,7 +167,7 @@ def flip(objects: FolderObjects, key: str, data: bytes) -> None:
 
 
 def passed(store: Path, *sources: Path) -> None:
-    report = check_store(CheckRequest(store=str(store), source=tuple(map(str, sources)), sample=None))
+    report = check_store(check_request(store=str(store), source=tuple(map(str, sources)), sample=None))
     assert report.ok
     assert {check.status for check in report.checks} <= {"passed", "skipped"}, report.summary["line"]
 
@@ -249,7 +249,7 @@ def _points(folder: Path, old: Path | None, options: dict[str, Any]) -> tuple[li
     found = [_root(store)]
     with pytest.MonkeyPatch.context() as patch:
         around_requests(patch.setattr, lambda _: None, lambda _: found.append(_root(store)))
-        write_dataset(WriteRequest(store=str(store), **options))
+        write_dataset(write_request(store=str(store), **options))
     last = 2 * (len(found) - 1)
     changes = [number for number, (before, after) in enumerate(pairwise(found), 1) if before != after]
     chosen = {1, last, *(point for number in changes for point in (2 * number - 1, 2 * number))}
@@ -275,7 +275,7 @@ def _killed_write(point: int, store: Path, options: dict[str, Any]) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     around_requests(setattr, lambda number: die_at(2 * number - 1), lambda number: die_at(2 * number))
-    write_dataset(WriteRequest(store=str(store), **options))
+    write_dataset(write_request(store=str(store), **options))
 
 
 def around_requests(

@@ -116,7 +116,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.zarrstream.errors import ZarrstreamError
 from ..module_utils.zarrstream.libraries import missing_libraries_named
 from ..module_utils.zarrstream.options import S3_OPTIONS
-from ..module_utils.zarrstream.probe.run import Request, run
+from ..module_utils.zarrstream.probe.run import request_from, run
 from ..module_utils.zarrstream.profiles.effective import said
 
 SPEC = {
@@ -134,7 +134,7 @@ def main() -> None:
     quiet = {"write": False, "debug_log": None} if module.check_mode else {}
     try:
         with missing_libraries_named():
-            report = run(Request(**{**module.params, **quiet}))
+            report = run(request_from({**module.params, **quiet}))
     except ZarrstreamError as error:
         module.fail_json(msg=str(error), checks=[], environment=[], **error.details)
     result = report.as_result()

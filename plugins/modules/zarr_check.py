@@ -322,12 +322,12 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.zarrstream.check.lines import Lines, lines_that_open
-from ..module_utils.zarrstream.check.run import CHECKS, request_from
-from ..module_utils.zarrstream.check.snapshot import POLICIES, SEVERITIES
+from ..module_utils.zarrstream.check.request import POLICIES, SEVERITIES, request_from
+from ..module_utils.zarrstream.check.run import CHECKS
 from ..module_utils.zarrstream.commands.check import check_store
 from ..module_utils.zarrstream.errors import ZarrstreamError
 from ..module_utils.zarrstream.options import DASK_OPTIONS, S3_OPTIONS
-from ..module_utils.zarrstream.storage.retry import TIMEOUT
+from ..module_utils.zarrstream.storage.timeouts import TIMEOUT
 
 SPEC: dict[str, dict[str, Any]] = {
     **S3_OPTIONS,

@@ -425,7 +425,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.zarrstream.commands.write import preview, write_dataset
 from ..module_utils.zarrstream.errors import ZarrstreamError
 from ..module_utils.zarrstream.options import DASK_OPTIONS, S3_OPTIONS
-from ..module_utils.zarrstream.storage.retry import TIMEOUT
+from ..module_utils.zarrstream.storage.timeouts import TIMEOUT
 from ..module_utils.zarrstream.write.remove import RemoveResult, preview_removal, remove_store
 from ..module_utils.zarrstream.write.remove import request_from as remove_request_from
 from ..module_utils.zarrstream.write.request import MODES, VERIFY, request_from

@@ -43,9 +43,9 @@ class Way:
     def take(self, source: Path, store: Path) -> None:
         """Write once."""
         from zarrstream.commands.write import write_dataset
-        from zarrstream.write.request import WriteRequest
+        from zarrstream.write.request import request_from
 
-        request = WriteRequest((str(source),), str(store), chunks=dict(zip(DIMS, CHUNKS, strict=True)), **self.options)
+        request = request_from({"source": str(source), "store": str(store), "chunks": dict(zip(DIMS, CHUNKS, strict=True)), **self.options})
         began, used = time.perf_counter(), time.process_time()
         done = write_dataset(request)
         self.seconds.append(time.perf_counter() - began)

@@ -71,16 +71,18 @@ def ours(options: Options) -> float:
     """What the module zarr_write does."""
     if not options.get("bare"):  # then it imports what it needs itself, and that counts
         _import_ours()
-    from zarrstream.write.request import WriteRequest
+    from zarrstream.write.request import request_from
     from zarrstream.write.run import write_dataset
 
-    request = WriteRequest(
-        source=(options["source"],),
-        store=f"s3://{options['place']}",
-        profile=PROFILE,
-        config_file=options["config_file"],
-        chunks=dict(zip(DIMS, options["chunks"], strict=True)),
-        memory=options.get("memory"),
+    request = request_from(
+        {
+            "source": options["source"],
+            "store": f"s3://{options['place']}",
+            "profile": PROFILE,
+            "config_file": options["config_file"],
+            "chunks": dict(zip(DIMS, options["chunks"], strict=True)),
+            "memory": options.get("memory"),
+        }
     )
     start = time.perf_counter()
     write_dataset(request)
@@ -226,7 +228,8 @@ def check(options: Options) -> float:
     import obstore  # noqa: F401
     import xarray  # noqa: F401
     import zarr  # noqa: F401
-    from zarrstream.check.run import check_store, request_from
+    from zarrstream.check.request import request_from
+    from zarrstream.check.run import check_store
 
     given = {"store": f"s3://{options['place']}", "profile": PROFILE, "config_file": options["config_file"], "sample": options["sample"]}
     request = request_from(given)
@@ -239,10 +242,10 @@ def check(options: Options) -> float:
 
 def remove(options: Options) -> float:
     """What the module zarr_write does with state absent."""
-    from zarrstream.write.remove import RemoveRequest, remove_store
+    from zarrstream.write.remove import remove_store, request_from
 
     start = time.perf_counter()
-    result = remove_store(RemoveRequest(f"s3://{options['place']}", profile=PROFILE, config_file=options["config_file"]))
+    result = remove_store(request_from({"store": f"s3://{options['place']}", "profile": PROFILE, "config_file": options["config_file"]}))
     if not result.changed or result.foreign_count:
         raise SystemExit(f"removed {result.objects_removed} objects, {result.foreign_count} are foreign")
     return time.perf_counter() - start

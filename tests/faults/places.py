@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 import xarray as xr
+from asking import check_request, write_request
 from running import THOROUGH
 from zarrstream.check.run import check_store
-from zarrstream.check.snapshot import CheckRequest
 from zarrstream.errors import ZarrstreamError
 from zarrstream.sidecar.manifest import MANIFEST
 from zarrstream.write.request import WriteRequest
@@ -42,12 +42,12 @@ class Place:
     def request(self, source: Path, **options: Any) -> WriteRequest:
         """To write this source here, in chunks of two steps."""
         known = {"chunks": {"time": 2}, "timeout": 30, "store": self.store, "profile": "zarr", "config_file": str(self.config)}
-        return WriteRequest(**{**known, "source": (str(source),), **options})
+        return write_request(**{**known, "source": (str(source),), **options})
 
     def check(self, **options: Any) -> Any:
         """The report of zarr_check, through the proxy."""
         known = {"store": self.store, "profile": "zarr", "config_file": str(self.config), "timeout": 30}
-        return check_store(CheckRequest(**{**known, **options}))
+        return check_store(check_request(**{**known, **options}))
 
     @property
     def folder(self) -> str:
@@ -114,7 +114,8 @@ class Place:
 
         A plain reader has looked at all values; that the check reads the source once more is for `make test-all`.
         """
-        wanted = replace(wanted, timeout=60)  # where the fault was to be over soon, a busy machine is not to be another one
+        # Where the fault was to be over soon, a busy machine is not to be another one.
+        wanted = replace(wanted, access=replace(wanted.access, timeout=60))
         result = write_dataset(wanted)
         assert self.shows(new=whole) == "new"
         assert self.check(**{"source": (str(whole),), "sample": None} if THOROUGH else {}).ok
@@ -140,7 +141,7 @@ def fails(wanted: WriteRequest, *words: str, kind: type[ZarrstreamError] = Zarrs
         write_dataset(wanted)
     text = str(error.value)
     assert time.monotonic() - began < within, text
-    said_well(text, *words, secret=secret_of(Path(str(wanted.config_file))))
+    said_well(text, *words, secret=secret_of(Path(str(wanted.access.config_file))))
     return text
 
 

@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from asking import write_request
 from clusters import Certificates, local_cluster, make_certificates
 from integration import forking
 from zarrstream.check.report import Report
-from zarrstream.check.run import request_from as check_request
+from zarrstream.check.request import request_from as check_request
 from zarrstream.commands import check as checking
 from zarrstream.commands.write import preview, write_dataset
 from zarrstream.errors import AccessRefused, BadRequest, PlanError, ProfileError, SourceError, Unreachable, WriteError, ZarrstreamError
@@ -91,7 +92,7 @@ def request_of(dask: Any, certificates: Certificates, source: Path, tmp_path: Pa
     def make(name: str, **options: Any) -> WriteRequest:
         given = {"source": (str(source),), "store": str(tmp_path / name), "chunks": {"time": 2}, "scheduler": dask.scheduler_address}
         given |= {"scheduler_tls": certificates.files} | options
-        return WriteRequest(**(given if given["scheduler"] else {**given, "scheduler_tls": None}))
+        return write_request(**(given if given["scheduler"] else {**given, "scheduler_tls": None}))
 
     return make
 

@@ -22,9 +22,9 @@ import numpy as np
 import ports
 import pytest
 import xarray as xr
+from asking import write_request
 from clusters import Certificates, make_certificates
 from integration import forking
-from zarrstream.write.request import WriteRequest
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 PRELOADS = (ROLES / "dask_scheduler" / "files" / "scheduler_work.py", ROLES / "dask_service" / "files" / "service_hooks.py")
@@ -243,7 +243,7 @@ def test_a_write_that_is_killed_leaves_no_job(scheduler: Scheduler, tmp_path: Pa
     """Else its open files stay with the workers for ever, and every worker that comes later is given the job as well."""
     source, store = tmp_path / "air.nc", tmp_path / "air.zarr"
     xr.Dataset({"air": (("time", "x"), np.zeros((2000, 100)))}).to_netcdf(source, engine="netcdf4")
-    wanted = WriteRequest(
+    wanted = write_request(
         source=(str(source),),
         store=str(store),
         chunks={"time": 1},

@@ -11,6 +11,7 @@ from uuid import uuid4
 import numpy as np
 import pytest
 import xarray as xr
+from asking import remove_request, write_request
 from integration.test_zarr_write import write_profile
 from running import THOROUGH
 from writing import around_requests
@@ -18,8 +19,7 @@ from zarrstream.errors import Conflict, ZarrstreamError
 from zarrstream.sidecar import lock as marker
 from zarrstream.sidecar.manifest import MANIFEST
 from zarrstream.storage.objects import BucketObjects
-from zarrstream.write.remove import RemoveRequest, preview_removal, remove_store
-from zarrstream.write.request import WriteRequest
+from zarrstream.write.remove import preview_removal, remove_store
 from zarrstream.write.run import write_dataset
 
 CASES = 100 if THOROUGH else 4
@@ -69,11 +69,11 @@ def test_every_foreign_object_is_still_there(place: tuple[Any, dict[str, Any], P
 
     def run() -> Any:
         if action == "absent":
-            return remove_store(RemoveRequest(store, **access))
-        return write_dataset(WriteRequest((str(folder / "12.nc"),), store, mode=action, **options, **access))
+            return remove_store(remove_request(store, **access))
+        return write_dataset(write_request((str(folder / "12.nc"),), store, mode=action, **options, **access))
 
     if action != "create":
-        write_dataset(WriteRequest((str(folder / "6.nc"),), store, chunks={"x": 2}, **access))
+        write_dataset(write_request((str(folder / "6.nc"),), store, chunks={"x": 2}, **access))
     run_until(rng.randint(2, 14), run)
     foreign = {}
     for name in rng.sample(NAMES, rng.randint(1, 3)):
@@ -91,19 +91,19 @@ def test_every_foreign_object_is_still_there(place: tuple[Any, dict[str, Any], P
         assert not left
     else:
         assert not [key for key in left if key.startswith(f"{case}/s.zarr.zarrstream/") and not key.endswith(MANIFEST)]
-        assert not write_dataset(WriteRequest((str(folder / "12.nc"),), store, mode=action, **options, **access)).changed
+        assert not write_dataset(write_request((str(folder / "12.nc"),), store, mode=action, **options, **access)).changed
 
 
 def test_a_store_goes_with_few_requests_and_readers_find_none_at_once(place: tuple[Any, dict[str, Any], Path]) -> None:
     s3, access, folder = place
     store = f"s3://{BUCKET}/removed/s.zarr"
-    done = write_dataset(WriteRequest((str(folder / "12.nc"),), store, chunks={"x": 1}, **access))
+    done = write_dataset(write_request((str(folder / "12.nc"),), store, chunks={"x": 1}, **access))
     s3.put_object(Bucket=BUCKET, Key="removed/s.zarr/notes.txt", Body=b"mine")
-    told = preview_removal(RemoveRequest(store, **access))
+    told = preview_removal(remove_request(store, **access))
     assert (told.objects_removed, told.foreign) == (done.objects, ["removed/s.zarr/notes.txt"])
     assert told.removed_keys[0] == "removed/s.zarr/zarr.json"
     with pytest.raises(Conflict, match=rf"would lie in 's3://{BUCKET}/removed/s\.zarr', which holds a Zarr group"):
-        write_dataset(WriteRequest((str(folder / "6.nc"),), f"{store}/inner.zarr", **access))
+        write_dataset(write_request((str(folder / "6.nc"),), f"{store}/inner.zarr", **access))
     requests: list[list[str]] = []
     delete = BucketObjects.delete
 
@@ -113,10 +113,10 @@ def test_a_store_goes_with_few_requests_and_readers_find_none_at_once(place: tup
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BucketObjects, "delete", noted)
-        result = remove_store(RemoveRequest(store, **access))
+        result = remove_store(remove_request(store, **access))
     assert (result.changed, result.objects_removed) == (True, done.objects)
     assert requests[0] == ["removed/s.zarr/zarr.json"]
     assert len(requests) < 8
     assert there(s3, "removed/") == {"removed/s.zarr/notes.txt": b"mine"}
-    again = remove_store(RemoveRequest(store, **access))
+    again = remove_store(remove_request(store, **access))
     assert (again.changed, again.foreign_count) == (False, 1)

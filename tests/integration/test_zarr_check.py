@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from asking import check_request, write_request
 from zarrstream.check.run import CHECKS, check_store
-from zarrstream.check.snapshot import CheckRequest
 from zarrstream.errors import AccessRefused, NotFound, Unreachable
 from zarrstream.findings import CheckResult
 from zarrstream.storage.objects import BucketObjects
-from zarrstream.write.request import WriteRequest
 from zarrstream.write.run import write_dataset
 
 BUCKETS = {"zarr-check": "", "zarr-check-public": ".r:*,.rlistings", "zarr-check-half-public": ".r:*"}
@@ -40,7 +39,7 @@ class Place:
 
     def check(self, *checks: str, **options: Any) -> dict[str, CheckResult]:
         signed = {} if options.get("anonymous") else {"profile": "zarr", "config_file": str(self.config)}
-        report = check_store(CheckRequest(**{"store": self.url, "checks": checks, **signed, **options}))
+        report = check_store(check_request(**{"store": self.url, "checks": checks, **signed, **options}))
         return {result.id: result for result in report.checks}
 
     def put(self, key: str, data: bytes) -> None:
@@ -91,7 +90,7 @@ def setting(cloud: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tu
 def make_place(cloud: Any, setting: tuple[Any, Path, Path], bucket: str, name: str, zarr_format: Any = 3) -> Place:
     client, config, source = setting
     place = Place(cloud, client, bucket, config, source, name)
-    request = WriteRequest(
+    request = write_request(
         source=(str(source),), store=place.url, profile="zarr", config_file=str(config), zarr_format=zarr_format, chunks={"time": 6}
     )
     write_dataset(request)

@@ -18,11 +18,12 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import xarray as xr
+from asking import check_request, write_request
 from integration import forking
 from zarrstream.check.run import check_store
-from zarrstream.check.snapshot import CheckRequest
 from zarrstream.errors import AccessRefused, BadRequest, Conflict, NotFound, ProfileError, Unreachable, ZarrstreamError
 from zarrstream.sidecar.manifest import MANIFEST, WRITING, parse_manifest
+from zarrstream.storage.access import Access
 from zarrstream.storage.location import parse_store
 from zarrstream.storage.objects import BucketObjects
 from zarrstream.storage.open import open_objects
@@ -47,7 +48,7 @@ class Bucket:
     s3: Any
 
     def request(self, source: Path | str, key: str = "air.zarr", **options: Any) -> WriteRequest:
-        return WriteRequest(
+        return write_request(
             **{
                 "source": (str(source),),
                 "store": f"s3://{self.name}/{key}",
@@ -59,7 +60,7 @@ class Bucket:
         )
 
     def objects(self, key: str = "air.zarr") -> BucketObjects:
-        return open_objects(parse_store(f"s3://{self.name}/{key}"), profile="zarr", config_file=str(self.config_file))
+        return open_objects(parse_store(f"s3://{self.name}/{key}"), Access("zarr", config_file=str(self.config_file)))
 
     def keys(self) -> dict[str, bytes]:
         listed = self.s3.list_objects_v2(Bucket=self.name).get("Contents", [])
@@ -313,7 +314,7 @@ def test_a_reader_sees_nothing_until_everything_is_there(
     access: dict[str, Any] = {"profile": "zarr", "config_file": str(bucket.config_file)}
     if not signed:
         access = {"anonymous": True, "endpoint_url": cloud.s3_endpoint, "ca_bundle": cloud.ca_bundle}
-    objects = open_objects(place, **access)
+    objects = open_objects(place, Access(**access))
 
     def look() -> None:
         try:
@@ -389,7 +390,7 @@ def test_a_replacement_shows_old_or_nothing_or_new(bucket: Bucket, source: Path,
     )
     assert not write_dataset(wanted).changed
     report = check_store(
-        CheckRequest(store=wanted.store, profile="zarr", config_file=str(bucket.config_file), source=(str(other),), sample=None)
+        check_request(store=wanted.store, profile="zarr", config_file=str(bucket.config_file), source=(str(other),), sample=None)
     )
     assert {check.status for check in report.checks} <= {"passed", "skipped"}, report.summary["line"]
 
@@ -434,7 +435,7 @@ def test_an_append_that_was_killed_shows_the_old_store_and_is_finished(
     again = write_dataset(wanted)
     assert (again.changed, again.objects_written) == (False, 0)
     report = check_store(
-        CheckRequest(store=wanted.store, profile="zarr", config_file=str(bucket.config_file), source=(str(source),), sample=None)
+        check_request(store=wanted.store, profile="zarr", config_file=str(bucket.config_file), source=(str(source),), sample=None)
     )
     assert {check.status for check in report.checks} <= {"passed", "skipped"}, report.summary["line"]
     assert {key for key in entries(bucket) if "zarrstream" in key} == {f"air.zarr.zarrstream/{MANIFEST}"}
@@ -491,7 +492,7 @@ def test_a_network_that_goes_away_leaves_no_store(cloud: Any, bucket: Bucket, so
     monkeypatch.setattr(BucketObjects, "put_async", counted)
     began = time.monotonic()
     with pytest.raises(Unreachable, match="Nothing was published") as error:
-        write_dataset(dataclasses.replace(wanted, endpoint_url=endpoint, timeout=5))
+        write_dataset(dataclasses.replace(wanted, access=dataclasses.replace(wanted.access, endpoint_url=endpoint, timeout=5)))
     assert time.monotonic() - began < 60
     assert endpoint in str(error.value)
     with pytest.raises(FileNotFoundError):
@@ -504,7 +505,7 @@ def test_a_network_that_goes_away_leaves_no_store(cloud: Any, bucket: Bucket, so
 def test_the_life_of_a_store_in_a_playbook(run_playbook: Any, bucket: Bucket, source: Path, keys: tuple[str, str]) -> None:
     def task(time: int = 25, dimension: str = "time", **how: Any) -> dict[str, Any]:
         request = bucket.request(source)
-        where = {"source": str(source), "store": request.store, "profile": "zarr", "config_file": request.config_file}
+        where = {"source": str(source), "store": request.store, "profile": "zarr", "config_file": request.access.config_file}
         return {"zarr_write": {**where, "chunks": {dimension: time}}, **how}
 
     check = {"check_mode": True}

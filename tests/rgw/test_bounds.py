@@ -12,14 +12,15 @@ from uuid import uuid4
 import numpy as np
 import pytest
 import xarray as xr
+from asking import remove_request, write_request
 from integration.test_zarr_write import write_profile
 from running import THOROUGH
 from zarrstream.errors import ZarrstreamError
+from zarrstream.storage.access import Access
 from zarrstream.storage.location import parse_store
 from zarrstream.storage.open import open_objects
 from zarrstream.storage.retry import Transport
-from zarrstream.write.remove import RemoveRequest, remove_store
-from zarrstream.write.request import WriteRequest
+from zarrstream.write.remove import remove_store
 from zarrstream.write.run import write_dataset
 
 OBJECTS = 10_000 if THOROUGH else 1_500
@@ -34,7 +35,7 @@ def many(cloud: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[
     xr.Dataset({"v": ("x", np.arange(float(OBJECTS)))}).to_netcdf(folder / "many.nc", engine="h5netcdf")
     access = {"profile": "zarr", "config_file": str(write_profile(folder / "config", cloud, *keys))}
     store = f"s3://{bucket}/many.zarr"
-    assert write_dataset(WriteRequest((str(folder / "many.nc"),), store, chunks={"x": 1}, **access)).objects > OBJECTS
+    assert write_dataset(write_request((str(folder / "many.nc"),), store, chunks={"x": 1}, **access)).objects > OBJECTS
     return {"store": store, **access}
 
 
@@ -43,7 +44,7 @@ def listed(many: dict[str, Any]) -> int:
     transport = Transport(SECONDS)
     try:
         access = {name: value for name, value in many.items() if name != "store"}
-        objects = open_objects(parse_store(many["store"]), transport=transport, **access)
+        objects = open_objects(parse_store(many["store"]), Access(**access), transport=transport)
         return sum(1 for _ in objects.list(objects.place.key))
     finally:
         transport.close()
@@ -61,11 +62,11 @@ def test_a_store_of_many_objects_goes_with_few_requests(rgw: Any, many: dict[str
     """A thousand objects a request, both to list and to delete them."""
     place = parse_store(many["store"])
     with rgw.requests() as asked:
-        result = remove_store(RemoveRequest(**many))
+        result = remove_store(remove_request(**many))
     assert (result.changed, result.foreign_count) == (True, 0)
     assert result.objects_removed > OBJECTS
     of_store = [request for request in asked if request.path.startswith(f"/{place.bucket}")]
     deletions = [request for request in of_store if request.path.endswith("?delete")]
     assert len(deletions) < OBJECTS / 1000 + 8
     assert len(of_store) < 2 * OBJECTS / 1000 + 40
-    assert not remove_store(RemoveRequest(**many)).changed
+    assert not remove_store(remove_request(**many)).changed

@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 import xarray as xr
+from asking import write_request
 from botocore.exceptions import ClientError
 from zarr.abc.store import RangeByteRequest
 from zarr.core.buffer import default_buffer_prototype
@@ -26,13 +27,13 @@ from zarrstream.errors import Unreachable, ZarrstreamError
 from zarrstream.profiles.profile import read_profile
 from zarrstream.sidecar.manifest import md5_of
 from zarrstream.storage import listing
+from zarrstream.storage.access import Access
 from zarrstream.storage.boto import translate
 from zarrstream.storage.location import parse_store
 from zarrstream.storage.objects import Objects
 from zarrstream.storage.open import open_objects
 from zarrstream.storage.redirects import Redirect
 from zarrstream.storage.retry import Transport
-from zarrstream.write.request import WriteRequest
 from zarrstream.write.run import write_dataset
 
 CORE = Path(__file__).parents[2] / "plugins/module_utils"
@@ -113,7 +114,7 @@ def config(server: Server, tmp_path: Path) -> Path:
 
 
 def bucket(config: Path, timeout: float = 1.0) -> Objects:
-    return open_objects(parse_store("s3://data/air.zarr"), profile="zarr", config_file=str(config), transport=Transport(timeout))
+    return open_objects(parse_store("s3://data/air.zarr"), Access("zarr", config_file=str(config)), transport=Transport(timeout))
 
 
 def slowly(handler: Handler, _query: Any) -> None:
@@ -239,7 +240,7 @@ def test_an_object_of_a_source_that_is_larger_than_its_array_can_make_it_is_not_
             handler.answer(404, "<Error><Code>NoSuchKey</Code></Error>")
 
     server.own.how = how
-    request = WriteRequest(
+    request = write_request(
         source=("s3://data/in.zarr",), store=str(tmp_path / "out.zarr"), profile="zarr", config_file=str(config), timeout=5
     )
     began = time.monotonic()

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
+from asking import check_request
 from zarrstream.check.run import check_store
-from zarrstream.check.snapshot import CheckRequest
 from zarrstream.errors import BadRequest
 from zarrstream.findings import CheckResult
 
@@ -77,7 +77,7 @@ def start(tmp_path: Path, seen: list[str]) -> Iterator[Start]:
 
 
 def check(endpoint: str, **options: Any) -> dict[str, CheckResult]:
-    report = check_store(CheckRequest(store="s3://bucket/a.zarr", anonymous=True, endpoint_url=endpoint, sample=None, **options))
+    report = check_store(check_request(store="s3://bucket/a.zarr", anonymous=True, endpoint_url=endpoint, sample=None, **options))
     return {result.id: result for result in report.checks}
 
 
@@ -118,10 +118,10 @@ def test_a_forbidden_chunk_is_not_called_missing(start: Start, tmp_path: Path) -
 
 
 def test_a_folder_has_no_strangers(tmp_path: Path, start: Start) -> None:
-    result = check_store(CheckRequest(store=str(tmp_path / "a.zarr"), checks=("anonymous",))).checks[0]
+    result = check_store(check_request(store=str(tmp_path / "a.zarr"), checks=("anonymous",))).checks[0]
     assert (result.status, result.message) == ("skipped", "a folder has no anonymous readers")
 
 
 def test_a_stranger_has_to_be_told_where_to_go() -> None:
     with pytest.raises(BadRequest, match="endpoint_url is not set"):
-        check_store(CheckRequest(store="s3://bucket/a.zarr", anonymous=True))
+        check_store(check_request(store="s3://bucket/a.zarr", anonymous=True))

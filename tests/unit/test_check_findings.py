@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
+from asking import check_request
 from writing import made_once
 from zarrstream.check.run import CHECKS, check_store
-from zarrstream.check.snapshot import CheckRequest
 from zarrstream.errors import BadRequest, ZarrstreamError
 from zarrstream.findings import CheckResult
 from zarrstream.sidecar.manifest import Manifest, Stored
@@ -67,7 +67,7 @@ def write_manifest(path: Path) -> None:
 
 
 def check(path: Path, *checks: str, **options: Any) -> dict[str, CheckResult]:
-    report = check_store(CheckRequest(store=str(path), checks=checks, **options))
+    report = check_store(check_request(store=str(path), checks=checks, **options))
     return {result.id: result for result in report.checks}
 
 
@@ -441,12 +441,12 @@ def test_chunk_size_advises_against_a_huge_object(tmp_path: Path) -> None:
 )
 def test_a_bad_request_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(BadRequest):
-        check_store(CheckRequest(**{"store": "/nowhere/a.zarr", **options}))
+        check_store(check_request(**{"store": "/nowhere/a.zarr", **options}))
 
 
 def test_a_missing_profile_is_an_error_and_no_finding(tmp_path: Path) -> None:
     with pytest.raises(ZarrstreamError, match="profile 'nobody'"):
-        check_store(CheckRequest(store="s3://bucket/a.zarr", profile="nobody", config_file=str(tmp_path / "config")))
+        check_store(check_request(store="s3://bucket/a.zarr", profile="nobody", config_file=str(tmp_path / "config")))
 
 
 def test_a_link_that_is_named_is_followed_and_none_below_the_store(tmp_path: Path) -> None:

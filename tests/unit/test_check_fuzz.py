@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
+from asking import check_request
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from running import THOROUGH
 from zarrstream.check.pictures.page import make_page
 from zarrstream.check.pictures.portrait import portray
 from zarrstream.check.run import CHECKS, inspect_store
-from zarrstream.check.snapshot import CheckRequest
 from zarrstream.check.threads import Threads
 from zarrstream.errors import ZarrstreamError
 from zarrstream.sidecar.manifest import Manifest, Stored
@@ -84,7 +84,7 @@ def check(objects: dict[str, bytes], manifest: bytes | None = None) -> None:
             beside = Path(folder) / "a.zarr.zarrstream"
             beside.mkdir()
             (beside / "manifest.json").write_bytes(manifest)
-        inspection = inspect_store(CheckRequest(store=str(path), sample=None), Threads)
+        inspection = inspect_store(check_request(store=str(path), sample=None), Threads)
         report = inspection.report
         assert [result.id for result in report.checks] == list(CHECKS)
         assert all(result.message and result.status in ("passed", "failed", "warning", "skipped") for result in report.checks)

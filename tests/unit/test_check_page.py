@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
+from asking import check_request
 from zarrstream.check import pace as pace_module
 from zarrstream.check.pace import Pace
 from zarrstream.check.pictures import draw, look, portrait
 from zarrstream.check.pictures.files import page_path
-from zarrstream.check.snapshot import CheckRequest
 from zarrstream.commands.check import Checked, check_store
 from zarrstream.metadata.layout import ArrayLayout, array_layout
 
@@ -46,7 +46,7 @@ def make_store(path: Path, zarr_format: Any, attributes: dict[str, Any] | None =
 
 
 def checked(path: Path, folder: Path, *, dry_run: bool = False, **options: Any) -> Checked:
-    return check_store(CheckRequest(store=str(path), sample=options.pop("sample", None), report=str(folder), **options), dry_run=dry_run)
+    return check_store(check_request(store=str(path), sample=options.pop("sample", None), report=str(folder), **options), dry_run=dry_run)
 
 
 def page_of(path: Path, **options: Any) -> str:

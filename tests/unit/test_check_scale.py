@@ -11,9 +11,9 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from asking import check_request
 from running import THOROUGH
 from zarrstream.check.run import check_store
-from zarrstream.check.snapshot import CheckRequest
 
 OBJECTS = 100_000 if THOROUGH else 10_000
 LISTING_CHECKS = ("open", "metadata", "complete", "strays", "sizes", "manifest", "chunk_size")
@@ -85,7 +85,7 @@ def test_a_request_is_enough_for_a_thousand_objects(server: Any, tmp_path: Path)
     config.write_text(
         f"[profile big]\naws_access_key_id = a\naws_secret_access_key = b\nendpoint_url = http://127.0.0.1:{server.server_port}\n"
     )
-    request = CheckRequest(store="s3://bucket/big.zarr", profile="big", config_file=str(config), checks=LISTING_CHECKS)
+    request = check_request(store="s3://bucket/big.zarr", profile="big", config_file=str(config), checks=LISTING_CHECKS)
     found = {result.id: result for result in check_store(request).checks}
     assert {name for name, result in found.items() if result.status != "passed"} == {"chunk_size"}
     assert found["complete"].evidence["expected"] == OBJECTS

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
+from asking import check_request
 from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec, ZstdCodec
 from zarrstream.check.run import check_store
-from zarrstream.check.snapshot import CheckRequest
 from zarrstream.findings import CheckResult
 from zarrstream.metadata.layout import array_layout
 from zarrstream.metadata.shards import left_out
@@ -47,7 +47,7 @@ def make_store(path: Path, *, keep_all: bool, **index: Any) -> Path:
 
 
 def decode(path: Path, **options: Any) -> CheckResult:
-    report = check_store(CheckRequest(store=str(path), checks=("decode",), sample=None, **options))
+    report = check_store(check_request(store=str(path), checks=("decode",), sample=None, **options))
     return next(result for result in report.checks if result.id == "decode")
 
 

@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from asking import check_request, write_request
 from writing import made_once
 from zarrstream.check.run import check_store
-from zarrstream.check.snapshot import CheckRequest
 from zarrstream.errors import SourceError
 from zarrstream.findings import CheckResult
 from zarrstream.sidecar.manifest import Manifest
-from zarrstream.write.request import WriteRequest
 from zarrstream.write.run import write_dataset
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -91,7 +90,7 @@ def fill_store(path: Path, source: Path, decoded: bool, **options: Any) -> None:
 
 
 def check(path: Path, source: Path, **options: Any) -> dict[str, CheckResult]:
-    request = CheckRequest(store=str(path), source=(str(source),), checks=("decode", "roundtrip", "values"), **{"sample": None, **options})
+    request = check_request(store=str(path), source=(str(source),), checks=("decode", "roundtrip", "values"), **{"sample": None, **options})
     return {result.id: result for result in check_store(request).checks}
 
 
@@ -290,8 +289,8 @@ def test_what_our_writer_makes_of_an_encoding_passes(tmp_path: Path, zarr_format
     values = np.random.default_rng(0).normal(280, 5, (40, 60)).astype("f4")
     xr.Dataset({"temp": (("time", "x"), values)}).to_netcdf(tmp_path / "a.nc", encoding={"temp": {"_FillValue": None}})
     request = {"source": (str(tmp_path / "a.nc"),), "store": str(tmp_path / "a.zarr"), "zarr_format": zarr_format, "chunks": {"time": 15}}
-    write_dataset(WriteRequest(**request, encoding={"temp": encoding} if encoding else {}))
-    report = check_store(CheckRequest(store=request["store"], source=request["source"], sample=None))
+    write_dataset(write_request(**request, encoding={"temp": encoding} if encoding else {}))
+    report = check_store(check_request(store=request["store"], source=request["source"], sample=None))
     assert [(result.id, result.message) for result in report.checks if result.status in ("failed", "warning")] == []
     loose = {result.id: result for result in report.checks}["values"].evidence["tolerances"]
     assert (rule in loose["temp"]) if rule else loose == {}
@@ -304,7 +303,7 @@ def test_a_source_that_is_missing_is_an_error_and_no_finding(source: Path) -> No
 
 
 def test_without_a_source_nothing_is_compared(source: Path) -> None:
-    report = check_store(CheckRequest(store=str(write_store(source)), checks=("roundtrip", "values")))
+    report = check_store(check_request(store=str(write_store(source)), checks=("roundtrip", "values")))
     assert [(result.id, result.status, result.message) for result in report.checks] == [
         ("roundtrip", "skipped", "no source is given"),
         ("values", "skipped", "no source is given"),

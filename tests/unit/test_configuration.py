@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
-from zarrstream.probe.run import Request, run
+from zarrstream.probe.run import request_from, run
 from zarrstream.profiles import effective
 
 BUCKETS = b"<ListAllMyBucketsResult><Owner><ID>x</ID></Owner><Buckets/></ListAllMyBucketsResult>"
@@ -53,7 +53,7 @@ def ask(home, server):
     def probe(more="", header="[default]", **request):
         text = f"{header}\naws_access_key_id = AK\naws_secret_access_key = {SECRET}\nregion = lab\nendpoint_url = {server}\n{more}"
         (home / ".aws" / "config").write_text(text)
-        report = run(Request(**request))
+        report = run(request_from(request))
         assert SECRET not in str(report.as_result())
         return report
 

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import xarray as xr
 import zarr
+from asking import remove_request
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from running import THOROUGH
@@ -25,7 +26,7 @@ from zarrstream.commands.cli import main
 from zarrstream.errors import BadRequest, Conflict, ZarrstreamError
 from zarrstream.sidecar.manifest import MANIFEST, WRITING
 from zarrstream.storage.folder import FolderObjects
-from zarrstream.write.remove import RemoveRequest, preview_removal, remove_store
+from zarrstream.write.remove import preview_removal, remove_store
 from zarrstream.write.run import preview, write_dataset
 
 pytestmark = pytest.mark.filterwarnings("ignore:The data type")
@@ -79,7 +80,7 @@ def test_no_link_is_followed(little: Path, tmp_path: Path, linked: str, mode: st
 
     def run() -> None:
         if mode == "absent":
-            remove_store(RemoveRequest(str(store)))
+            remove_store(remove_request(str(store)))
         else:
             write_dataset(request(little, store, mode=mode))
 
@@ -130,7 +131,7 @@ def test_names_of_sidecars_are_no_stores(little: Path, tmp_path: Path, name: str
     with pytest.raises(BadRequest, match=r"does not end in \.zarrstream"):
         write_dataset(request(little, tmp_path / name))
     with pytest.raises(BadRequest, match=r"does not end in \.zarrstream"):
-        remove_store(RemoveRequest(str(tmp_path / name)))
+        remove_store(remove_request(str(tmp_path / name)))
     assert files(tmp_path) == {"little.nc": little.read_bytes()}
 
 
@@ -153,7 +154,7 @@ def test_a_file_beside_our_record_stays(little: Path, source: Path, tmp_path: Pa
     (sidecar(store) / "README.md").write_text("mine")
     write_dataset(request(source, store, mode="replace"))
     assert files(sidecar(store)).keys() == {MANIFEST, "README.md"}
-    assert remove_store(RemoveRequest(str(store))).changed
+    assert remove_store(remove_request(str(store))).changed
     assert files(sidecar(store)) == {"README.md": b"mine"}
 
 
@@ -242,7 +243,7 @@ def test_a_manifest_with_keys_outside_of_its_store_is_refused(little: Path, sour
     document["objects"][key] = [2, "99914b932bd37a50b983c5e7c90ae93b"]
     path.write_text(json.dumps(document))
     before = files(tmp_path)
-    for run in (lambda: write_dataset(request(source, store, mode="replace")), lambda: remove_store(RemoveRequest(str(store)))):
+    for run in (lambda: write_dataset(request(source, store, mode="replace")), lambda: remove_store(remove_request(str(store)))):
         with pytest.raises(ZarrstreamError, match="does not lie below its store"):
             run()
     assert files(tmp_path) == before
@@ -254,7 +255,7 @@ def test_empty_folders_of_others_stay(little: Path, source: Path, tmp_path: Path
     (store / "theirs" / "deep").mkdir(parents=True)
     write_dataset(request(source, store, mode="replace"))
     assert (store / "theirs" / "deep").is_dir()
-    assert remove_store(RemoveRequest(str(store))).changed
+    assert remove_store(remove_request(str(store))).changed
     assert [path.name for path in store.rglob("*")] == ["theirs", "deep"]
 
 
@@ -289,17 +290,17 @@ def test_a_link_that_comes_between_look_and_use_is_not_followed(little: Path, tm
 def test_removing_takes_the_store_and_leaves_nothing(source: Path, tmp_path: Path) -> None:
     store = tmp_path / "air.zarr"
     done = write_dataset(request(source, store))
-    planned = preview_removal(RemoveRequest(str(store)))
+    planned = preview_removal(remove_request(str(store)))
     assert (planned.changed, planned.objects_removed, set(planned.removed_keys)) == (
         True,
         done.objects,
         {f"air.zarr/{key}" for key in files(store)},
     )
     assert opens(store)
-    result = remove_store(RemoveRequest(str(store)))
+    result = remove_store(remove_request(str(store)))
     assert (result.changed, result.objects_removed, result.bytes_removed, result.foreign) == (True, done.objects, done.bytes_stored, [])
     assert [path.name for path in tmp_path.iterdir()] == ["air.nc"]
-    again = remove_store(RemoveRequest(str(store)))
+    again = remove_store(remove_request(str(store)))
     assert (again.changed, again.action, again.objects_removed) == (False, "nothing", 0)
 
 
@@ -317,7 +318,7 @@ def test_removing_leaves_and_names_what_is_foreign(little: Path, tmp_path: Path,
 def test_removing_takes_what_an_interrupted_write_left(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = tmp_path / "air.zarr"
     interrupted(store, source, monkeypatch, at=30, chunks={"time": 1})
-    assert remove_store(RemoveRequest(str(store))).changed
+    assert remove_store(remove_request(str(store))).changed
     assert [path.name for path in tmp_path.iterdir()] == ["air.nc"]
 
 
@@ -330,7 +331,7 @@ def test_a_store_of_others_is_not_removed(little: Path, tmp_path: Path, case: st
     before = files(tmp_path)
     for run in (preview_removal, remove_store):
         with pytest.raises(Conflict, match="by hand"):
-            run(RemoveRequest(str(store)))
+            run(remove_request(str(store)))
     assert files(tmp_path) == before
 
 
@@ -454,7 +455,7 @@ def test_every_foreign_byte_is_still_there(
 
     def run() -> object:
         if action == "absent":
-            return remove_store(RemoveRequest(str(store)))
+            return remove_store(remove_request(str(store)))
         options = {"append_dim": "x"} if action == "append" else {"chunks": chunks}
         return write_dataset(request(whole, store, mode=action, **options))
 

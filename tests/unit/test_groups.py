@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from asking import check_request, write_request
 from zarrstream.check.run import check_store
-from zarrstream.check.snapshot import CheckRequest
 from zarrstream.errors import BadRequest, SourceError, ZarrstreamError
 from zarrstream.storage.folder import FolderObjects
-from zarrstream.write.request import WriteRequest
 from zarrstream.write.result import WriteResult
 from zarrstream.write.run import write_dataset
 
@@ -56,7 +55,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def write(source: Path, store: Path, **options: Any) -> WriteResult:
-    return write_dataset(WriteRequest(source=(str(source),), store=str(store), **{"verify": "full", **options}))
+    return write_dataset(write_request(source=(str(source),), store=str(store), **{"verify": "full", **options}))
 
 
 def assert_same(store: Path, source: Path, **options: Any) -> None:
@@ -85,7 +84,7 @@ def test_groups_become_groups(source: Path, tmp_path: Path, zarr_format: Format,
     assert {array["name"] for array in result.plan["arrays"]} == {
         "time", "model/air", "model/crs", "model/deep/x", "model/deep/air", "model/deep/name", "other/count",
     }  # fmt: skip
-    checked = check_store(CheckRequest(store=str(tmp_path / "a.zarr"), source=(str(source),), sample=None))
+    checked = check_store(check_request(store=str(tmp_path / "a.zarr"), source=(str(source),), sample=None))
     assert checked.ok, checked.as_result()["checks"]
     assert not write(source, tmp_path / "a.zarr", **options).changed
     second = tmp_path / "b.zarr"
@@ -131,7 +130,7 @@ def test_what_differs_in_a_group_is_found(source: Path, tmp_path: Path) -> None:
     with netCDF4.Dataset(source, "a") as file:
         file["model"].kind = "another"
         file["model/deep"]["air"][3, 1] = -5
-    report = check_store(CheckRequest(store=str(tmp_path / "a.zarr"), source=(str(source),), sample=None))
+    report = check_store(check_request(store=str(tmp_path / "a.zarr"), source=(str(source),), sample=None))
     found = {result.id: result for result in report.checks}
     assert (found["roundtrip"].status, found["values"].status) == ("failed", "failed")
     assert "model: attribute 'kind'" in found["roundtrip"].message

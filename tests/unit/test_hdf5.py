@@ -10,9 +10,9 @@ import h5py
 import numpy as np
 import pytest
 import zarr
+from asking import write_request
 from writing import FORKS, write_apart
 from zarrstream.errors import SourceError
-from zarrstream.write.request import WriteRequest
 from zarrstream.write.run import preview, write_dataset
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have a Zarr V3 specification", "ignore:Consolidated metadata")
@@ -38,7 +38,7 @@ def test_what_netcdf_leaves_out_or_crashes_on_is_refused(tmp_path: Path, fill: C
         file["b"] = np.arange(3)
         fill(file)
     # A process of its own: a crash is a failure of this test only.
-    (outcome,) = write_apart(WriteRequest(source=(str(tmp_path / "a.h5"),), store=str(tmp_path / "a.zarr")))
+    (outcome,) = write_apart(write_request(source=(str(tmp_path / "a.h5"),), store=str(tmp_path / "a.zarr")))
     assert outcome.startswith("SourceError")
     assert words in outcome
     assert "'r'" in outcome
@@ -60,7 +60,7 @@ def test_what_netcdf_leaves_out_or_crashes_on_is_refused(tmp_path: Path, fill: C
 def test_data_sets_without_dimension_scales_are_read(tmp_path: Path, values: np.ndarray, dims: tuple[str, ...]) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["a"] = values
-    write_dataset(WriteRequest(source=(str(tmp_path / "a.h5"),), store=str(tmp_path / "a.zarr"), verify="full"))
+    write_dataset(write_request(source=(str(tmp_path / "a.h5"),), store=str(tmp_path / "a.zarr"), verify="full"))
     found = zarr.open_array(tmp_path / "a.zarr/a", mode="r")
     assert (found.metadata.dimension_names or ()) == dims  # type: ignore[union-attr]
     assert np.asarray(found[...]).tobytes() == values.astype(values.dtype.newbyteorder("=")).tobytes()
@@ -69,7 +69,7 @@ def test_data_sets_without_dimension_scales_are_read(tmp_path: Path, values: np.
 def test_an_unlimited_dimension_may_be_empty(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("a", shape=(0, 4), maxshape=(None, 4), dtype="f4", chunks=(10, 4))
-    write_dataset(WriteRequest(source=(str(tmp_path / "a.h5"),), store=str(tmp_path / "a.zarr"), verify="full"))
+    write_dataset(write_request(source=(str(tmp_path / "a.h5"),), store=str(tmp_path / "a.zarr"), verify="full"))
     assert zarr.open_array(tmp_path / "a.zarr/a", mode="r").shape == (0, 4)
 
 
@@ -78,4 +78,4 @@ def test_a_truncated_file_is_named_as_such(tmp_path: Path) -> None:
         file["a"] = np.arange(10_000)
     (tmp_path / "a.h5").write_bytes((tmp_path / "a.h5").read_bytes()[:5000])
     with pytest.raises(SourceError, match="truncated or damaged"):
-        preview(WriteRequest(source=(str(tmp_path / "a.h5"),), store=str(tmp_path / "a.zarr")))
+        preview(write_request(source=(str(tmp_path / "a.h5"),), store=str(tmp_path / "a.zarr")))

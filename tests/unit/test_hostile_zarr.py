@@ -25,16 +25,17 @@ import numpy as np
 import pytest
 import zarr
 import zstandard
+from asking import write_request
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from running import THOROUGH
-from zarrstream.check.run import check_store, request_from
+from zarrstream.check.request import request_from
+from zarrstream.check.run import check_store
 from zarrstream.errors import SourceError, ZarrstreamError
 from zarrstream.metadata.decoded import SLACK, TooLarge, check_chunk
 from zarrstream.metadata.layout import array_layout
 from zarrstream.source.items import find_source
 from zarrstream.source.open import open_items
-from zarrstream.write.request import WriteRequest
 from zarrstream.write.run import write_dataset
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -115,7 +116,7 @@ def refused(store: Path, key: str) -> None:
     """Neither write nor check decode it, and both say which object it is."""
     peak, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     with pytest.raises(SourceError) as error:
-        write_dataset(WriteRequest(source=(str(store),), store=str(store.parent / "out.zarr")))
+        write_dataset(write_request(source=(str(store),), store=str(store.parent / "out.zarr")))
     assert key in str(error.value)
     assert str(store) in str(error.value)
     report = check_store(request_from({"store": str(store), "checks": ["decode"]}))
@@ -163,7 +164,7 @@ def test_text_has_as_many_elements_as_its_chunk(tmp_path: Path) -> None:
     huge = (2**31 - 1).to_bytes(4, "little") + b"\xff\xff\xff\x7f"
     store = store_v2(tmp_path, "", huge, dtype="|O", compressor=None, filters=[{"id": "vlen-utf8"}], fill_value="")
     with pytest.raises(SourceError, match="announces 2147483647 elements of any length where a chunk has 1"):
-        write_dataset(WriteRequest(source=(str(store),), store=str(tmp_path / "out.zarr")))
+        write_dataset(write_request(source=(str(store),), store=str(tmp_path / "out.zarr")))
     assert "announces 2147483647 elements" in check_store(request_from({"store": str(store), "checks": ["decode"]})).summary["line"]
 
 
@@ -215,7 +216,7 @@ def test_hdf5_that_inflates_to_more_than_its_chunk_is_refused(tmp_path: Path) ->
                 (0,), bomb("zlib" if name == "deflate" else "zstd")
             )
         with pytest.raises(SourceError, match=r"'v' cannot be read at \[0:4\]: .*(a chunk has|announces no more)"):
-            write_dataset(WriteRequest(source=(str(path),), store=str(tmp_path / "out.zarr")))
+            write_dataset(write_request(source=(str(path),), store=str(tmp_path / "out.zarr")))
 
 
 def test_memory_stays_where_a_bomb_is_counted() -> None:
@@ -287,7 +288,7 @@ RAW: dict[str, tuple[bytes, str]] = {
 
 def one_error(store: Path, *words: str) -> None:
     with pytest.raises(ZarrstreamError) as error:
-        write_dataset(WriteRequest(source=(str(store),), store=str(store.parent / "out.zarr")))
+        write_dataset(write_request(source=(str(store),), store=str(store.parent / "out.zarr")))
     assert len(str(error.value).splitlines()) == 1
     assert len(str(error.value)) < 1000
     for word in words:
@@ -368,7 +369,7 @@ def test_any_document_gives_a_store_or_one_error(tmp_path_factory: pytest.TempPa
 def written(source: Path, store: Path) -> str:
     """The error of a write, '' for none."""
     try:
-        write_dataset(WriteRequest(source=(str(source),), store=str(store)))
+        write_dataset(write_request(source=(str(source),), store=str(store)))
     except ZarrstreamError as error:
         return str(error)
     return ""
@@ -388,13 +389,13 @@ def hdf5(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 SCRIPT = """
 import sys
 from zarrstream.errors import ZarrstreamError
-from zarrstream.write.request import WriteRequest
+from zarrstream.write.request import request_from
 from zarrstream.source.items import find_source
 from zarrstream.write.run import write_dataset
 for line in sys.stdin:
     path = line.strip()
     try:
-        write_dataset(WriteRequest(source=(path,), store=path + ".zarr"))
+        write_dataset(request_from({"source": path, "store": path + ".zarr"}))
         print("written", flush=True)
     except ZarrstreamError as error:
         print("refused" if len(str(error).splitlines()) == 1 else "lines", flush=True)

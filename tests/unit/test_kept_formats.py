@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import xarray as xr
 from _pytest.mark.structures import ParameterSet
+from asking import remove_request
 from writing import files, passed, request, sidecar
 from zarrstream.errors import Conflict, SourceError
 from zarrstream.sidecar.manifest import MANIFEST, parse_manifest
-from zarrstream.write.remove import RemoveRequest, remove_store
+from zarrstream.write.remove import remove_store
 from zarrstream.write.run import write_dataset
 
 FORMATS = Path(__file__).parent / "formats"
@@ -150,11 +151,11 @@ def test_what_no_record_names_stays(store: Path) -> None:
     before = files(store)
     with pytest.raises(Conflict, match="holds 4 objects that Zarrstream did not write"):
         write_dataset(request(store.parent / "1.nc", store, **options(store)))
-    assert remove_store(RemoveRequest(str(store))).foreign_count == len(before) == 4
+    assert remove_store(remove_request(str(store))).foreign_count == len(before) == 4
     assert files(store) == before
 
 
 def removed(store: Path) -> None:
-    assert remove_store(RemoveRequest(str(store))).changed
+    assert remove_store(remove_request(str(store))).changed
     assert not store.exists()
     assert not sidecar(store).exists()

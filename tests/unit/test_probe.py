@@ -25,7 +25,7 @@ from zarrstream.openstack.ec2 import SignedRequest
 from zarrstream.openstack.ec2_plan import Pair
 from zarrstream.probe.anonymous import Known, Sight, prove_private, prove_public
 from zarrstream.probe.debug_log import Redacted, debug_log, spellings
-from zarrstream.probe.run import Request, run
+from zarrstream.probe.run import request_from, run
 from zarrstream.storage import boto as s3_client
 
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY%="
@@ -80,18 +80,18 @@ def named(report):
 
 
 def test_missing_profile_is_the_first_check(tmp_path):
-    report = run(Request(config_file=str(tmp_path / "none")))
+    report = run(request_from({"config_file": str(tmp_path / "none")}))
     assert [(check.name, check.ok) for check in report.checks] == [("endpoint", False)]
     assert "there is no such file" in str(report.failure)
 
 
 def test_swift_path_is_refused_with_the_right_url(profile):
-    report = run(Request(config_file=profile("https://h:1"), endpoint_url="https://h:1/swift/v1"))
+    report = run(request_from({"config_file": profile("https://h:1"), "endpoint_url": "https://h:1/swift/v1"}))
     assert "Use 'https://h:1'" in named(report)["endpoint"].message
 
 
 def test_refused_connection_is_named(profile, unused_port):
-    report = run(Request(config_file=profile(f"http://127.0.0.1:{unused_port}")))
+    report = run(request_from({"config_file": profile(f"http://127.0.0.1:{unused_port}")}))
     assert isinstance(report.failure, Unreachable)
     assert f"127.0.0.1:{unused_port}" in str(report.failure)
     assert len(report.checks) == 1
@@ -104,7 +104,7 @@ def test_server_that_never_answers_is_named_within_30_seconds(profile, patience,
         hole.bind(("127.0.0.1", 0))
         hole.listen()
         started = time.monotonic()
-        report = run(Request(config_file=profile(f"http://127.0.0.1:{hole.getsockname()[1]}")))
+        report = run(request_from({"config_file": profile(f"http://127.0.0.1:{hole.getsockname()[1]}")}))
     assert isinstance(report.failure, Unreachable)
     assert len(report.checks) == 1, "nothing more is asked of it"
     assert time.monotonic() - started < 30 - s3_client.PATIENCE + patience
@@ -112,7 +112,7 @@ def test_server_that_never_answers_is_named_within_30_seconds(profile, patience,
 
 def test_ill_service_is_named(profile):
     with server(lambda _: (503, "")) as url:
-        report = run(Request(config_file=profile(url)))
+        report = run(request_from({"config_file": profile(url)}))
     assert "answers 503: the service is ill" in str(report.failure)
     assert len(report.checks) == 1
 
@@ -122,7 +122,7 @@ def test_ill_service_is_named(profile):
 )
 def test_clock(profile, hours, ok, says):
     with server(lambda _: (200, BUCKETS), ahead=timedelta(hours=hours)) as url:
-        report = run(Request(config_file=profile(url)))
+        report = run(request_from({"config_file": profile(url)}))
     assert named(report)["clock"].ok is ok
     assert says in named(report)["clock"].message
     assert abs(report.clock_skew_seconds + hours * 3600) <= 2
@@ -130,7 +130,7 @@ def test_clock(profile, hours, ok, says):
 
 def test_first_failure_is_the_message_and_all_checks_are_listed(profile):
     with server(lambda _: (403, error("RequestTimeTooSkewed")), ahead=timedelta(hours=2)) as url:
-        report = run(Request(config_file=profile(url)))
+        report = run(request_from({"config_file": profile(url)}))
     assert [(check.name, check.ok) for check in report.checks] == [
         ("endpoint", True),
         ("clock", False),
@@ -148,13 +148,13 @@ def test_first_failure_is_the_message_and_all_checks_are_listed(profile):
 )
 def test_kind_of_server(profile, paths, kind):
     with server(lambda handler: (200, paths[handler.path]) if handler.path in paths else (404, error("NoSuchBucket"))) as url:
-        report = run(Request(config_file=profile(url)))
+        report = run(request_from({"config_file": profile(url)}))
     assert report.server == kind
 
 
 def test_anonymous_needs_a_bucket():
     with pytest.raises(BadRequest, match="Set bucket"):
-        run(Request(anonymous=True))
+        run(request_from({"anonymous": True}))
 
 
 # --- strangers --------------------------------------------------------------------------------------------------------

@@ -15,14 +15,15 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from asking import write_request
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from zarrstream.check.run import check_store, request_from
+from zarrstream.check.request import request_from
+from zarrstream.check.run import check_store
 from zarrstream.errors import BadRequest, SourceError
 from zarrstream.source.items import Item, find_source, stat_items, take_digests
 from zarrstream.source.open import open_items
 from zarrstream.storage.location import StoreUrl
-from zarrstream.write.request import WriteRequest
 from zarrstream.write.run import preview, write_dataset
 
 pytestmark = pytest.mark.filterwarnings(
@@ -121,7 +122,7 @@ def test_a_lead_out_of_the_source_is_refused_before_anything_is_touched(tmp_path
     path = make(tmp_path, fill, other)
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(SourceError, match="not declared as source") as error:
-        write_dataset(WriteRequest(source=(str(path),), store=str(tmp_path / "a.zarr")))
+        write_dataset(write_request(source=(str(path),), store=str(tmp_path / "a.zarr")))
     text = str(error.value)
     assert str(path) in text
     assert f"'{node}'" in text
@@ -133,7 +134,7 @@ def test_a_lead_out_of_the_source_is_refused_before_anything_is_touched(tmp_path
 @pytest.mark.parametrize("kind", [kind for kind in LEADS if "counted" not in kind and ".." not in kind])
 def test_what_follow_declares_is_read(tmp_path: Path, other: Path, kind: str) -> None:
     path = make(tmp_path, LEADS[kind][0], other)
-    write_dataset(WriteRequest(source=(str(path),), store=str(tmp_path / "a.zarr"), follow=(str(other),)))
+    write_dataset(write_request(source=(str(path),), store=str(tmp_path / "a.zarr"), follow=(str(other),)))
     values = {
         name: np.asarray(array[:])
         for name, array in zarr.open_group(tmp_path / "a.zarr", mode="r").members(max_depth=None)
@@ -159,7 +160,7 @@ def test_a_link_of_a_kind_of_its_own_is_refused(tmp_path: Path, other: Path) -> 
 
 def test_what_is_followed_belongs_to_the_source(tmp_path: Path, other: Path) -> None:
     path = make(tmp_path, LEADS["external link"][0], other)
-    request = WriteRequest(source=(str(path),), store=str(tmp_path / "a.zarr"), follow=(str(other),), mode="replace")
+    request = write_request(source=(str(path),), store=str(tmp_path / "a.zarr"), follow=(str(other),), mode="replace")
     assert write_dataset(request).changed
     assert not write_dataset(request).changed
     with h5py.File(other / "values.h5", "r+") as file:
@@ -257,7 +258,7 @@ def test_types_that_are_named_in_the_file_are_read(tmp_path: Path) -> None:
 
 def test_what_stays_within_the_file_is_read(tmp_path: Path, other: Path) -> None:
     path = make(tmp_path, harmless, other)
-    write_dataset(WriteRequest(source=(str(path),), store=str(tmp_path / "a.zarr"), verify="full"))
+    write_dataset(write_request(source=(str(path),), store=str(tmp_path / "a.zarr"), verify="full"))
     group = zarr.open_group(tmp_path / "a.zarr", mode="r")
     assert [np.asarray(group[name][:]).tolist() for name in ("values", "hard", "soft", "within")] == [[1.0, 2.0]] * 4  # type: ignore[index]
 
@@ -351,7 +352,7 @@ def source_store(tmp_path: Path) -> Path:
 
 
 def read(store: Path, tmp_path: Path, follow: tuple[Path, ...] = (), name: str = "v") -> list[int]:
-    write_dataset(WriteRequest(source=(str(store),), store=str(tmp_path / "out.zarr"), follow=tuple(map(str, follow))))
+    write_dataset(write_request(source=(str(store),), store=str(tmp_path / "out.zarr"), follow=tuple(map(str, follow))))
     values: list[int] = np.asarray(zarr.open_array(tmp_path / "out.zarr" / name, mode="r")[:]).tolist()
     return values
 
@@ -408,7 +409,7 @@ def test_a_chunk_that_becomes_a_link_after_it_was_seen_is_not_read(tmp_path: Pat
 def test_a_plan_refuses_the_same(tmp_path: Path, other: Path) -> None:
     path = make(tmp_path, store_outside, other)
     with pytest.raises(SourceError, match="not declared"):
-        preview(WriteRequest(source=(str(path),), store=str(tmp_path / "a.zarr")))
+        preview(write_request(source=(str(path),), store=str(tmp_path / "a.zarr")))
 
 
 PLACES = st.lists(st.sampled_from(["a", "b", "c"]), min_size=0, max_size=3).map("/".join)
@@ -437,7 +438,7 @@ def test_wherever_a_lead_is_nothing_that_it_leads_to_is_published(
             file[f"{place}/plain-{number}"] = np.arange(number)
         for number, (kind, place) in enumerate(leads):
             LEADS[kind][0](file.require_group(f"{place}/at-{number}"), other)  # type: ignore[arg-type]
-    request = WriteRequest(source=(str(folder / "a.h5"),), store=str(folder / "a.zarr"), follow=(str(other),) if declared else ())
+    request = write_request(source=(str(folder / "a.h5"),), store=str(folder / "a.zarr"), follow=(str(other),) if declared else ())
     try:
         write_dataset(request)
     except SourceError:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import pytest
 from zarrstream.errors import BadRequest, Conflict, ProfileError, ZarrstreamError
+from zarrstream.storage.access import Access, access_from
 from zarrstream.storage.location import parse_store
 from zarrstream.storage.open import open_objects
 
@@ -92,14 +92,14 @@ def test_a_bucket_needs_a_profile_that_is_there(tmp_path: Path) -> None:
     config = tmp_path / "config"
     config.write_text("[profile other]\nregion = here\n")
     with pytest.raises(ProfileError, match=r"'zarr' is not in .*it has: other"):
-        open_objects(parse_store("s3://climate/a.zarr"), profile="zarr", config_file=str(config))
+        open_objects(parse_store("s3://climate/a.zarr"), Access("zarr", config_file=str(config)))
 
 
 def test_the_swift_api_is_no_s3_endpoint(tmp_path: Path) -> None:
     config = tmp_path / "config"
     config.write_text("[profile zarr]\naws_access_key_id = a\naws_secret_access_key = b\n")
     with pytest.raises(BadRequest, match=r"Use 'https://host:8001'"):
-        open_objects(parse_store("s3://climate/a.zarr"), profile="zarr", config_file=str(config), endpoint_url="https://host:8001/swift/v1")
+        open_objects(parse_store("s3://climate/a.zarr"), Access("zarr", "https://host:8001/swift/v1", str(config)))
 
 
 @pytest.mark.parametrize("anonymous", [True, False])
@@ -109,10 +109,16 @@ def test_a_ca_that_is_none_is_named(tmp_path: Path, anonymous: bool, content: st
     config.write_text(f"[profile zarr]\naws_access_key_id = a\naws_secret_access_key = b\nca_bundle = {authority}\n")
     if content is not None:
         authority.write_text(content)
-    options: dict[str, Any] = (
-        {"anonymous": True, "ca_bundle": str(authority)} if anonymous else {"profile": "zarr", "config_file": str(config)}
-    )
+    options = {"ca_bundle": str(authority)} if anonymous else {"profile": "zarr", "config_file": str(config)}
     with pytest.raises(ProfileError, match=f"ca_bundle is '{authority}': .*{words}.*Name the file") as error:
-        open_objects(parse_store("s3://climate/a.zarr"), endpoint_url="https://host:8001", **options)
+        open_objects(parse_store("s3://climate/a.zarr"), Access(endpoint_url="https://host:8001", **options), anonymous=anonymous)
     assert "\n" not in str(error.value)
     assert error.value.details == {"ca_bundle": str(authority)}
+
+
+def test_an_access_shows_no_keys_and_takes_no_nonsense() -> None:
+    access = access_from({"profile": "zarr", "endpoint_url": "https://me:hidden@host", "timeout": 5, "store": "a.zarr", "ca_bundle": None})
+    assert access == Access("zarr", "https://me:hidden@host", timeout=5)
+    assert "hidden" not in repr(access)
+    with pytest.raises(BadRequest, match="holds a user name or password"):
+        open_objects(parse_store("s3://climate/a.zarr"), Access(endpoint_url="https://me:hidden@host"), anonymous=True)

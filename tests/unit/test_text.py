@@ -12,14 +12,15 @@ import h5py
 import numpy as np
 import pytest
 import zarr
+from asking import write_request
 from hypothesis import given
 from hypothesis import strategies as st
-from zarrstream.check.run import check_store, request_from
+from zarrstream.check.request import request_from
+from zarrstream.check.run import check_store
 from zarrstream.commands.cli import main
 from zarrstream.errors import SourceError, ZarrstreamError
 from zarrstream.probe.debug_log import Redacted
 from zarrstream.text import shown, shown_json, shown_log
-from zarrstream.write.request import WriteRequest
 from zarrstream.write.run import preview
 
 EVIL = "\x1b]0;pwn\x07\x1b[2J\x9b31m\nFAKE   passed\r\u202etxt.exe"
@@ -64,7 +65,7 @@ def test_names_in_a_source_and_its_plan(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["evil\x1b[2J"] = np.arange(3)
         file["turned\u202e"] = np.arange(3)
-    request = WriteRequest(source=(str(tmp_path / "a.h5"),), store=str(tmp_path / "a.zarr"))
+    request = write_request(source=(str(tmp_path / "a.h5"),), store=str(tmp_path / "a.zarr"))
     with pytest.raises(SourceError, match=r"the name 'evil\\x1b\[2J' holds control characters"):
         preview(request)
     text = preview(replace(request, variables=("turned\u202e",))).diff()["after"]
@@ -73,7 +74,7 @@ def test_names_in_a_source_and_its_plan(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "b.h5", "w") as file:
         file["evil\x1b[2J"] = h5py.ExternalLink("/etc/\x1b[2J.h5", "/\x07")
     with pytest.raises(SourceError, match=r"evil\\x1b\[2J") as error_of:
-        preview(WriteRequest(source=(str(tmp_path / "b.h5"),), store=str(tmp_path / "a.zarr")))
+        preview(write_request(source=(str(tmp_path / "b.h5"),), store=str(tmp_path / "a.zarr")))
     assert not steers(str(error_of.value))
 
 

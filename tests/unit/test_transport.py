@@ -20,19 +20,19 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 import zarr
+from asking import check_request, write_request
 from zarrstream.check.run import check_store
-from zarrstream.check.snapshot import CheckRequest
 from zarrstream.errors import AccessRefused, BadRequest, Conflict, Unreachable, ZarrstreamError
 from zarrstream.sidecar.lock import create
 from zarrstream.sidecar.manifest import md5_of
 from zarrstream.storage import clients as clients_module
 from zarrstream.storage import retry as transport_module
+from zarrstream.storage.access import Access
 from zarrstream.storage.limiter import MOST, START, Limiter
 from zarrstream.storage.location import parse_store
 from zarrstream.storage.objects import Objects
 from zarrstream.storage.open import open_objects
 from zarrstream.storage.retry import GaveUp, Lane, Transport
-from zarrstream.write.request import WriteRequest
 from zarrstream.write.run import write_dataset
 
 Fault = Callable[["Handler"], bool]  # answers the request, or lets it through with False
@@ -198,7 +198,7 @@ def objects_at(endpoint: str, folder: Path, transport: Transport, store: str = "
     config.write_text(
         f"[profile zarr]\naws_access_key_id = AKIA0123\naws_secret_access_key = secret\nregion = RegionOne\nendpoint_url = {endpoint}\n"
     )
-    return open_objects(parse_store(store), profile="zarr", config_file=str(config), transport=transport)
+    return open_objects(parse_store(store), Access("zarr", config_file=str(config)), transport=transport)
 
 
 @pytest.fixture
@@ -383,14 +383,14 @@ def test_a_write_and_a_check_count_what_was_sent_again(server: Server, bucket: O
     access = {"profile": "zarr", "config_file": str(tmp_path / "config"), "timeout": 20.0}
     progress = tmp_path / "progress.json"
     server.misbehave(says(503, "SlowDown"), resets, loses_the_answer, where="/c/")
-    result = write_dataset(WriteRequest((str(source),), bucket.place.url, progress_path=str(progress), **access))  # type: ignore[arg-type]
+    result = write_dataset(write_request((str(source),), bucket.place.url, progress_path=str(progress), **access))
     assert result.retries == 3
     assert json.loads(progress.read_text())["retries"] == 3
     server.misbehave(says(503, "SlowDown"), cuts_short, where="/c/")
-    report = check_store(CheckRequest(bucket.place.url, source=(str(source),), sample=None, **access))  # type: ignore[arg-type]
+    report = check_store(check_request(bucket.place.url, source=(str(source),), sample=None, **access))
     assert report.ok, report.summary
     assert report.as_result()["retries"] == 2
-    assert write_dataset(WriteRequest((str(source),), bucket.place.url, **access)).retries == 0  # type: ignore[arg-type]
+    assert write_dataset(write_request((str(source),), bucket.place.url, **access)).retries == 0
 
 
 def test_zarr_reads_on_through_faults(server: Server, bucket: Objects, transport: Transport) -> None:
@@ -408,7 +408,7 @@ def test_zarr_reads_on_through_faults(server: Server, bucket: Objects, transport
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), True])
 def test_a_timeout_that_is_none_is_refused(timeout: float) -> None:
     with pytest.raises(BadRequest, match="timeout is"):
-        Transport(timeout)
+        Access(timeout=timeout)
 
 
 def test_waits_double_up_to_a_limit_and_are_random(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -503,7 +503,7 @@ def test_nothing_goes_on_after_a_write_that_failed(server: Server, bucket: Objec
     server.misbehave(*[says(503, "SlowDown")] * 10_000, where="/c/")
     # Whether the server counts as gone depends on what else it has answered meanwhile.
     with pytest.raises(ZarrstreamError, match=r"503 SlowDown \(\d+ attempts in \d+ s\).*Nothing was published"):
-        write_dataset(WriteRequest((str(source),), bucket.place.url, **access))  # type: ignore[arg-type]
+        write_dataset(write_request((str(source),), bucket.place.url, **access))
     sent = len(server.own.seen)
     time.sleep(0.5)
     assert len(server.own.seen) == sent

@@ -13,9 +13,9 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import xarray as xr
+from asking import write_request
 from zarrstream.errors import AccessRefused, BadRequest, SourceError, ZarrstreamError
 from zarrstream.storage.location import web_place
-from zarrstream.write.request import WriteRequest
 from zarrstream.write.result import WriteResult
 from zarrstream.write.run import preview, write_dataset
 
@@ -70,7 +70,7 @@ def serve(server: ThreadingHTTPServer, tmp_path: Path, zarr_format: Literal[2, 3
 
 
 def write(source: str, store: Path, **options: Any) -> WriteResult:
-    return write_dataset(WriteRequest(source=(source,), store=str(store), **{"verify": "full", **options}))
+    return write_dataset(write_request(source=(source,), store=str(store), **{"verify": "full", **options}))
 
 
 @pytest.mark.parametrize("zarr_format", [2, 3])
@@ -101,7 +101,7 @@ def test_a_store_on_a_web_server_is_written_and_known_again(
 def test_what_nobody_can_list_has_to_be_consolidated(server: ThreadingHTTPServer, tmp_path: Path) -> None:
     url = serve(server, tmp_path, consolidated=False)
     with pytest.raises(SourceError, match=r"no consolidated metadata, and a web server lists nothing.*s3://"):
-        preview(WriteRequest(source=(url,), store=str(tmp_path / "b.zarr")))
+        preview(write_request(source=(url,), store=str(tmp_path / "b.zarr")))
 
 
 def test_a_refusal_is_no_missing_chunk(server: ThreadingHTTPServer, tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_what_is_no_store_there_is_named(
     server: ThreadingHTTPServer, tmp_path: Path, path: str, error: type[ZarrstreamError], words: str
 ) -> None:
     with pytest.raises(error, match=words):
-        preview(WriteRequest(source=(f"http://127.0.0.1:{server.server_port}/{path}",), store=str(tmp_path / "b.zarr")))
+        preview(write_request(source=(f"http://127.0.0.1:{server.server_port}/{path}",), store=str(tmp_path / "b.zarr")))
 
 
 @pytest.mark.parametrize(

@@ -22,13 +22,14 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from asking import write_request
 from writing import CORE, assert_same, decoded, fail_at, files, raw, refuse, request, sidecar
 from zarrstream.encoding.encoder import Encoder
 from zarrstream.errors import BadRequest, Conflict, PlanError, SourceError, ZarrstreamError
 from zarrstream.sidecar.manifest import MANIFEST, Stored, md5_of, parse_manifest
 from zarrstream.storage.folder import FolderObjects
 from zarrstream.write import threads
-from zarrstream.write.request import WriteRequest, request_from
+from zarrstream.write.request import request_from
 from zarrstream.write.result import WriteResult
 from zarrstream.write.run import preview, write_dataset
 from zarrstream.write.verify import same_bits
@@ -215,13 +216,18 @@ def test_a_touched_or_moved_source_is_the_same(source: Path, tmp_path: Path) -> 
 
 
 def test_the_second_run_imports_no_array_library(source: Path, tmp_path: Path) -> None:
-    wanted = request(source, tmp_path / "air.zarr", encoding={"air": {"compressor": "gzip"}}, chunks={"time": 8})
-    write_dataset(wanted)
+    wanted = {
+        "source": str(source),
+        "store": str(tmp_path / "air.zarr"),
+        "encoding": {"air": {"compressor": "gzip"}},
+        "chunks": {"time": 8},
+    }
+    write_dataset(request_from(wanted))
     program = f"""
         import sys
-        from zarrstream.write.request import WriteRequest
+        from zarrstream.write.request import request_from
         from zarrstream.write.run import preview, write_dataset
-        wanted = {wanted!r}
+        wanted = request_from({wanted!r})
         actions = [write_dataset(wanted).action, preview(wanted).action]
         print(actions, [name for name in ("zarr", "xarray", "dask", "netCDF4", "numpy") if name in sys.modules])
     """
@@ -488,7 +494,7 @@ def test_equality_is_of_bits(one: Any, two: Any, same: bool) -> None:
 
 def test_options_of_the_module_become_a_request() -> None:
     options = {"source": "a.nc", "store": "b.zarr", "variables": ["x"], "chunks": "auto", "encoding": {}, "shards": None, "verify": "full"}
-    assert request_from(options) == WriteRequest(source=("a.nc",), store="b.zarr", variables=("x",), chunks="auto", verify="full")
+    assert request_from(options) == write_request(source=("a.nc",), store="b.zarr", variables=("x",), chunks="auto", verify="full")
     assert request_from({"source": ["a.nc", "b.nc"], "store": "c"}).source == ("a.nc", "b.nc")
     for source in ({}, [], [1], "", [""], None, 5):
         with pytest.raises(BadRequest, match="source is"):

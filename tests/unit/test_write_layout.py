@@ -15,10 +15,9 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from asking import check_request, write_request
 from writing import made_once
 from zarrstream.check.run import check_store
-from zarrstream.check.snapshot import CheckRequest
-from zarrstream.write.request import WriteRequest
 from zarrstream.write.result import WriteResult
 from zarrstream.write.run import write_dataset
 
@@ -54,7 +53,7 @@ def write_source(path: Path) -> None:
 
 
 def written(source: Path, store: Path, **options: Any) -> WriteResult:
-    return write_dataset(WriteRequest(source=(str(source),), store=str(store), **{"verify": "full", **options}))
+    return write_dataset(write_request(source=(str(source),), store=str(store), **{"verify": "full", **options}))
 
 
 def bits(store: Path, name: str) -> bytes:
@@ -92,7 +91,7 @@ def test_shards_hold_every_chunk(
     with xr.open_dataset(source, mask_and_scale=False) as opened:
         assert bits(tmp_path / "a.zarr", "air") == opened.air.values.tobytes()
         assert zarr.open_array(tmp_path / "a.zarr/name", mode="r")[...].tolist() == opened.name.values.tolist()
-    checked = check_store(CheckRequest(store=str(tmp_path / "a.zarr"), source=(str(source),), sample=None))
+    checked = check_store(check_request(store=str(tmp_path / "a.zarr"), source=(str(source),), sample=None))
     assert checked.ok, checked.as_result()["checks"]
     assert not written(source, tmp_path / "a.zarr", chunks=chunks, shards=shards, encoding=encoding).changed
 
@@ -119,7 +118,7 @@ def test_the_plan_of_packed_variables_is_of_what_gets_stored(source: Path, tmp_p
 
 PEAK = """
     import json, sys
-    from zarrstream.write.request import WriteRequest
+    from zarrstream.write.request import request_from
     from zarrstream.write.run import write_dataset
     import zarrstream.write.template, zarrstream.write.staging, zarrstream.write.verify, xarray, zarr, dask.array, netCDF4, numcodecs
     from pathlib import Path
@@ -127,7 +126,7 @@ PEAK = """
     def peak(source, store, options):
         # The kernel's own record, begun anew. That of getrusage begins with what this process's parent had.
         Path("/proc/self/clear_refs").write_text("5")
-        result = write_dataset(WriteRequest(source=(source,), store=store, **options))
+        result = write_dataset(request_from({"source": source, "store": store, **options}))
         lines = Path("/proc/self/status").read_text().splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), result.plan["bytes"]
 

@@ -16,7 +16,8 @@ import zstandard
 from numcodecs import Zstd
 from writing import assert_same, fail_at, refuse, request
 from zarr.storage import MemoryStore
-from zarrstream.check.run import check_store, request_from
+from zarrstream.check.request import request_from
+from zarrstream.check.run import check_store
 from zarrstream.encoding.zstd import SMALL, zstd_setting
 from zarrstream.errors import ZarrstreamError
 from zarrstream.write import staging as transfer

@@ -5,16 +5,16 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 
 from ..errors import ZarrstreamError
 from ..findings import CheckResult, Findings, found, passed, skipped
 from ..metadata.chunks import ChunkReader
 from ..metadata.hierarchy import GROUP
-from ..profiles.profile import read_profile
 from ..storage.objects import Objects
 from ..storage.open import open_objects
 from .registry import CHECKS
-from .snapshot import CheckRequest, Snapshot
+from .snapshot import Snapshot
 
 _STOCK_SWIFT = (
     "Is the bucket public? Swift without anonymous S3 answers unsigned requests only below the project's own URL: "
@@ -57,17 +57,14 @@ def _stranger(shot: Snapshot) -> Objects:
     """A client that has no keys, at the endpoint of the signed one."""
     if shot.request.anonymous:
         return shot.objects
+    access = shot.request.access
+    ca_bundle = access.ca_bundle or access.read().ca_bundle
     return open_objects(
         shot.place,
-        endpoint_url=shot.objects.endpoint,
+        replace(access, endpoint_url=shot.objects.endpoint, ca_bundle=ca_bundle),
         anonymous=True,
-        ca_bundle=_ca_bundle(shot.request),
         transport=shot.request.transport,
     )
-
-
-def _ca_bundle(request: CheckRequest) -> str | None:
-    return request.ca_bundle or read_profile(request.profile, request.config_file, request.endpoint_url).ca_bundle
 
 
 def _examples(shot: Snapshot, reader: ChunkReader | None) -> list[str]:

@@ -12,7 +12,8 @@ from ..metadata.chunks import ChunkReader
 from ..metadata.layout import ArrayLayout
 from .compare import Difference
 from .reference import Reference
-from .snapshot import CheckRequest, Snapshot
+from .request import CheckRequest
+from .snapshot import Snapshot
 
 
 @dataclass(frozen=True)

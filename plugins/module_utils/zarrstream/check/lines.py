@@ -13,9 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..profiles.profile import read_profile
 from ..storage.location import StoreUrl, parse_store
-from .snapshot import CheckRequest
+from .request import CheckRequest
 
 _SECONDS = 120.0
 _KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
@@ -46,11 +45,8 @@ def _ways(request: CheckRequest, place: StoreUrl) -> Iterator[list[str]]:
     if not request.anonymous:
         yield _signed(request, place)
         return
-    endpoint, ca_bundle = request.endpoint_url, request.ca_bundle
-    if request.profile and not (endpoint and ca_bundle):
-        known = read_profile(request.profile, request.config_file)
-        endpoint, ca_bundle = endpoint or known.endpoint_url, ca_bundle or known.ca_bundle
-    endpoint = (endpoint or "").rstrip("/")
+    access = request.access.without_keys()
+    endpoint, ca_bundle = (access.endpoint_url or "").rstrip("/"), access.ca_bundle
     with_ca = ca_bundle if ca_bundle and endpoint.startswith("https:") else None
     verify = f', "client_kwargs": {{"verify": {_text(with_ca)}}}' if with_ca else ""
     yield [
@@ -68,9 +64,9 @@ def _ways(request: CheckRequest, place: StoreUrl) -> Iterator[list[str]]:
 
 def _signed(request: CheckRequest, place: StoreUrl) -> list[str]:
     """With a profile; in another file than AWS tools look at, with that file."""
-    name = request.profile or os.environ.get("AWS_PROFILE") or "default"
+    name = request.access.profile or os.environ.get("AWS_PROFILE") or "default"
     opening = [f'options = {{"profile": {_text(name)}}}', f"xarray.open_zarr({_text(place.url)}, storage_options=options)"]
-    file = Path(request.config_file).expanduser() if request.config_file else None
+    file = Path(request.access.config_file).expanduser() if request.access.config_file else None
     if file is None or file == Path("~/.aws/config").expanduser():
         return ["import xarray", *opening]
     return ["import os, xarray", f'os.environ["AWS_CONFIG_FILE"] = {_text(str(file))}', *opening]

@@ -10,9 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..metadata.chunks import ChunkReader
 from ..metadata.hierarchy import join
-from ..storage.location import StoreUrl
-from ..storage.objects import Objects
-from ..storage.open import open_objects
 from ..text import one_line
 from .compare import Block, packing, type_name
 from .snapshot import Snapshot
@@ -77,18 +74,7 @@ def open_reference(shot: Snapshot, reader: ChunkReader, items: tuple[Item, ...] 
     from ..source.open import open_items
 
     request = shot.request
-
-    def open_place(place: StoreUrl) -> Objects:
-        return open_objects(
-            place,
-            profile=request.profile,
-            endpoint_url=request.endpoint_url,
-            config_file=request.config_file,
-            ca_bundle=request.ca_bundle,
-            transport=request.transport,
-        )
-
-    items = items or find_source(request.source, open_place, request.follow)
+    items = items or find_source(request.source, request.open_place, request.follow)
     source = open_items(items)
     source.select(_written_variables(shot))
     stored, problem = _open_stored(reader)

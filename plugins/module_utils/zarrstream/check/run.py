@@ -5,9 +5,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,7 +23,8 @@ from .executor import Executor, MakeExecutor
 from .meaning import check_open
 from .reference import Reference, open_reference
 from .report import Report
-from .snapshot import CheckRequest, Snapshot, take_snapshot
+from .request import CheckRequest
+from .snapshot import Snapshot, take_snapshot
 from .threads import Threads
 
 CHECKS = tuple(check.id for check in registry.CHECKS)
@@ -37,36 +38,6 @@ class Inspection:
     shot: Snapshot
     reader: ChunkReader | None
     tally: Tally | None
-
-
-def request_from(options: Mapping[str, Any]) -> CheckRequest:
-    """The request in options as people write them: ``sample`` may be 'all', ``source`` one text or a list."""
-    known = {item.name for item in fields(CheckRequest)} - {"sample", "source", "follow", "checks"}
-    return CheckRequest(
-        sample=_sample(options.get("sample", 4)),
-        source=_source(options.get("source")),
-        follow=tuple(options.get("follow") or ()),
-        checks=tuple(options.get("checks") or ()),
-        **{name: value for name, value in options.items() if name in known},
-    )
-
-
-def _sample(value: Any) -> int | None:
-    text = str(value).strip()
-    if text == "all":
-        return None
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise BadRequest(f"sample is '{value}': give the number of objects to decode for each array, 0 or more, or 'all'.")
-    return int(text)
-
-
-def _source(value: Any) -> tuple[str, ...]:
-    if not value:
-        return ()
-    names = [value] if isinstance(value, str) else value
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise BadRequest(f"source is {value!r}: give a path, a glob, a URL, or a list of them.")
-    return tuple(names)
 
 
 def check_store(request: CheckRequest) -> Report:

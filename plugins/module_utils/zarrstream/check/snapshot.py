@@ -8,63 +8,18 @@ import hashlib
 import time
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
-from ..errors import AccessRefused, BadRequest, NotFound, Unreachable, ZarrstreamError
+from ..errors import AccessRefused, NotFound, Unreachable, ZarrstreamError
 from ..metadata.decoded import LARGEST_DOCUMENT
 from ..metadata.hierarchy import Hierarchy, is_document, read_hierarchy
 from ..profiles.endpoint import origin
-from ..profiles.profile import read_profile
-from ..scheduler import parse_scheduler
 from ..sidecar.manifest import MANIFEST, WRITING, Manifest, parse_manifest
 from ..storage.location import ObjectInfo, StoreUrl, parse_store
 from ..storage.objects import Objects
 from ..storage.open import open_objects
-from ..storage.retry import Transport
 from .census import Census, take_census
 from .pace import Pace
-
-SEVERITIES = ("error", "warning", "never")
-POLICIES = ("error", "fill", "manifest")
-
-
-@dataclass(frozen=True)
-class CheckRequest:
-    """What to check and how. ``sample`` is the number of objects decoded for each array; None means all of them.
-
-    ``checks`` empty means every check that applies; ``anonymous`` reads without credentials, as a stranger would.
-    """
-
-    store: str
-    profile: str | None = None
-    endpoint_url: str | None = None
-    config_file: str | None = None
-    ca_bundle: str | None = None
-    anonymous: bool = False
-    source: tuple[str, ...] = ()
-    follow: tuple[str, ...] = ()
-    checks: tuple[str, ...] = ()
-    sample: int | None = 4
-    seed: int = 0
-    missing: str = "error"
-    fail_on: str = "error"
-    report: str | None = None
-    timeout: float | None = None
-    scheduler: str | None = None
-    scheduler_tls: Any = None
-
-    @cached_property
-    def transport(self) -> Transport:
-        """The way of all requests of this check."""
-        return Transport(self.timeout)
-
-    def __post_init__(self) -> None:
-        parse_scheduler(self.scheduler, self.scheduler_tls)
-        if self.sample is not None and self.sample < 0:
-            raise BadRequest(f"sample is {self.sample}: give the number of objects to decode for each array, 0 or more, or 'all'.")
-        for name, value, allowed in (("missing", self.missing, POLICIES), ("fail_on", self.fail_on, SEVERITIES)):
-            if value not in allowed:
-                raise BadRequest(f"{name} is '{value}'. Use one of: {', '.join(allowed)}.")
+from .request import CheckRequest
 
 
 @dataclass
@@ -139,19 +94,8 @@ def take_snapshot(request: CheckRequest) -> Snapshot:
 def open_for_reading(request: CheckRequest) -> Objects:
     """The objects of the request; an anonymous one takes endpoint and CA from the profile where one is named, but no keys."""
     place = _where_it_leads(parse_store(request.store))
-    endpoint, ca_bundle = request.endpoint_url, request.ca_bundle
-    if request.anonymous and place.bucket and request.profile and not (endpoint and ca_bundle):
-        known = read_profile(request.profile, request.config_file)
-        endpoint, ca_bundle = endpoint or known.endpoint_url, ca_bundle or known.ca_bundle
-    return open_objects(
-        place,
-        profile=request.profile,
-        endpoint_url=endpoint,
-        config_file=request.config_file,
-        anonymous=request.anonymous,
-        ca_bundle=ca_bundle,
-        transport=request.transport,
-    )
+    access = request.access.without_keys() if request.anonymous and place.bucket else request.access
+    return open_objects(place, access, anonymous=request.anonymous, transport=request.transport)
 
 
 def _where_it_leads(place: StoreUrl) -> StoreUrl:

@@ -13,7 +13,8 @@ from ..parallel import each
 from .contents import Examiner, workers_for
 from .executor import Outcome, Task
 from .reference import Reference
-from .snapshot import CheckRequest, Snapshot
+from .request import CheckRequest
+from .snapshot import Snapshot
 
 
 class Threads:

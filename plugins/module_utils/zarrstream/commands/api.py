@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..check.report import Report
-from ..check.run import request_from as check_request_from
+from ..check.request import request_from as check_request_from
 from ..libraries import missing_libraries_named
 from ..probe.run import Report as ProbeReport
-from ..probe.run import Request as ProbeRequest
+from ..probe.run import request_from as probe_request_from
 from ..probe.run import run as run_probe
 from ..write.progress import Progress
 from ..write.request import request_from
@@ -191,7 +191,7 @@ def probe(
 
     """
     with missing_libraries_named():
-        return run_probe(ProbeRequest(**_options(locals())))
+        return run_probe(probe_request_from(_options(locals())))
 
 
 def _options(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from ..check.executor import MakeExecutor
 from ..check.pictures.files import page_path, write_report
 from ..check.pictures.portrait import portray
 from ..check.report import Report
+from ..check.request import CheckRequest
 from ..check.run import inspect_store
-from ..check.snapshot import CheckRequest
 from ..check.threads import Threads
 
 if TYPE_CHECKING:

@@ -17,11 +17,11 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any, TextIO
 
-from ..check.run import request_from as check_request_from
+from ..check.request import request_from as check_request_from
 from ..errors import BadRequest, PlanError, ZarrstreamError
 from ..interrupt import LAST, on_interrupt
 from ..libraries import missing_libraries_named
-from ..probe.run import Request as ProbeRequest
+from ..probe.run import request_from as probe_request_from
 from ..probe.run import run as run_probe
 from ..text import aligned, human_bytes, shown, shown_json
 from ..write.progress import Progress
@@ -138,7 +138,7 @@ def _check(parsed: argparse.Namespace) -> Answer:
 
 def _probe(parsed: argparse.Namespace) -> Answer:
     with missing_libraries_named():
-        report = run_probe(ProbeRequest(**options_of(parsed)))
+        report = run_probe(probe_request_from(options_of(parsed)))
     result = report.as_result()
     lines = aligned(("ok" if check.ok else "failed", check.name, check.message) for check in report.checks)
     if report.failure:

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .. import __version__
+from ..check.request import POLICIES, SEVERITIES
 from ..check.run import CHECKS
-from ..check.snapshot import POLICIES, SEVERITIES
 from ..compat import arguments_of
 from ..libraries import missing_libraries_named
-from ..storage.retry import TIMEOUT
+from ..storage.timeouts import TIMEOUT
 from ..text import meant
 from ..write.request import MODES, VERIFY
 

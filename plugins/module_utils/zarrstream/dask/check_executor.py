@@ -13,7 +13,8 @@ from ..check.compare import Difference
 from ..check.contents import BUDGET, COPIES, decoded_bytes, workers_for
 from ..check.executor import Outcome, Task
 from ..check.reference import Reference
-from ..check.snapshot import CheckRequest, Snapshot
+from ..check.request import CheckRequest
+from ..check.snapshot import Snapshot
 from ..errors import BadRequest
 from ..metadata.chunks import ChunkReader
 from ..metadata.layout import ArrayLayout
@@ -22,7 +23,7 @@ from ..source.items import Stat, stat_items, take_digests
 from ..text import human_bytes
 from .check_job import CheckJob
 from .connection import Cluster
-from .job import access_of, follow_of
+from .job import follow_of
 
 TOGETHER = 16  # objects a task: they wait for the server, not for the worker
 
@@ -48,15 +49,18 @@ class CheckCluster(Cluster):
         self._threads = max(1, workers_for(layouts, self._budget) // threads)
         request, place = shot.request, shot.place
         local = place.parent is not None
-        asked = {field.name: getattr(request, field.name) for field in fields(request) if field.name not in ("scheduler", "scheduler_tls")}
+        asked = {
+            field.name: getattr(request, field.name)
+            for field in fields(request)
+            if field.name not in ("access", "scheduler", "scheduler_tls")
+        }
         items = reference.items if reference else ()
         self.start(
             CheckJob,
             {
-                "timeout": self.timeout,
                 "memory": self._budget,
-                "access": access_of(request),
-                "request": {**asked, "store": str(place.parent / place.key) if place.parent and local else place.url, **access_of(request)},
+                "access": request.access.to_dict(),
+                "request": {**asked, "store": str(place.parent / place.key) if place.parent and local else place.url},
                 "source": [item.place for item in items],
                 "follow": follow_of(request),
                 "stats": [stat.to_dict() for stat in _stats(shot, reference)] if reference else [],

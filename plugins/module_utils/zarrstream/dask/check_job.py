@@ -12,7 +12,8 @@ from typing import Any
 from ..check.contents import COPIES, Examiner, decoded_bytes
 from ..check.executor import Outcome, Task
 from ..check.reference import open_reference
-from ..check.snapshot import CheckRequest, Snapshot, open_for_reading
+from ..check.request import CheckRequest
+from ..check.snapshot import Snapshot, open_for_reading
 from ..errors import WriteError
 from ..metadata.chunks import ChunkReader
 from ..metadata.hierarchy import read_hierarchy
@@ -28,8 +29,8 @@ class CheckJob(Job):
 
     def __init__(self, spec: Mapping[str, Any], worker: str) -> None:
         super().__init__(spec, worker)
-        self.request = CheckRequest(**spec["request"])
-        self.transport = self.request.transport
+        self.request = CheckRequest(**spec["request"], access=self.access)
+        self.transport = self.request.transport  # one for both
         self._taking = threading.Lock()
 
     def prepare(self) -> None:

@@ -23,10 +23,9 @@ from typing import Any
 from ..errors import BadRequest, SourceError, ZarrstreamError
 from ..libraries import STORED, missing_libraries_named
 from ..source.items import Item, Stat, find_source, stat_items, take_digests
+from ..storage.access import Access
 from ..storage.location import StoreUrl
-from ..storage.objects import Objects
-from ..storage.open import open_objects
-from ..storage.retry import Transport
+from ..storage.open import Reach
 
 ENDING = 25.0  # seconds that a job's tasks may take to end
 _SHARED = "Workers read the source themselves: put it where all of them see the same, on a shared file system or in a bucket."
@@ -74,12 +73,12 @@ def _version(name: str) -> str | None:
         return None
 
 
-class Job:
+class Job(Reach):
     """What writing and checking have in common: opened once, used by several threads, ended as a whole."""
 
     def __init__(self, spec: Mapping[str, Any], worker: str) -> None:
         self.spec, self.worker = spec, worker
-        self.transport = Transport(spec["timeout"])
+        self.access = Access(**spec["access"])
         self._began, self._closed = time.process_time(), False
         self._running, self._used = 0, 0
         self._turn = threading.Condition()
@@ -146,10 +145,6 @@ class Job:
                 self._used -= size
                 self._turn.notify_all()
 
-    def open_place(self, place: StoreUrl, **options: Any) -> Objects:
-        """The objects at a place, with the profile of this host."""
-        return open_objects(place, **{**self.spec["access"], **options}, transport=self.transport)
-
     def find_items(self) -> tuple[Item, ...]:
         """The source as this worker sees it; raises SourceError where it is not the one that the host has."""
         try:
@@ -194,12 +189,6 @@ def place_of(spec: Mapping[str, Any]) -> StoreUrl:
 def plain_place(place: StoreUrl) -> dict[str, Any]:
     """A place as plain values."""
     return {"url": place.url, "bucket": place.bucket, "parent": str(place.parent) if place.parent else None, "key": place.key}
-
-
-def access_of(request: Any) -> dict[str, Any]:
-    """What a request says about the way to its places: names and paths, no secrets."""
-    paths = {name: str(Path(path).absolute()) if (path := getattr(request, name)) else None for name in ("config_file", "ca_bundle")}
-    return {"profile": request.profile, "endpoint_url": request.endpoint_url, **paths}
 
 
 def follow_of(request: Any) -> list[str]:

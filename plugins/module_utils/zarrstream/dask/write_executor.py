@@ -21,7 +21,7 @@ from ..write.request import WriteRequest
 from ..write.result import Situation
 from ..write.verify import compare_values
 from .connection import Cluster
-from .job import access_of, follow_of, plain_place
+from .job import follow_of, plain_place
 from .write_job import WriteJob
 
 TURNS = 4  # tasks for each thread, at least
@@ -63,9 +63,8 @@ class WriteCluster(Cluster):
         self.start(
             WriteJob,
             {
-                "timeout": self.timeout,
                 "memory": arrays.memory,
-                "access": access_of(request),
+                "access": request.access.to_dict(),
                 "source": [item.place for item in situation.items],
                 "follow": follow_of(request),
                 "stats": [stat.to_dict() for stat in situation.stats],

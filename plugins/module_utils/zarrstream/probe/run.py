@@ -7,15 +7,16 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import BadRequest, ProfileError, ZarrstreamError
 from ..profiles import effective, profile_file
 from ..profiles.effective import Rule
-from ..profiles.profile import Profile, aws_session, config_path, credentials_path, read_profile
+from ..profiles.profile import Profile, aws_session, config_path, credentials_path
+from ..storage.access import BY_DEFAULT, Access, access_from
 from ..storage.boto import ATTEMPTS, both_clocks, plain_get, s3_client, server_clock, translate, verification
 from ..storage.timeouts import CONNECT_TIMEOUT, PATIENCE
 from . import anonymous as stranger
@@ -34,10 +35,7 @@ class Request:
     ``size`` of the object that is written, in bytes: with more of them, the seconds of the steps tell the rate.
     """
 
-    profile: str | None = None
-    config_file: str | None = None
-    endpoint_url: str | None = None
-    ca_bundle: str | None = None
+    access: Access = BY_DEFAULT
     bucket: str | None = None
     write: bool = True
     anonymous: bool | None = None
@@ -87,6 +85,12 @@ class Report:
         }
 
 
+def request_from(options: Mapping[str, Any]) -> Request:
+    """The request in the options of the module or the command."""
+    known = {item.name: options[item.name] for item in fields(Request) if item.name != "access" and options.get(item.name) is not None}
+    return Request(access=access_from(options), **known)
+
+
 def run(request: Request) -> Report:
     """Take all steps that make sense. A failed step is in the report; BadRequest is raised for a request without sense."""
     if request.anonymous is not None and not request.bucket:
@@ -131,10 +135,7 @@ class _Probe:
         return result
 
     def _endpoint(self) -> tuple[str, Profile]:
-        asked = self._request
-        profile = read_profile(asked.profile, asked.config_file, asked.endpoint_url)
-        if asked.ca_bundle:
-            profile = replace(profile, ca_bundle=asked.ca_bundle)
+        profile = self._request.access.read()
         before = datetime.now(UTC)
         answer = plain_get(f"{profile.endpoint_url}/info", profile)
         here = before + (datetime.now(UTC) - before) / 2
@@ -155,7 +156,7 @@ class _Probe:
 
         False where no client would come to its endpoint: what s3fs would send is signed, and for somebody else.
         """
-        asked = self._request
+        asked = self._request.access
         files = config_path(asked.config_file), credentials_path(asked.config_file)
         self._report.rules = effective.rules(asked.profile, *files, asked.endpoint_url)
         with effective.environment_without(effective.ruling_variables()):
@@ -169,7 +170,7 @@ class _Probe:
         return not read_as
 
     def _misread(self, profile: Profile, read_as: dict[str, str]) -> None:
-        misread = profile_file.misread_on_disk(profile.name, self._request.config_file)
+        misread = profile_file.misread_on_disk(profile.name, self._request.access.config_file)
         raise ProfileError(
             misread.warning or f"AWS tools do not use profile '{profile.name}': {effective.said(read_as)}.", profile=profile.name
         )
@@ -219,9 +220,9 @@ class _Probe:
         import s3fs
         from aiobotocore.session import AioSession
 
-        overrules = {"endpoint_url": profile.endpoint_url} if self._request.endpoint_url else {}
+        overrules = {"endpoint_url": profile.endpoint_url} if self._request.access.endpoint_url else {}
         fs = s3fs.S3FileSystem(
-            session=aws_session(AioSession(profile=profile.name), self._request.config_file),
+            session=aws_session(AioSession(profile=profile.name), self._request.access.config_file),
             use_listings_cache=False,
             skip_instance_cache=True,
             client_kwargs={"verify": verification(profile)},

@@ -4,15 +4,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
+from collections.abc import Mapping
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import BadRequest
 from ..profiles.endpoint import anonymous_endpoint
-from ..profiles.profile import ca_file, read_profile
+from ..profiles.profile import DEFAULT_REGION, Profile, ca_file
+from .access import BY_DEFAULT, Access
 from .clients import NO_RETRIES, Clients
 from .location import StoreUrl
 from .objects import BucketObjects, Objects
@@ -20,14 +21,26 @@ from .redirects import find_redirect
 from .retry import Transport
 
 
+class Reach:
+    """What has an access, and opens places with it: all its requests share one transport."""
+
+    access: Access
+
+    @cached_property
+    def transport(self) -> Transport:
+        """The way of all requests."""
+        return Transport(self.access.timeout)
+
+    def open_place(self, place: StoreUrl, *, make_folders: bool = False) -> Objects:
+        """The objects around a place, with the keys of the access."""
+        return open_objects(place, self.access, make_folders=make_folders, transport=self.transport)
+
+
 def open_objects(
     place: StoreUrl,
+    access: Access = BY_DEFAULT,
     *,
-    profile: str | None = None,
-    endpoint_url: str | None = None,
-    config_file: str | None = None,
     anonymous: bool = False,
-    ca_bundle: str | None = None,
     make_folders: bool = False,
     transport: Transport | None = None,
 ) -> Objects:
@@ -35,34 +48,38 @@ def open_objects(
 
     ``make_folders`` makes a missing local folder; reading never does. ``transport`` is that of the whole write or check.
     """
-    transport = transport or Transport()
+    transport = transport or Transport(access.timeout)
     if place.bucket is None:
         return _local_objects(place, make_folders)
+    if place.url.startswith(("http://", "https://")):
+        return open_web(place, access.ca_bundle, transport)
+    if not anonymous:
+        return _open_signed(place, access.read(), transport)
+    if not access.endpoint_url:
+        raise BadRequest("endpoint_url is not set: a read without credentials takes no profile and must be told where to go.")
+    endpoint = anonymous_endpoint(access.endpoint_url)
+    return _open_bucket(place, endpoint, access.ca_bundle, {"skip_signature": True}, transport, who="no credentials")
+
+
+def _open_signed(place: StoreUrl, found: Profile, transport: Transport) -> Objects:
+    from .boto import ask_for_clocks, ask_for_time
+
+    keys = {"access_key_id": found.access_key, "secret_access_key": found.secret_key, "region": found.region}
+    asking: dict[str, Any] = {"clocks": partial(ask_for_clocks, found), "clock": partial(ask_for_time, found)}
+    return _open_bucket(place, found.endpoint_url, found.ca_bundle, keys, transport, who=found.label, **asking)
+
+
+def _open_bucket(
+    place: StoreUrl, endpoint: str, ca_bundle: str | None, keys: Mapping[str, Any], transport: Transport, **asking: Any
+) -> Objects:
     from obstore.store import S3Store
 
-    if place.url.startswith(("http://", "https://")):
-        return open_web(place, ca_bundle, transport)
-    if anonymous:
-        if not endpoint_url:
-            raise BadRequest("endpoint_url is not set: a read without credentials takes no profile and must be told where to go.")
-        endpoint, region = anonymous_endpoint(endpoint_url), "RegionOne"
-        keys: dict[str, Any] = {"skip_signature": True}
-        who, clocks, clock = "no credentials", None, None
-    else:
-        from .boto import ask_for_clocks, ask_for_time
-
-        found = read_profile(profile, config_file, endpoint_url)
-        endpoint, region, ca_bundle = found.endpoint_url, found.region, ca_bundle or found.ca_bundle
-        keys = {"access_key_id": found.access_key, "secret_access_key": found.secret_key}
-        who = found.label
-        asked = replace(found, ca_bundle=ca_bundle)
-        clocks, clock = partial(ask_for_clocks, asked), partial(ask_for_time, asked)
     client: dict[str, Any] = {"allow_http": endpoint.startswith("http://")}
     if ca_bundle:
         client["root_certificate"] = ca_file(ca_bundle).read_bytes()
     options: dict[str, Any] = {
         "endpoint": endpoint,
-        "region": region,
+        "region": DEFAULT_REGION,
         "virtual_hosted_style_request": False,
         "retry_config": NO_RETRIES,
         **keys,
@@ -72,17 +89,8 @@ def open_objects(
         return S3Store(place.bucket, **{**options, "prefix": prefix, "client_options": {**client, **times}})
 
     clients = Clients(make, lambda times: make(times, place.key), transport.timeout)
-    redirect = partial(find_redirect, endpoint, place.bucket, ca_bundle=ca_bundle)
-    return BucketObjects(
-        clients,
-        place,
-        endpoint=endpoint,
-        lane=transport.lane(endpoint),
-        who=who,
-        clocks=clocks,
-        redirect=redirect,
-        clock=clock or (lambda: None),
-    )
+    redirect = partial(find_redirect, endpoint, str(place.bucket), ca_bundle=ca_bundle)
+    return BucketObjects(clients, place, endpoint=endpoint, lane=transport.lane(endpoint), redirect=redirect, **asking)
 
 
 def _local_objects(place: StoreUrl, make_folders: bool) -> Objects:

@@ -19,14 +19,13 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ..abandon import Runner
-from ..errors import BadRequest, ZarrstreamError
+from ..errors import ZarrstreamError
 from .limiter import Limiter
 from .obstore_errors import read_answer
+from .timeouts import TIMEOUT
 
 T = TypeVar("T")
 
-TIMEOUT = 60.0  # seconds for a request with all its repetitions
-LONGEST_TIMEOUT = 3600.0
 ABSENT = 20.0  # seconds in which a server may come back that takes no connections
 CLOSING = 2.0  # seconds for requests that are cancelled
 LATER = 1.0  # seconds: a time-out of the library, which says more, comes first
@@ -57,15 +56,13 @@ class _Request:
 
 
 class Transport:
-    """The requests of one write, or one check. ``timeout`` is in seconds; raises BadRequest where it is none.
+    """The requests of one write, or one check. ``timeout`` is in seconds.
 
     Every server has a ``Lane``, which all that goes there shares.
     """
 
-    def __init__(self, timeout: float | None = None) -> None:
-        self.timeout = TIMEOUT if timeout is None else timeout
-        if isinstance(self.timeout, bool) or not 0 < self.timeout <= LONGEST_TIMEOUT:
-            raise BadRequest(f"timeout is {timeout!r}: give seconds, more than 0 and no more than {LONGEST_TIMEOUT:.0f}.")
+    def __init__(self, timeout: float = TIMEOUT) -> None:
+        self.timeout = timeout
         self._lanes: dict[str, Lane] = {}
         self._lock = threading.Lock()
 

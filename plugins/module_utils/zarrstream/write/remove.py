@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import Any
 
 from ..errors import Conflict
@@ -27,10 +26,10 @@ from ..metadata.hierarchy import ROOTS, is_document
 from ..sidecar.lock import Marker, check_alone, check_free, leave, take
 from ..sidecar.manifest import MANIFEST, WRITING
 from ..sidecar.records import Records
+from ..storage.access import BY_DEFAULT, Access, access_from
 from ..storage.location import parse_store
 from ..storage.objects import Objects
-from ..storage.open import open_objects
-from ..storage.retry import Transport
+from ..storage.open import Reach
 from .destination import State, check_name, look, records_of
 from .progress import Progress, ProgressReporter, check_path
 
@@ -38,26 +37,17 @@ SHOWN = 1000  # keys in a result
 
 
 @dataclass(frozen=True)
-class RemoveRequest:
-    """One store to remove; the fields are the options of the module ``zarr_write``."""
+class RemoveRequest(Reach):
+    """One store to remove."""
 
     store: str
-    profile: str | None = None
-    endpoint_url: str | None = None
-    config_file: str | None = None
-    ca_bundle: str | None = None
+    access: Access = BY_DEFAULT
     progress_path: str | None = None
-    timeout: float | None = None
-
-    @cached_property
-    def transport(self) -> Transport:
-        """The way of all requests of this removal."""
-        return Transport(self.timeout)
 
 
 def request_from(options: Mapping[str, Any]) -> RemoveRequest:
     """The request in the options of the module or the command."""
-    return RemoveRequest(**{name: options[name] for name in RemoveRequest.__dataclass_fields__ if options.get(name) is not None})
+    return RemoveRequest(options["store"], access_from(options), options.get("progress_path"))
 
 
 @dataclass(frozen=True)
@@ -129,14 +119,7 @@ def remove_store(request: RemoveRequest, progress: Callable[[Progress], None] | 
 def _gather(request: RemoveRequest) -> _Found:
     place = parse_store(request.store)
     check_name(place)
-    objects = open_objects(
-        place,
-        profile=request.profile,
-        endpoint_url=request.endpoint_url,
-        config_file=request.config_file,
-        ca_bundle=request.ca_bundle,
-        transport=request.transport,
-    )
+    objects = request.open_place(place)
     state = look(objects)
     if state.marker is not None and state.marker.get("zarrstream_writing") != 1:
         text = f"{place.url}.zarrstream/{WRITING} is not a lock of Zarrstream, which removes only what it wrote. Remove both by hand."

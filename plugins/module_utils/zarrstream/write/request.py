@@ -6,31 +6,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, Literal
 
 from ..errors import BadRequest
 from ..planning.memory import parse_memory
 from ..scheduler import parse_scheduler
-from ..storage.location import StoreUrl
-from ..storage.objects import Objects
-from ..storage.open import open_objects
-from ..storage.retry import Transport
+from ..storage.access import BY_DEFAULT, Access, access_from
+from ..storage.open import Reach
 
 MODES = ("create", "replace", "append")
 VERIFY = ("none", "manifest", "sample", "full")
 
 
 @dataclass(frozen=True)
-class WriteRequest:
+class WriteRequest(Reach):
     """One data set to write; the fields are the options of the module ``zarr_write``."""
 
     source: tuple[str, ...]
     store: str
-    profile: str | None = None
-    endpoint_url: str | None = None
-    config_file: str | None = None
-    ca_bundle: str | None = None
+    access: Access = BY_DEFAULT
     zarr_format: Literal[2, 3] = 3
     variables: tuple[str, ...] | None = None
     chunks: Mapping[str, Any] | str | None = None
@@ -44,25 +38,7 @@ class WriteRequest:
     append_dim: str | None = None
     scheduler: str | None = None
     scheduler_tls: Any = None
-    timeout: float | None = None
     follow: tuple[str, ...] = ()
-
-    @cached_property
-    def transport(self) -> Transport:
-        """The way of all requests of this write."""
-        return Transport(self.timeout)
-
-    def open_place(self, place: StoreUrl, *, make_folders: bool = False) -> Objects:
-        """The objects around a place, with the credentials of this request."""
-        return open_objects(
-            place,
-            profile=self.profile,
-            endpoint_url=self.endpoint_url,
-            config_file=self.config_file,
-            ca_bundle=self.ca_bundle,
-            make_folders=make_folders,
-            transport=self.transport,
-        )
 
 
 def request_from(options: Mapping[str, Any]) -> WriteRequest:
@@ -71,9 +47,9 @@ def request_from(options: Mapping[str, Any]) -> WriteRequest:
     source = [source] if isinstance(source, str) else source
     if not isinstance(source, list) or not source or not all(isinstance(item, str) and item for item in source):
         raise BadRequest(f"source is {options['source']!r}: it is a path, a glob or a URL, or a list of them.")
-    known = {name: options[name] for name in WriteRequest.__dataclass_fields__ if options.get(name) is not None}
+    known = {name: options[name] for name in WriteRequest.__dataclass_fields__ if options.get(name) is not None and name != "access"}
     lists: dict[str, Any] = {name: tuple(known[name]) for name in ("variables", "follow") if name in known}
-    return WriteRequest(**{**known, **lists, "source": tuple(source)})
+    return WriteRequest(**{**known, **lists, "source": tuple(source), "access": access_from(options)})
 
 
 def check_request(request: WriteRequest) -> None:

@@ -134,8 +134,8 @@ async def try_bucket(request: dict[str, Any]) -> dict[str, Any]:
 def _try_bucket(request: dict[str, Any]) -> dict[str, Any]:
     try:
         probe = importlib.import_module("zarrstream.probe.run")
-        wanted = probe.Request(**request)
-    except (ImportError, TypeError) as error:
+        wanted = probe.request_from(request)
+    except (ImportError, AttributeError, TypeError) as error:
         return {"problem": f"the package zarrstream is missing or of another version there ({error}): run the role zarr_stack on that host"}
     try:
         report = probe.run(wanted)

@@ -1,0 +1,78 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What is asked of a check."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from ..errors import BadRequest
+from ..scheduler import parse_scheduler
+from ..storage.access import BY_DEFAULT, Access, access_from
+from ..storage.open import Reach
+
+SEVERITIES = ("error", "warning", "never")
+POLICIES = ("error", "fill", "manifest")
+
+
+@dataclass(frozen=True)
+class CheckRequest(Reach):
+    """What to check and how. ``sample`` is the number of objects decoded for each array; None means all of them.
+
+    ``checks`` empty means every check that applies; ``anonymous`` reads without credentials, as a stranger would.
+    """
+
+    store: str
+    access: Access = BY_DEFAULT
+    anonymous: bool = False
+    source: tuple[str, ...] = ()
+    follow: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
+    sample: int | None = 4
+    seed: int = 0
+    missing: str = "error"
+    fail_on: str = "error"
+    report: str | None = None
+    scheduler: str | None = None
+    scheduler_tls: Any = None
+
+    def __post_init__(self) -> None:
+        parse_scheduler(self.scheduler, self.scheduler_tls)
+        if self.sample is not None and self.sample < 0:
+            raise BadRequest(f"sample is {self.sample}: give the number of objects to decode for each array, 0 or more, or 'all'.")
+        for name, value, allowed in (("missing", self.missing, POLICIES), ("fail_on", self.fail_on, SEVERITIES)):
+            if value not in allowed:
+                raise BadRequest(f"{name} is '{value}'. Use one of: {', '.join(allowed)}.")
+
+
+def request_from(options: Mapping[str, Any]) -> CheckRequest:
+    """The request in options as people write them: ``sample`` may be 'all', ``source`` one text or a list."""
+    known = {item.name for item in fields(CheckRequest)} - {"access", "sample", "source", "follow", "checks"}
+    return CheckRequest(
+        access=access_from(options),
+        sample=_sample(options.get("sample", 4)),
+        source=_source(options.get("source")),
+        follow=tuple(options.get("follow") or ()),
+        checks=tuple(options.get("checks") or ()),
+        **{name: value for name, value in options.items() if name in known},
+    )
+
+
+def _sample(value: Any) -> int | None:
+    text = str(value).strip()
+    if text == "all":
+        return None
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise BadRequest(f"sample is '{value}': give the number of objects to decode for each array, 0 or more, or 'all'.")
+    return int(text)
+
+
+def _source(value: Any) -> tuple[str, ...]:
+    if not value:
+        return ()
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise BadRequest(f"source is {value!r}: give a path, a glob, a URL, or a list of them.")
+    return tuple(names)
