@@ -51,8 +51,12 @@ def human_bytes(size: float) -> str:
 
 def one_line(error: BaseException) -> str:
     """What a library said, on one line of bounded length."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 300 else text[:299] + "…"
+    return shortened(" ".join(str(error).split()) or type(error).__name__, 300)
+
+
+def shortened(text: str, most: int = 80) -> str:
+    """A text of no more than so many letters."""
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def many(number: int, noun: str) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..encoding.codecs import CODECS, epsilon
 from ..metadata.attributes import PACKING, TIME
 from ..metadata.layout import ArrayLayout
+from ..text import shortened
 
 if TYPE_CHECKING:
     import numpy as np
@@ -190,5 +191,4 @@ def _first(unequal: np.ndarray, stored: np.ndarray, source: np.ndarray) -> Diffe
 
 
 def _show(value: Any) -> str:
-    text = repr(value.item()) if hasattr(value, "item") else repr(value)
-    return text if len(text) <= 80 else text[:79] + "…"
+    return shortened(repr(value.item() if hasattr(value, "item") else value))

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..findings import CheckResult, Findings, found, passed
 from ..metadata.chunks import ChunkReader
-from ..text import many, one_line
+from ..text import many, one_line, shortened
 from .compare import Block, decode, is_time, packing, type_name
 from .reference import Reference, plain
 from .registry import CHECKS
@@ -94,16 +94,12 @@ def _attributes(stored: Mapping[str, Any], source: Mapping[str, Any], ignore: tu
         elif name not in source:
             problems.append(f"attribute '{name}' is not in the source")
         else:
-            problems.append(f"attribute '{name}' is {_short(one)}, in the source {_short(other)}")
+            problems.append(f"attribute '{name}' is {shortened(str(one))}, in the source {shortened(str(other))}")
     return problems
 
 
 def _names(value: Any) -> set[str]:
     return set(value.split()) if isinstance(value, str) else set()
-
-
-def _short(text: str | None) -> str:
-    return str(text) if text is None or len(text) <= 80 else text[:79] + "…"
 
 
 def _compare_times(shot: Snapshot, reader: ChunkReader, reference: Reference, name: str) -> list[str]:

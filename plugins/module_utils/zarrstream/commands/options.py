@@ -18,7 +18,7 @@ from ..check.run import CHECKS
 from ..compat import arguments_of
 from ..libraries import missing_libraries_named
 from ..storage.timeouts import TIMEOUT
-from ..text import meant
+from ..text import meant, shortened
 from ..write.request import MODES, VERIFY
 
 EPILOG = "Exit codes: 0 fine, 1 a finding or an error, 2 a request that makes no sense, 130 interrupted."
@@ -194,11 +194,7 @@ def _document(text: str) -> dict[str, Any]:
     except OSError as error:
         raise argparse.ArgumentTypeError(f"{text[1:]} cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:
-        raise argparse.ArgumentTypeError(f"'{_short(text)}' is not JSON ({error})") from None
+        raise argparse.ArgumentTypeError(f"'{shortened(text, 60)}' is not JSON ({error})") from None
     if not isinstance(document, dict):
-        raise argparse.ArgumentTypeError(f'\'{_short(text)}\' is not a JSON object such as {{"t2m": {{"dtype": "int16"}}}}')
+        raise argparse.ArgumentTypeError(f'\'{shortened(text, 60)}\' is not a JSON object such as {{"t2m": {{"dtype": "int16"}}}}')
     return document
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:57]}…"

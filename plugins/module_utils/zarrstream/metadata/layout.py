@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from ..text import shortened
+
 _COORDINATE = re.compile(r"0|[1-9][0-9]{0,17}")
 _WIDTH = re.compile(r"(?:u?int|float|complex|r)(\d+)")
 MAX_RANK = 64  # NumPy's limit
@@ -239,8 +241,7 @@ def _dimension_names(value: Any, shape: tuple[int, ...], name: str) -> tuple[str
 
 def short(value: Any) -> str:
     """A value of a document for a message."""
-    text = "missing" if value is None else repr(value)
-    return text if len(text) <= 80 else text[:77] + "…"
+    return shortened("missing" if value is None else repr(value))
 
 
 def item_bytes(layout: ArrayLayout) -> int | None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SourceError
+from ..text import one_line
 from .declared import Declared, NotRegular, Outside, descriptor_path, real_path
 
 _BUILT_IN = range(7)  # numbers of the filters that are part of the library, or taken for such by all builds
@@ -297,9 +298,4 @@ def _text(name: bytes | str) -> str:
 
 def _why(error: BaseException) -> str:
     # Its subclasses are of other libraries; pylint: disable-next=unidiomatic-typecheck
-    return str(error) if type(error) is ValueError else f"it is truncated or damaged ({_short(error)})"
-
-
-def _short(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else text[:199] + "…"
+    return str(error) if type(error) is ValueError else f"it is truncated or damaged ({one_line(error)})"
