@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Coroutine, Iterable
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _FUSED = "FusedCodecPipeline"
 
 
+@lru_cache(1)  # zarr looks it up in its settings, which takes as long as a small chunk
 def default_prototype() -> BufferPrototype:
     """What makes zarr's buffers (zarr 3.4.2; public as ``zarr.buffer``, but not in 3.1)."""
     from zarr.core.buffer import default_buffer_prototype
