@@ -34,6 +34,10 @@ class Reference:
             join(path, str(name)): value for path, group in stored.items() for name, value in group.variables.items()
         }
 
+    def close(self) -> None:
+        """Close the source."""
+        self.source.close()
+
     @property
     def common(self) -> list[str]:
         """Variables that both have."""

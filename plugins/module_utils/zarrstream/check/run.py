@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Collection
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -82,14 +82,10 @@ def _chosen(names: Collection[str]) -> list[Check]:
     return [check for check in registry.CHECKS if check.id in (names or CHECKS)]
 
 
-@contextmanager
-def _executor(request: CheckRequest, chosen: list[Check], make: MakeExecutor) -> Iterator[Executor | None]:
+def _executor(request: CheckRequest, chosen: list[Check], make: MakeExecutor) -> AbstractContextManager[Executor | None]:
     """Who reads objects; None where none are to be read."""
-    if request.sample == 0 or not any("objects" in check.needs for check in chosen):
-        yield None
-        return
-    with closing(make(request)) as executor:
-        yield executor
+    reading = request.sample != 0 and any("objects" in check.needs for check in chosen)
+    return closing(make(request)) if reading else nullcontext()
 
 
 def _run(
@@ -111,15 +107,10 @@ def _run(
         return [opened if check is check_open else check.of(there) for check in chosen], tally
 
 
-@contextmanager
-def _reference(shot: Snapshot, root: ChunkReader | None, chosen: list[Check]) -> Iterator[Reference | None]:
+def _reference(shot: Snapshot, root: ChunkReader | None, chosen: list[Check]) -> AbstractContextManager[Reference | None]:
     """What the store was made from, where that is known and needed."""
-    if root is None or not shot.request.source or not any("source" in check.needs for check in chosen):
-        yield None
-        return
-    reference = open_reference(shot, root)
-    with closing(reference.source):
-        yield reference
+    comparing = shot.request.source and any("source" in check.needs for check in chosen)
+    return closing(open_reference(shot, root)) if root and comparing else nullcontext()
 
 
 def _tally(shot: Snapshot, root: ChunkReader, reference: Reference | None, chosen: list[Check], executor: Executor) -> Tally | None:

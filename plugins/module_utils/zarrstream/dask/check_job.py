@@ -59,7 +59,7 @@ class CheckJob(Job):
     def release(self) -> None:
         """Close the source."""
         if self.examiner.reference:
-            self.examiner.reference.source.close()
+            self.examiner.reference.close()
 
     def examine(self, number: int, places: Sequence[Place], threads: int) -> dict[str, Any]:
         """Decode and compare these objects; returns an outcome for each, and how fast they came."""

@@ -32,7 +32,7 @@ class Kind:
 
     name: str
     v3: str
-    kind: Literal["compressor", "filter", "filter of bytes"] = "compressor"
+    role: Literal["compressor", "filter", "filter of bytes"] = "compressor"
     shortest: int = 1  # bytes of a frame with an empty body
     checksum: bool = False  # tells a flipped bit, unless its parameter of that name is off
     lossy: Literal["", "floats", "all"] = ""
@@ -89,8 +89,8 @@ _KINDS = (
     Kind("astype", "numcodecs.AsType", "filter", lossy="all", loss=_astype_loss, defaults=lambda dtype: {"decode_dtype": dtype.str}),
 )
 CODECS = {kind.name: kind for kind in _KINDS}
-COMPRESSORS = tuple(kind.name for kind in _KINDS if kind.kind == "compressor")
-FILTERS = tuple(kind.name for kind in _KINDS if kind.kind != "compressor")
+COMPRESSORS = tuple(kind.name for kind in _KINDS if kind.role == "compressor")
+FILTERS = tuple(kind.name for kind in _KINDS if kind.role != "compressor")
 
 
 @dataclass(frozen=True)
@@ -142,8 +142,8 @@ def codec_arguments(encoding: Encoding, dtype: np.dtype, zarr_format: int) -> di
         if encoding.filters:
             arguments["filters"] = [_numcodec(encoding, codec, dtype) for codec in encoding.filters]
         return arguments
-    before = [codec for codec in encoding.filters if codec.kind.kind == "filter of bytes"]  # belongs to the compressors
-    filters = [codec for codec in encoding.filters if codec.kind.kind == "filter"]
+    before = [codec for codec in encoding.filters if codec.kind.role == "filter of bytes"]  # belongs to the compressors
+    filters = [codec for codec in encoding.filters if codec.kind.role == "filter"]
     compressors = [_v3_codec(encoding, codec, dtype) for codec in [*before, encoding.compressor] if codec.name != "none"]
     if not _tells_damage(encoding.compressor):
         from zarr.codecs import Crc32cCodec

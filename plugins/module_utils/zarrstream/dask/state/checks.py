@@ -56,8 +56,7 @@ def _unexpected(workers: tuple[Worker, ...], expected: Expected) -> list[str]:
 @CHECKS.check("answers", "facts")
 def check_answers(facts: Facts) -> CheckResult:
     """Every process tells of itself; what does not is left out of the other checks."""
-    silent = [(SCHEDULER, facts.scheduler.silence), *((worker.label, worker.silence) for worker in facts.workers)]
-    findings = Findings.of({"key": name, "problem": reason} for name, reason in silent if reason)
+    findings = Findings.of({"key": name, "problem": node.silence} for name, node in facts.nodes if node.silence)
     if findings:
         return found(findings, f"{findings.count} of {1 + len(facts.workers)} processes tell nothing of themselves")
     return passed("every process tells of itself")
@@ -119,8 +118,7 @@ def check_zarrstream(facts: Facts, version: str) -> CheckResult:
 @CHECKS.check("tls", "facts")
 def check_tls(facts: Facts) -> CheckResult:
     """Nobody speaks in the clear, or without showing a certificate."""
-    places = [(SCHEDULER, facts.scheduler.address), *((worker.label, worker.address) for worker in facts.workers)]
-    clear = [(name, address) for name, address in places if not address.startswith("tls://")]
+    clear = [(name, node.address) for name, node in facts.nodes if not node.address.startswith("tls://")]
     problem = "takes connections without TLS: whoever reaches it runs code there"
     findings = Findings.of({"key": name, "problem": f"{address} {problem}"} for name, address in clear)
     if findings:
@@ -131,8 +129,7 @@ def check_tls(facts: Facts) -> CheckResult:
 @CHECKS.check("certificates", "facts", severity="warning")
 def check_certificates(facts: Facts) -> CheckResult:
     """No certificate ends soon."""
-    ends = {SCHEDULER: facts.scheduler.certificate_ends, **{worker.label: worker.certificate_ends for worker in facts.workers}}
-    left = {name: days for name, end in ends.items() if (days := days_left(end, facts.now)) is not None}
+    left = {name: days for name, node in facts.nodes if (days := days_left(node.certificate_ends, facts.now)) is not None}
     if not left:
         return skipped("no certificate was shown")
     findings = Findings.of(
@@ -140,18 +137,16 @@ def check_certificates(facts: Facts) -> CheckResult:
         for name, days in left.items()
         if days < RENEW_DAYS
     )
-    severity = "error" if min(left.values()) < 0 else "warning"
+    first = min(left.values())
     if findings:
-        return found(findings, "run the role dask_tls, bring the files to the hosts and restart", severity)
-    return passed(f"the first ends in {many(min(left.values()), 'day')}")
+        return found(findings, "run the role dask_tls, bring the files to the hosts and restart", "error" if first < 0 else "")
+    return passed(f"the first ends in {many(first, 'day')}")
 
 
 @CHECKS.check("dashboard", "facts")
 def check_dashboard(facts: Facts) -> CheckResult:
     """Dashboards, which ask nobody who he is, listen on loopback only."""
-    processes = [(worker.label, process) for worker, process in facts.asked]
-    if facts.scheduler.process:
-        processes.insert(0, (SCHEDULER, facts.scheduler.process))
+    processes = [(name, node.process) for name, node in facts.nodes if node.process]
     if not processes:
         return skipped("no process could be asked")
     open_to_all, findings = False, Findings()

@@ -126,6 +126,11 @@ class Facts:
     now: float
     links: tuple[Link, ...] = ()
 
+    @property
+    def nodes(self) -> tuple[tuple[str, Scheduler | Worker], ...]:
+        """The scheduler and the workers, by the names that messages have for them."""
+        return ((SCHEDULER, self.scheduler), *((worker.label, worker) for worker in self.workers))
+
     @cached_property
     def asked(self) -> tuple[tuple[Worker, Process], ...]:
         """The workers that told of themselves."""
