@@ -29,6 +29,7 @@ from zarrstream.commands.write import preview, write_dataset
 from zarrstream.errors import AccessRefused, BadRequest, PlanError, ProfileError, SourceError, Unreachable, WriteError, ZarrstreamError
 from zarrstream.metadata.hierarchy import is_document
 from zarrstream.sidecar.manifest import MANIFEST, WRITING
+from zarrstream.storage.access import Access
 from zarrstream.storage.location import parse_store
 from zarrstream.write.progress import Progress
 from zarrstream.write.request import WriteRequest
@@ -550,11 +551,9 @@ def test_a_bucket_is_written_by_the_workers_with_their_own_profile(
     monkeypatch.setattr(Client, "submit", submitting)
     monkeypatch.setattr(Client, "register_plugin", registering)
     way = {"store": f"s3://{name}/air.zarr", "profile": "zarr", "config_file": str(config)}
-    from zarrstream.dask import write_executor as writing
-
-    plain = writing.access_of
+    plain = Access.to_dict
     with monkeypatch.context() as patch:
-        patch.setattr(writing, "access_of", lambda request: {**plain(request), "profile": "absent"})
+        patch.setattr(Access, "to_dict", lambda access: {**plain(access), "profile": "absent"})
         with pytest.raises(ProfileError, match=f"worker tls://.* on {socket.gethostname()}: .*absent"):
             write_dataset(request_of("air.zarr", **way))
     wanted = request_of("air.zarr", **way, verify="full")

@@ -244,7 +244,8 @@ def test_a_certificate_that_nobody_vouches_for(cloud: Any, bucket: Bucket, keys:
 def test_bad_requests_send_nothing(bucket: Bucket, source: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.nc").write_bytes(source.read_bytes()[:3000])
     refused(bucket.request(source, chunks={"tme": 5}), BadRequest, "'tme'")
-    refused(bucket.request(source, encoding={"air": {"compressor": "zstandard"}}), BadRequest, "zstandard")
+    with pytest.raises(BadRequest, match="zstandard"):
+        bucket.request(source, encoding={"air": {"compressor": "zstandard"}})
     refused(bucket.request(tmp_path / "broken.nc"), ZarrstreamError, "broken.nc")
     assert bucket.keys() == {}
 

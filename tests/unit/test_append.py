@@ -50,7 +50,7 @@ def begun(data: xr.Dataset, folder: Path, stop: int = 20, /, **options: Any) -> 
 def test_steps_come_to_the_end(air: xr.Dataset, tmp_path: Path, zarr_format: Format, chunk: int) -> None:
     """Also over several appends, with chunks that are cut at each of them."""
     store, whole = tmp_path / "air.zarr", part(air, tmp_path, 0, 30).rename(tmp_path / "whole.nc")
-    wanted = request("", store, zarr_format=zarr_format, chunks={"time": chunk}, mode="append", append_dim="time", verify="full")
+    wanted = request("another.nc", store, zarr_format=zarr_format, chunks={"time": chunk}, mode="append", append_dim="time", verify="full")
     for start, stop in ((0, 10), (10, 15), (15, 16), (16, 30)):
         step = dataclasses.replace(wanted, source=(str(part(air, tmp_path, start, stop)),))
         told, done = preview(step), write_dataset(step)
@@ -158,11 +158,11 @@ def test_a_variable_that_is_left_out_is_missed(air: xr.Dataset, tmp_path: Path) 
 )
 def test_what_cannot_be_appended_to_is_refused(air: xr.Dataset, tmp_path: Path, made: Any, asked: Any, error: Any, words: str) -> None:
     store = begun(air, tmp_path, **made)
-    wanted = dataclasses.replace(request(part(air, tmp_path, 20, 30), store, mode="append", append_dim="time"), **asked)
+    source = part(air, tmp_path, 20, 30)
     before = files(tmp_path)
     for run in (preview, write_dataset):
         with pytest.raises(error, match=words) as caught:
-            run(wanted)
+            run(request(source, store, **{"mode": "append", "append_dim": "time"} | asked))
         assert "\n" not in str(caught.value)
     assert files(tmp_path) == before
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from writing import opens, request
+from zarrstream.encoding.codecs import parse_encoding
 from zarrstream.errors import SourceError
 from zarrstream.write.run import write_dataset
 
@@ -35,7 +36,9 @@ def test_lossy_filters_that_spoil_missing_values_are_refused(tmp_path: Path, enc
     assert "\n" not in str(error.value)
     assert not opens(tmp_path / "a.zarr")
     if "astype" not in encoding["filters"][0]:  # integers have no NaN
-        packed = dataclasses.replace(wanted, encoding={"t": {**encoding, "dtype": "float32", "_FillValue": "NaN"}}, verify="full")
+        packed = dataclasses.replace(
+            wanted, encodings=parse_encoding({"t": {**encoding, "dtype": "float32", "_FillValue": "NaN"}}), verify="full"
+        )
         write_dataset(packed)
         with xr.open_zarr(tmp_path / "a.zarr") as found:
             assert np.isnan(found.t.values).tolist() == [number == 3 for number in range(20)]

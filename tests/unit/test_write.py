@@ -27,9 +27,10 @@ from writing import CORE, assert_same, decoded, fail_at, files, raw, refuse, req
 from zarrstream.encoding.encoder import Encoder
 from zarrstream.errors import BadRequest, Conflict, PlanError, SourceError, ZarrstreamError
 from zarrstream.sidecar.manifest import MANIFEST, Stored, md5_of, parse_manifest
+from zarrstream.storage.access import Access
 from zarrstream.storage.folder import FolderObjects
 from zarrstream.write import threads
-from zarrstream.write.request import request_from
+from zarrstream.write.request import WriteRequest, request_from
 from zarrstream.write.result import WriteResult
 from zarrstream.write.run import preview, write_dataset
 from zarrstream.write.verify import same_bits
@@ -325,10 +326,10 @@ def test_what_others_put_there_is_refused(source: Path, air: xr.Dataset, tmp_pat
 def test_bad_requests_change_nothing(
     source: Path, tmp_path: Path, options: dict[str, Any], error: type[ZarrstreamError], words: str
 ) -> None:
-    wanted = dataclasses.replace(request(source, tmp_path / "out" / "air.zarr"), **options)
+    asked = {"source": (str(source),), "store": str(tmp_path / "out" / "air.zarr"), **options}
     for run in (preview, write_dataset):
         with pytest.raises(error, match=words) as caught:
-            run(wanted)
+            run(write_request(**asked))
         assert "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["air.nc"]
 
@@ -494,7 +495,11 @@ def test_equality_is_of_bits(one: Any, two: Any, same: bool) -> None:
 
 def test_options_of_the_module_become_a_request() -> None:
     options = {"source": "a.nc", "store": "b.zarr", "variables": ["x"], "chunks": "auto", "encoding": {}, "shards": None, "verify": "full"}
-    assert request_from(options) == write_request(source=("a.nc",), store="b.zarr", variables=("x",), chunks="auto", verify="full")
+    assert request_from(options) == WriteRequest(source=("a.nc",), store="b.zarr", variables=("x",), verify="full")
+    asked = {"chunks": {"time": " 24"}, "shards": "auto", "memory": "2GiB", "encoding": {"x": {"compressor": "none"}}, "timeout": 5}
+    found = request_from({**options, **asked, "scheduler": "tcp://host:1/", "profile": "zarr"})
+    assert (found.chunks, found.shards, found.memory, found.access) == ({"time": 24}, {}, 2**31, Access("zarr", timeout=5))
+    assert (found.encodings["x"].compressor.name, found.scheduler and found.scheduler.address) == ("none", "tcp://host:1")
     assert request_from({"source": ["a.nc", "b.nc"], "store": "c"}).source == ("a.nc", "b.nc")
     for source in ({}, [], [1], "", [""], None, 5):
         with pytest.raises(BadRequest, match="source is"):

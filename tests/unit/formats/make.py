@@ -88,7 +88,8 @@ def write(folder: Path, name: str, files: tuple[str, ...], due: Callable[[str], 
             lock._process_table = lambda: "start-of-then/1"
         os.chdir(folder)
         store = str(folder / name)
-        request = load("request").WriteRequest(source=tuple(str(folder / file) for file in files), store=store, **options)
+        asked = {"source": [str(folder / file) for file in files], "store": store, **options}
+        request = load("request").request_from(asked)
         load("write").write_dataset(request)
         os._exit(0)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

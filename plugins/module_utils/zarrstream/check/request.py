@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from ..errors import BadRequest
-from ..scheduler import parse_scheduler
+from ..scheduler import Scheduler, parse_scheduler
 from ..storage.access import BY_DEFAULT, Access, access_from
 from ..storage.open import Reach
 
@@ -35,11 +35,9 @@ class CheckRequest(Reach):
     missing: str = "error"
     fail_on: str = "error"
     report: str | None = None
-    scheduler: str | None = None
-    scheduler_tls: Any = None
+    scheduler: Scheduler | None = None
 
     def __post_init__(self) -> None:
-        parse_scheduler(self.scheduler, self.scheduler_tls)
         if self.sample is not None and self.sample < 0:
             raise BadRequest(f"sample is {self.sample}: give the number of objects to decode for each array, 0 or more, or 'all'.")
         for name, value, allowed in (("missing", self.missing, POLICIES), ("fail_on", self.fail_on, SEVERITIES)):
@@ -49,9 +47,10 @@ class CheckRequest(Reach):
 
 def request_from(options: Mapping[str, Any]) -> CheckRequest:
     """The request in options as people write them: ``sample`` may be 'all', ``source`` one text or a list."""
-    known = {item.name for item in fields(CheckRequest)} - {"access", "sample", "source", "follow", "checks"}
+    known = {item.name for item in fields(CheckRequest)} - {"access", "scheduler", "sample", "source", "follow", "checks"}
     return CheckRequest(
         access=access_from(options),
+        scheduler=parse_scheduler(options.get("scheduler"), options.get("scheduler_tls")),
         sample=_sample(options.get("sample", 4)),
         source=_source(options.get("source")),
         follow=tuple(options.get("follow") or ()),

@@ -18,7 +18,6 @@ from ..check.snapshot import Snapshot
 from ..errors import BadRequest
 from ..metadata.chunks import ChunkReader
 from ..metadata.layout import ArrayLayout
-from ..scheduler import parse_scheduler
 from ..source.items import Stat, stat_items, take_digests
 from ..text import human_bytes
 from .check_job import CheckJob
@@ -33,10 +32,9 @@ class CheckCluster(Cluster):
 
     def __init__(self, request: CheckRequest) -> None:
         """Connect to the scheduler of the request."""
-        scheduler = parse_scheduler(request.scheduler, request.scheduler_tls)
-        if scheduler is None:
+        if request.scheduler is None:
             raise AssertionError("else the host checks by itself")
-        super().__init__(scheduler, request.transport.timeout)
+        super().__init__(request.scheduler, request.access.timeout)
         self._budget = min(BUDGET, self.memory or BUDGET)
 
     def prepare(self, shot: Snapshot, _reader: ChunkReader, reference: Reference | None, layouts: list[ArrayLayout]) -> None:
@@ -49,11 +47,7 @@ class CheckCluster(Cluster):
         self._threads = max(1, workers_for(layouts, self._budget) // threads)
         request, place = shot.request, shot.place
         local = place.parent is not None
-        asked = {
-            field.name: getattr(request, field.name)
-            for field in fields(request)
-            if field.name not in ("access", "scheduler", "scheduler_tls")
-        }
+        asked = {field.name: getattr(request, field.name) for field in fields(request) if field.name not in ("access", "scheduler")}
         items = reference.items if reference else ()
         self.start(
             CheckJob,

@@ -10,9 +10,8 @@ from typing import Any
 
 from ..errors import BadRequest, PlanError
 from ..planning.chunking import ArraySource
-from ..planning.memory import FALLBACK, parse_memory
+from ..planning.memory import FALLBACK
 from ..planning.plan import BLOCK_TARGET, Block, WritePlan, make_plan
-from ..scheduler import parse_scheduler
 from ..sidecar.manifest import Stored
 from ..storage.objects import Objects
 from ..write.plans import StorePlan, keys_of
@@ -33,15 +32,14 @@ class WriteCluster(Cluster):
 
     def __init__(self, request: WriteRequest) -> None:
         """Connect to the scheduler of the request."""
-        scheduler = parse_scheduler(request.scheduler, request.scheduler_tls)
-        if scheduler is None:
+        if request.scheduler is None:
             raise AssertionError("else the host writes by itself")
-        super().__init__(scheduler, request.transport.timeout)
+        super().__init__(request.scheduler, request.access.timeout)
         self._request = request
 
     def lay_out(self, arrays: Sequence[ArraySource], chunks: dict[str, int] | None, shards: dict[str, int] | None) -> WritePlan:
         """The plan for what each worker can hold; raises BadRequest or PlanError where it cannot hold what is asked for."""
-        asked, room, smallest = parse_memory(self._request.memory), self.memory, self.smallest
+        asked, room, smallest = self._request.memory, self.memory, self.smallest
         limit = f"worker {smallest.address} has a memory limit of {smallest.memory_limit // 2**20}MiB, of which data may take"
         if asked and room and asked > room:
             raise BadRequest(f"memory is {asked // 2**20}MiB: {limit} {room // 2**20}MiB. Set that or less, or give workers more.")

@@ -4,14 +4,13 @@
 
 from __future__ import annotations
 
-from ..encoding.codecs import parse_encoding
 from ..encoding.encoder import Encoder, check_encodings
 from ..sidecar.manifest import Manifest
 from ..source.dataset import Source
 from .executor import Executor
 from .extent import Whole
 from .plans import StorePlan
-from .request import WriteRequest, chunk_lengths, shard_lengths
+from .request import WriteRequest
 from .result import Situation
 from .template import make_template
 
@@ -19,10 +18,9 @@ from .template import make_template
 def plan_create(request: WriteRequest, situation: Situation, source: Source, executor: Executor) -> StorePlan:
     """The plan of a new store; raises for a request that does not fit the source."""
     source.select(request.variables)
-    encodings = parse_encoding(request.encoding)
-    encoder = Encoder(source, encodings)
-    check_encodings(encoder, encodings, request.zarr_format)
-    arrays = executor.lay_out(encoder.arrays(), chunk_lengths(request.chunks), shard_lengths(request.shards))
+    encoder = Encoder(source, request.encodings)
+    check_encodings(encoder, request.encodings, request.zarr_format)
+    arrays = executor.lay_out(encoder.arrays(), request.chunks, request.shards)
     template = make_template(encoder, arrays, zarr_format=request.zarr_format, consolidated=request.consolidated)
     manifest = Manifest(
         fingerprint=situation.fingerprint,

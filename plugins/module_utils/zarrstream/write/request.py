@@ -8,11 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ..encoding.codecs import Encoding, parse_encoding
 from ..errors import BadRequest
+from ..libraries import missing_libraries_named
 from ..planning.memory import parse_memory
-from ..scheduler import parse_scheduler
+from ..scheduler import Scheduler, parse_scheduler
 from ..storage.access import BY_DEFAULT, Access, access_from
 from ..storage.open import Reach
+from .fingerprint import normal_request
 
 MODES = ("create", "replace", "append")
 VERIFY = ("none", "manifest", "sample", "full")
@@ -20,51 +23,74 @@ VERIFY = ("none", "manifest", "sample", "full")
 
 @dataclass(frozen=True)
 class WriteRequest(Reach):
-    """One data set to write; the fields are the options of the module ``zarr_write``."""
+    """One data set to write: the options of the module ``zarr_write`` as values. Raises BadRequest for those that are wrong in themselves.
+
+    Lengths are by dimension: no ``chunks`` and empty ``shards`` are automatic ones. ``memory`` is in bytes, None for what is free.
+    """
 
     source: tuple[str, ...]
     store: str
     access: Access = BY_DEFAULT
+    follow: tuple[str, ...] = ()
     zarr_format: Literal[2, 3] = 3
     variables: tuple[str, ...] | None = None
-    chunks: Mapping[str, Any] | str | None = None
-    encoding: Mapping[str, Any] = field(default_factory=dict)
+    chunks: dict[str, int] | None = None
+    shards: dict[str, int] | None = None
+    encodings: Mapping[str, Encoding] = field(default_factory=dict)
     consolidated: bool = True
-    verify: str = "manifest"
-    progress_path: str | None = None
     mode: str = "create"
-    shards: Mapping[str, Any] | str | None = None
-    memory: str | int | None = None
     append_dim: str | None = None
-    scheduler: str | None = None
-    scheduler_tls: Any = None
-    follow: tuple[str, ...] = ()
+    verify: str = "manifest"
+    memory: int | None = None
+    scheduler: Scheduler | None = None
+    progress_path: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_mode(self)
+        if self.zarr_format not in (2, 3):
+            raise BadRequest(f"zarr_format is {self.zarr_format!r}: it is 2 or 3.")
+        if self.shards is not None and self.zarr_format == 2:
+            raise BadRequest("shards: Zarr of format 2 has none. Use zarr_format 3, or larger 'chunks' for fewer objects.")
+        if self.verify not in VERIFY:
+            raise BadRequest(f"verify is '{self.verify}': it is one of {', '.join(VERIFY)}.")
+        if self.variables is not None and not self.variables:
+            raise BadRequest("variables is an empty list. Leave it out to write all of them.")
+
+    def identity(self) -> dict[str, Any]:
+        """What of it makes another store, in one spelling."""
+        return normal_request(
+            zarr_format=self.zarr_format,
+            consolidated=self.consolidated,
+            variables=self.variables,
+            chunks=self.chunks,
+            shards=self.shards,
+            encoding={name: encoding.normal() for name, encoding in self.encodings.items()},
+        )
+
+
+_AS_GIVEN = ("store", "zarr_format", "consolidated", "mode", "append_dim", "verify", "progress_path")
 
 
 def request_from(options: Mapping[str, Any]) -> WriteRequest:
-    """The request in the options of the module; raises BadRequest for a source that is neither a text nor a list of texts."""
+    """The request in the options of the module, of which None is one that was left out. Raises BadRequest; looks nowhere."""
     source = options["source"]
     source = [source] if isinstance(source, str) else source
     if not isinstance(source, list) or not source or not all(isinstance(item, str) and item for item in source):
         raise BadRequest(f"source is {options['source']!r}: it is a path, a glob or a URL, or a list of them.")
-    known = {name: options[name] for name in WriteRequest.__dataclass_fields__ if options.get(name) is not None and name != "access"}
-    lists: dict[str, Any] = {name: tuple(known[name]) for name in ("variables", "follow") if name in known}
-    return WriteRequest(**{**known, **lists, "source": tuple(source), "access": access_from(options)})
-
-
-def check_request(request: WriteRequest) -> None:
-    """Raises BadRequest for values that are wrong in themselves."""
-    parse_scheduler(request.scheduler, request.scheduler_tls)
-    _check_mode(request)
-    if request.zarr_format not in (2, 3):
-        raise BadRequest(f"zarr_format is {request.zarr_format!r}: it is 2 or 3.")
-    if request.shards and request.zarr_format == 2:
-        raise BadRequest("shards: Zarr of format 2 has none. Use zarr_format 3, or larger 'chunks' for fewer objects.")
-    parse_memory(request.memory)
-    if request.verify not in VERIFY:
-        raise BadRequest(f"verify is '{request.verify}': it is one of {', '.join(VERIFY)}.")
-    if request.variables is not None and not request.variables:
-        raise BadRequest("variables is an empty list. Leave it out to write all of them.")
+    given = {name: value for name, value in options.items() if value is not None}
+    with missing_libraries_named():  # of the types in encodings
+        return WriteRequest(
+            source=tuple(source),
+            access=access_from(given),
+            follow=tuple(given.get("follow", ())),
+            variables=tuple(given["variables"]) if "variables" in given else None,
+            chunks=chunk_lengths(given.get("chunks")),
+            shards=shard_lengths(given.get("shards")),
+            encodings=parse_encoding(given.get("encoding", {})),
+            memory=parse_memory(given.get("memory")),
+            scheduler=parse_scheduler(given.get("scheduler"), given.get("scheduler_tls")),
+            **{name: given[name] for name in _AS_GIVEN if name in given},
+        )
 
 
 def _check_mode(request: WriteRequest) -> None:

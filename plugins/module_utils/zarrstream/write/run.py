@@ -14,21 +14,20 @@ from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..encoding.codecs import parse_encoding
 from ..errors import Conflict, ZarrstreamError
 from ..interrupt import GRACE, on_interrupt
 from ..libraries import missing_libraries_named
-from ..planning.memory import parse_memory, tune_allocator, usable_memory
+from ..planning.memory import tune_allocator, usable_memory
 from ..planning.plan import decide
 from ..sidecar.lock import Marker, check_free
 from ..source.items import Item, Stat, check_apart, find_source, stat_items, take_digests
 from ..storage.location import parse_store
 from ..storage.objects import Objects
 from .destination import State, check_name, look, refusal, refuse_foreign_sidecar, strangers
-from .fingerprint import LEFT_OUT, fingerprint, normal_request, respelled
+from .fingerprint import LEFT_OUT, fingerprint, respelled
 from .progress import Progress, ProgressReporter, check_path
 from .publish import finish_published
-from .request import WriteRequest, check_request, chunk_lengths, shard_lengths
+from .request import WriteRequest
 from .result import Action, Situation, WriteResult
 from .threads import Threads
 
@@ -69,7 +68,7 @@ def write_dataset(
     request = replace(request)  # with a transport of its own
     with missing_libraries_named(), closing(request.transport), on_interrupt(GRACE, request.transport.abandon):
         if not request.scheduler:  # before the first thread, which would have an arena of its own for good
-            tune_allocator(parse_memory(request.memory) or usable_memory())
+            tune_allocator(request.memory or usable_memory())
         situation = _look_around(request)
         state = situation.state
         if situation.action == "nothing":
@@ -92,8 +91,6 @@ def _open(request: WriteRequest, situation: Situation, make_executor: MakeExecut
 
 def _look_around(request: WriteRequest) -> Situation:
     began = time.monotonic()
-    check_request(request)
-    encodings = parse_encoding(request.encoding)
     place = parse_store(request.store)
     check_name(place)
     items = find_source(request.source, request.open_place, request.follow)
@@ -101,14 +98,7 @@ def _look_around(request: WriteRequest) -> Situation:
     objects = request.open_place(place)
     state = look(objects)
     refuse_foreign_sidecar(objects, state)
-    normal = normal_request(
-        zarr_format=request.zarr_format,
-        consolidated=request.consolidated,
-        variables=request.variables,
-        chunks=chunk_lengths(request.chunks),
-        shards=shard_lengths(request.shards),
-        encoding={name: encoding.normal() for name, encoding in encodings.items()},
-    )
+    normal = request.identity()
     written = state.manifest.source if state.manifest else []
     noted = (state.marker or {}).get("source") or []
     stats = take_digests(items, stat_items(items), [Stat(**entry) for entry in [*written, *noted]])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..parallel import EARLY, copy_blocks
 from ..planning.chunking import ArraySource
-from ..planning.memory import for_blocks, parse_memory, usable_memory
+from ..planning.memory import for_blocks, usable_memory
 from ..planning.plan import Block, WritePlan, make_plan
 from ..sidecar.manifest import Stored
 from ..storage.objects import Objects
@@ -30,7 +30,7 @@ class Threads:
         """Raises nothing; the request has no scheduler."""
         if request.scheduler:
             raise AssertionError("commands.write chooses who writes")
-        self._asked = parse_memory(request.memory)
+        self._asked = request.memory
 
     def lay_out(self, arrays: Sequence[ArraySource], chunks: dict[str, int] | None, shards: dict[str, int] | None) -> WritePlan:
         """The plan of these arrays for the memory that was asked for, or is free; raises BadRequest or PlanError."""
