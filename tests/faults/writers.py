@@ -22,7 +22,7 @@ import xarray  # noqa: F401
 import zarr  # noqa: F401
 from zarrstream.errors import ZarrstreamError
 from zarrstream.sidecar import lock as marker
-from zarrstream.write import append, replace  # noqa: F401
+from zarrstream.write import append, replace, session  # noqa: F401
 from zarrstream.write.request import WriteRequest
 from zarrstream.write.run import write_dataset
 

@@ -27,7 +27,7 @@ class Threads:
     retries = 0
 
     def __init__(self, request: WriteRequest) -> None:
-        """Raises nothing; the request has no scheduler."""
+        """Raises BadRequest for an amount of memory that is none. The request has no scheduler."""
         if request.scheduler:
             raise AssertionError("commands.write chooses who writes")
         self._asked = request.memory
