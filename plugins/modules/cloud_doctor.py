@@ -73,7 +73,7 @@ ok:
   returned: success
   type: bool
 rows:
-  description: Each with C(check), C(status) (C(pass), C(warn), C(fail) or C(skip)), C(message) and C(mend).
+  description: Each with C(check), C(status) (C(pass), C(warn), C(fail) or C(skip)), C(message) and C(remedy).
   returned: success
   type: list
   elements: dict

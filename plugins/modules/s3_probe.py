@@ -29,13 +29,13 @@ options:
   anonymous:
     description:
       - V(true) demands that a process without credentials can read the bucket, and finds out at which endpoint.
-      - V(false) demands that strangers can neither read nor list it, at any endpoint.
-      - Where this is not set, strangers are not asked about.
+      - V(false) demands that anonymous clients can neither read nor list it, at any endpoint.
+      - Where this is not set, anonymous clients are not asked about.
     type: bool
   object_store_url:
     description:
       - The project's Swift URL, as M(zarrstream.platform.ec2_credential) returns it.
-      - Stock Swift serves strangers only there; Ceph RGW also at the S3 endpoint.
+      - Stock Swift serves anonymous clients only there; Ceph RGW also at the S3 endpoint.
     type: str
   debug_log:
     description:

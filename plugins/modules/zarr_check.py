@@ -42,7 +42,7 @@ options:
     required: true
   anonymous:
     description:
-      - Make all checks without credentials, as a stranger would.
+      - Make all checks without credentials, as an anonymous client would.
       - Then O(endpoint_url) may also be the Swift URL of a project, V(https://host/v1/AUTH_<project id>), under which stock Swift
         serves public buckets. It cannot be listed there, and the checks that need a listing are skipped.
       - Where O(profile) is set too, its endpoint and its certificate authority are used, but not its keys.
@@ -169,7 +169,7 @@ EXAMPLES = r"""
     checks: [open, metadata, consolidated, complete, strays, sizes, manifest]
     fail_on: warning
 
-- name: See what a stranger sees, on stock Swift
+- name: See what an anonymous client sees, on stock Swift
   zarrstream.platform.zarr_check:
     store: s3://climate/air.zarr
     anonymous: true

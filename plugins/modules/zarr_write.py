@@ -12,7 +12,7 @@ description:
   - Values are stored in the encoded form of the source, bit for bit, with its packing, fill values, times and attributes,
     unless O(encoding) asks for another.
   - What makes the store open is written last, when every object was found at the server with the size and MD5 that were
-    sent. Until then readers find no store; a write that is broken off is finished by the next run.
+    sent. Until then readers find no store; a write that is interrupted is finished by the next run.
   - Size and MD5 of every object, the request and what identifies the source are kept in a manifest beside the store, in
     C(<store>.zarrstream/manifest.json). A second run of the same request finds it, reads no data and changes nothing.
   - With O(state=absent) it removes what that record names, and nothing else.
@@ -253,7 +253,7 @@ action:
   returned: success
   sample: create
 resumed:
-  description: Whether a write was broken off here before. What it has sent and is there as it was sent is kept.
+  description: Whether a write was interrupted here before. What it has sent and is there as it was sent is kept.
   type: bool
   returned: success
   sample: false

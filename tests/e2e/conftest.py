@@ -46,7 +46,7 @@ class Demo:
         return run(argv, cwd=self.checkout, env=self.environment)
 
     def python(self, program: str, *, home: Path | None = None) -> str:
-        """Run Python in the Zarr environment that the demo made; ``home`` is an empty one, for a stranger."""
+        """Run Python in the Zarr environment that the demo made; ``home`` is an empty one, for an anonymous client."""
         environment = self.environment if home is None else {**_clean(), "HOME": str(home)}
         return run([self.checkout / "build/stack/current/bin/python", "-c", program], cwd=self.checkout, env=environment)
 

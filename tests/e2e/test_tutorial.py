@@ -82,20 +82,20 @@ def test_write_locally_then_to_the_bucket_with_the_distributed_scheduler(demo: D
     remote = f"{BUCKET}/by-hand.zarr"
     python_path = demo.checkout / "build/stack/current/bin/python"
     assert "written" in run([python_path, script, source, tmp_path / "local.zarr", remote], demo.checkout, person)
-    stranger = f"""
+    anonymous = f"""
 import s3fs, xarray
 fs = s3fs.S3FileSystem(anon=True, endpoint_url={demo.endpoint!r})
 print(xarray.open_zarr(s3fs.S3Map({remote!r}, s3=fs))["air_temperature"].shape)
 """
-    assert demo.python(stranger, home=tmp_path).strip() == "(240, 37, 49)"
+    assert demo.python(anonymous, home=tmp_path).strip() == "(240, 37, 49)"
 
 
 def test_read_through_stock_swift_without_credentials(demo: Demo, person: dict[str, str], tmp_path: Path) -> None:
     project = openstack(demo, person, "token", "issue")["project_id"]  # type: ignore[call-overload]
-    stranger = f"""
+    anonymous = f"""
 import xarray
 options = {{"anon": True, "endpoint_url": "{demo.endpoint}/v1/AUTH_{project}"}}
 print(xarray.open_zarr("s3://{BUCKET}/air-temperature.zarr", storage_options=options)["air_temperature"].shape)
 print(xarray.open_zarr("{demo.endpoint}/v1/AUTH_{project}/{BUCKET}/air-temperature.zarr")["air_temperature"].shape)
 """
-    assert demo.python(stranger, home=tmp_path).split("\n")[:2] == ["(240, 37, 49)"] * 2
+    assert demo.python(anonymous, home=tmp_path).split("\n")[:2] == ["(240, 37, 49)"] * 2

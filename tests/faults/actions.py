@@ -70,7 +70,7 @@ def call(function: Callable[[], Any], *, after: bool = False) -> Action:
     return act
 
 
-async def broken_off(exchange: Exchange) -> None:
+async def interrupted(exchange: Exchange) -> None:
     """Half of the answer comes, and the connection ends."""
     answer = await exchange.forward()
     response = web.StreamResponse(status=answer.status, headers={**answer.headers, "Content-Length": str(len(answer.body))})

@@ -72,7 +72,7 @@ class Exchange:
             transport.abort()
 
 
-Action = Callable[[Exchange], Awaitable[Answer | None]]  # None where the connection was broken off
+Action = Callable[[Exchange], Awaitable[Answer | None]]  # None where the connection was interrupted
 
 
 @dataclass

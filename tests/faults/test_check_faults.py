@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from faults.actions import broken_off, flip, flipped_down, missing, refused, reset, shortened
+from faults.actions import flip, flipped_down, interrupted, missing, refused, reset, shortened
 from faults.places import Place, said_well, secret_of
 from faults.proxy import EVER, FaultProxy, Rule
 
@@ -57,7 +57,7 @@ def test_row_28_an_object_is_shortened(written: Place, proxy: FaultProxy) -> Non
 
 def test_row_29_answers_break_off(written: Place, proxy: FaultProxy, source: Path) -> None:
     proxy.misbehave(
-        Rule("GET", f"{CHUNK}$", broken_off),
+        Rule("GET", f"{CHUNK}$", interrupted),
         Rule("GET", "air/c/4/0$", reset),
         Rule("GET", "list-type=2", reset),
         Rule("GET", "crs/c$", reset),

@@ -20,7 +20,7 @@ from faults.killing import killed
 from faults.places import Place
 from faults.proxy import EVER, FaultProxy
 from running import THOROUGH
-from zarrstream.sidecar import lock as marker
+from zarrstream.sidecar import lock
 from zarrstream.sidecar.manifest import WRITING
 
 POINTS = int(os.environ.get("FAULTS_POINTS") or (EVER if THOROUGH else 2))  # of each
@@ -51,7 +51,7 @@ def test_row_02_a_writer_is_killed(
     place: Place, proxy: FaultProxy, sources: dict[str, Path], air_store: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     case, chooser = CASES[name], random.Random(f"{SEED} {name}")
-    monkeypatch.setattr(marker, "SETTLE", QUICK["SETTLE"])
+    monkeypatch.setattr(lock, "SETTLE", QUICK["SETTLE"])
     template = air_store if case.before else {}
     requests = _requests(place.filled(template), proxy, case, sources)
     states: Counter[str] = Counter()

@@ -16,8 +16,7 @@ from faults.places import Place, said_well, secret_of
 from faults.proxy import EVER, Answer, Exchange, FaultProxy, Rule
 from running import THOROUGH
 from zarrstream.errors import Conflict
-from zarrstream.sidecar import heartbeat
-from zarrstream.sidecar import lock as marker
+from zarrstream.sidecar import heartbeat, lock
 from zarrstream.sidecar.lock import create
 from zarrstream.sidecar.manifest import MANIFEST, WRITING
 from zarrstream.storage.location import parse_store
@@ -96,7 +95,7 @@ def test_row_19_three_appends(written: Place, sources: dict[str, Path], race: Ra
 
 
 def test_row_19_a_marker_that_comes_late(place: Place, proxy: FaultProxy, sources: dict[str, Path]) -> None:
-    """At a server that overwrites, the second marker comes when the first writer is at work, which gives way."""
+    """At a server that overwrites, the second lock comes when the first writer is at work, which gives way."""
     landed: list[str] = []
 
     async def overwrite(exchange: Exchange) -> Answer | None:
@@ -125,7 +124,7 @@ def elsewhere(place: Place, proxy: FaultProxy, source: Path, monkeypatch: pytest
         document = json.loads(place.get(f"air.zarr.zarrstream/{WRITING}"))
         place.put(f"air.zarr.zarrstream/{WRITING}", json.dumps({**document, "host": "far-away"}).encode())
 
-    monkeypatch.setattr(marker, "SETTLE", 0.02)
+    monkeypatch.setattr(lock, "SETTLE", 0.02)
     return leave
 
 
@@ -135,7 +134,7 @@ def test_a_writer_on_another_host_is_not_robbed_while_it_lives(place: Place, sou
     for run in (preview, write_dataset):
         with pytest.raises(Conflict) as error:
             run(place.request(source))
-        said_well(str(error.value), "another writer is at work", "on far-away", "its place is free in", secret=secret_of(place.config))
+        said_well(str(error.value), "another writer is writing", "on far-away", "its place is free in", secret=secret_of(place.config))
     assert place.objects() == before
 
 
@@ -152,7 +151,7 @@ def test_a_writer_that_died_on_another_host_is_succeeded(
 def test_a_writer_that_failed_on_another_host_leaves_its_place_at_once(
     place: Place, proxy: FaultProxy, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(marker, "SETTLE", 0.02)
+    monkeypatch.setattr(lock, "SETTLE", 0.02)
     proxy.misbehave(Rule("PUT", "/c/5/0$", acknowledged_only))
     writer = writers.start(place.request(source), SETTLE=0.02)
     assert "acknowledged it" in (writer.outcome() or "")
@@ -162,7 +161,7 @@ def test_a_writer_that_failed_on_another_host_leaves_its_place_at_once(
 
 
 def test_a_long_write_goes_on_beating(place: Place, proxy: FaultProxy, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(marker, "SETTLE", 0.02)
+    monkeypatch.setattr(lock, "SETTLE", 0.02)
     monkeypatch.setattr(heartbeat, "INTERVAL", 0.1)
     proxy.misbehave(Rule("PUT", "/c/5/0$", once(lambda: proxy.count("PUT", "/alive/") > 3)))
     assert write_dataset(place.request(source)).action == "create"

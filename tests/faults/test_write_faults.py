@@ -28,7 +28,7 @@ from faults.places import Place, fails, said_well, secret_of, write_profile
 from faults.proxy import EVER, Answer, Exchange, FaultProxy, Rule
 from running import THOROUGH
 from zarrstream.errors import AccessRefused, Conflict, MissingLibrary, Unreachable, WriteError
-from zarrstream.sidecar import lock as marker
+from zarrstream.sidecar import lock
 from zarrstream.storage import retry as transport
 from zarrstream.write.run import write_dataset
 
@@ -42,7 +42,7 @@ thorough = pytest.mark.thorough
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody else writes here: waiting for others to show would only take time."""
-    monkeypatch.setattr(marker, "SETTLE", 0.02)
+    monkeypatch.setattr(lock, "SETTLE", 0.02)
 
 
 def test_row_01_a_chunk_is_refused(place: Place, proxy: FaultProxy, source: Path) -> None:
@@ -135,7 +135,7 @@ def test_row_07_a_bit_is_flipped_in_an_upload(place: Place, proxy: FaultProxy, s
 
 
 def test_row_08_answers_get_lost(place: Place, proxy: FaultProxy, sources: dict[str, Path]) -> None:
-    """Of chunks, of the marker and the root (which are created where there is none), of copies and of deletions."""
+    """Of chunks, of the lock and the root (which are created where there is none), of copies and of deletions."""
     lost = [Rule("PUT", pattern, lost_answer) for pattern in (CHUNK, r"writing\.json", r"air\.zarr/zarr\.json", r"manifest\.json")]
     proxy.misbehave(*lost, Rule("POST", DELETING, lost_answer))
     assert write_dataset(place.request(sources["air"])).retries == 5
@@ -165,7 +165,7 @@ def test_row_11_the_server_goes_away_for_ever(place: Place, proxy: FaultProxy, s
 
     wanted = place.request(source, timeout=2)
     proxy.misbehave(Rule("PUT", CHUNK, call(stop), first=3))
-    words = ("cannot", proxy.endpoint, "the connection was broken off", "attempts in", "Nothing was published", "run again")
+    words = ("cannot", proxy.endpoint, "the connection was interrupted", "attempts in", "Nothing was published", "run again")
     fails(wanted, *words, kind=Unreachable, within=30)
     assert len(proxy.log) < 150
     assert place.shows(new=source) == "nothing"

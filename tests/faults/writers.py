@@ -21,7 +21,7 @@ import obstore  # noqa: F401
 import xarray  # noqa: F401
 import zarr  # noqa: F401
 from zarrstream.errors import ZarrstreamError
-from zarrstream.sidecar import lock as marker
+from zarrstream.sidecar import lock
 from zarrstream.write import append, replace, session  # noqa: F401
 from zarrstream.write.request import WriteRequest
 from zarrstream.write.run import write_dataset
@@ -53,7 +53,7 @@ class Writer:
 
 
 def start(wanted: WriteRequest, at: float = 0.0, **settings: Any) -> Writer:
-    """Begin to write, at a time of the wall clock (0: now); ``settings`` are values of the module ``marker``."""
+    """Begin to write, at a time of the wall clock (0: now); ``settings`` are values of the module ``lock``."""
     receiver, sender = _CONTEXT.Pipe(duplex=False)
     process = _CONTEXT.Process(target=_write, args=(wanted, at, settings, sender))
     process.start()
@@ -63,7 +63,7 @@ def start(wanted: WriteRequest, at: float = 0.0, **settings: Any) -> Writer:
 
 def _write(wanted: WriteRequest, at: float, settings: dict[str, Any], answer: Connection) -> None:
     for name, value in settings.items():
-        setattr(marker, name, value)
+        setattr(lock, name, value)
     time.sleep(max(0.0, at - time.time()))
     try:
         answer.send(write_dataset(wanted).action)

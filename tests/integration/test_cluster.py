@@ -399,12 +399,12 @@ def test_a_chunk_that_no_worker_can_hold_is_refused_with_one_that_fits(request_o
         write_dataset(request_of("air.zarr", source=(str(big),), chunks={"y": 4000, "x": 4000}))
 
 
-def test_strangers_are_told_why(dask: Any, certificates: Certificates, request_of: Any, tmp_path: Path) -> None:
-    stranger = make_certificates(tmp_path / "strange")
-    mixed = {**stranger.files, "ca_file": certificates.files["ca_file"]}
+def test_foreign_clients_are_told_why(dask: Any, certificates: Certificates, request_of: Any, tmp_path: Path) -> None:
+    foreign = make_certificates(tmp_path / "strange")
+    mixed = {**foreign.files, "ca_file": certificates.files["ca_file"]}
     port = int(dask.scheduler_address.rpartition(":")[2])
     for files_, options, kind, words in (
-        (stranger.files, {}, AccessRefused, "has a certificate that scheduler_tls.ca_file does not vouch for"),
+        (foreign.files, {}, AccessRefused, "has a certificate that scheduler_tls.ca_file does not verify"),
         (mixed, {}, AccessRefused, "refuses this host's certificate: unknown ca"),
         (certificates.named("expired"), {}, AccessRefused, "refuses this host's certificate: certificate expired"),
         ({**certificates.files, "key": certificates.files["ca_file"]}, {}, BadRequest, "do not fit each other"),
@@ -509,7 +509,7 @@ def test_a_folder_that_workers_do_not_share_is_found_before_the_first_block(
 
     plain = writing.plain_place
     monkeypatch.setattr(writing, "plain_place", lambda place: {**plain(place), "parent": str(tmp_path / "elsewhere")})
-    with pytest.raises(WriteError, match=r"is not the same place here.*its marker is not there.*Nothing was published"):
+    with pytest.raises(WriteError, match=r"is not the same place here.*its lock is not there.*Nothing was published"):
         write_dataset(request_of("air.zarr"))
     assert list(Path(tmp_path, "air.zarr.zarrstream").glob(WRITING))
     monkeypatch.undo()

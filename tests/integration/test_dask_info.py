@@ -192,7 +192,7 @@ def expired_scheduler(certificates: Certificates, tmp_path: Path) -> Iterator[st
 def test_says_why_there_is_no_contact(
     module: Any, cluster: ForkedDaemons, certificates: Certificates, folder: Path, expired_scheduler: str
 ) -> None:
-    strangers = make_certificates(folder / "strangers").files
+    foreign = make_certificates(folder / "anonymous clients").files
 
     def refused(scheduler: str | None, tls: dict[str, str] | None = None) -> str:
         options = {"scheduler": scheduler, "scheduler_tls": tls}
@@ -200,8 +200,8 @@ def test_says_why_there_is_no_contact(
 
     good = certificates.files
     assert "no Dask scheduler answers at tls://127.0.0.1:" in refused(f"tls://127.0.0.1:{free_ports(1)[0]}", good)
-    assert "scheduler_tls.ca_file does not vouch for" in refused(cluster.address, {**good, "ca_file": strangers["ca_file"]})
-    assert "refuses this host's certificate: unknown ca" in refused(cluster.address, {**strangers, "ca_file": good["ca_file"]})
+    assert "scheduler_tls.ca_file does not verify" in refused(cluster.address, {**good, "ca_file": foreign["ca_file"]})
+    assert "refuses this host's certificate: unknown ca" in refused(cluster.address, {**foreign, "ca_file": good["ca_file"]})
     assert "refuses this host's certificate: certificate expired" in refused(cluster.address, certificates.named("expired"))
     assert "certificate has expired. Name the CA of its cluster, or renew its certificate" in refused(expired_scheduler, good)
     assert "If it speaks TLS, write tls://" in refused(cluster.address.replace("tls", "tcp"))

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the Zarrstream authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a scheduler says of those who are at work, and what the role does then: a real scheduler and worker, clients in this process."""
+"""What a scheduler says of those who are busy, and what the role does then: a real scheduler and worker, clients in this process."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Scheduler:
         self.daemons.start("worker")
 
     def work(self) -> list[dict[str, Any]]:
-        """Who is at work."""
+        """Who is busy."""
         found = re.search(r"dashboard=(\S+)", self.said)
         assert found, self.said
         with urllib.request.urlopen(f"{found[1]}/zarrstream/work.json", timeout=SECONDS) as answer:
@@ -168,7 +168,7 @@ def said(play: Any) -> str:
 def test_the_role_goes_on_where_nobody_is_at_work(role: Any) -> None:
     done = role()
     assert (done.rc, done.changed) == (0, 0), done.output
-    assert "at work:" not in said(done)
+    assert "busy:" not in said(done)
 
 
 def test_the_role_refuses_after_a_while_and_names_who_is_at_work(role: Any, run_playbook: Any, scheduler: Scheduler) -> None:
@@ -186,11 +186,11 @@ def test_the_role_refuses_after_a_while_and_names_who_is_at_work(role: Any, run_
         assert "after 1 s these would still lose their work: ada from 127.0.0.1: results kept 2. Nothing was changed" in after_one
         assert "after 0 s these would still" in after_none
         for message in others:
-            assert "does not say who is at work" in message
+            assert "does not say who is busy" in message
             assert "run again with dask_scheduler_restart_anyway: true" in message
         told = role("--check")
         assert (told.rc, told.changed) == (0, 0), told.output
-        assert "would be restarted, which would wait up to 300 s for those who are at work: ada" in said(told)
+        assert "would be restarted, which would wait up to 300 s for those who are busy: ada" in said(told)
         assert len(kept) == 2
 
 

@@ -16,7 +16,7 @@ from integration.test_zarr_write import write_profile
 from running import THOROUGH
 from writing import around_requests
 from zarrstream.errors import Conflict, ZarrstreamError
-from zarrstream.sidecar import lock as marker
+from zarrstream.sidecar import lock
 from zarrstream.sidecar.manifest import MANIFEST
 from zarrstream.storage.objects import BucketObjects
 from zarrstream.write.remove import preview_removal, remove_store
@@ -52,7 +52,7 @@ def run_until(point: int, run: Any) -> None:
             raise ZarrstreamError("died")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(marker, "SETTLE", 0.01)
+        patch.setattr(lock, "SETTLE", 0.01)
         around_requests(patch.setattr, before, lambda _: None, BucketObjects)
         try:
             run()

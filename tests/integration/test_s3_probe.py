@@ -116,7 +116,7 @@ def test_nothing_is_written_where_nothing_may_be(ask, config, private, tmp_path,
     assert log.exists() == ("check" not in how)
 
 
-# --- strangers --------------------------------------------------------------------------------------------------------
+# --- anonymous clients --------------------------------------------------------------------------------------------------------
 
 
 def test_public_bucket_is_read_by_a_process_without_credentials(ask, config, cloud, public, object_store_url):
@@ -126,7 +126,7 @@ def test_public_bucket_is_read_by_a_process_without_credentials(ask, config, clo
 
 
 @pytest.mark.parametrize("write", [True, False])
-def test_private_bucket_is_refused_to_strangers_by_both_ways(ask, config, private, object_store_url, write):
+def test_private_bucket_is_refused_to_anonymous_clients_by_both_ways(ask, config, private, object_store_url, write):
     message = ask(bucket=private, anonymous=False, object_store_url=object_store_url, write=write)["by_name"]["anonymous"]["message"]
     assert "refused without credentials" in message
     assert object_store_url in message

@@ -165,7 +165,7 @@ def test_nothing_and_a_broken_off_write_are_told_apart(place: Place) -> None:
     assert "nothing is there" in place.check(store="s3://zarr-check/no-such.zarr")["open"].message
     place.delete("zarr.json")
     place.s3.put_object(Bucket=place.bucket, Key=f"{place.name}.zarrstream/writing.json", Body=b'{"began": "2026-03-04T05:06:07Z"}')
-    assert "under way or was broken off since 2026-03-04T05:06:07" in place.check()["open"].message
+    assert "under way or was interrupted since 2026-03-04T05:06:07" in place.check()["open"].message
 
 
 def test_what_is_no_finding_is_an_error(place: Place, cloud: Any, tmp_path: Path, free_ports: Any) -> None:
@@ -212,7 +212,7 @@ def test_an_anonymous_check_may_take_endpoint_and_ca_from_a_profile(cloud: Any, 
 
 
 @pytest.mark.parametrize("form", ["s3", "swift"])
-def test_a_private_store_fails_for_strangers(place: Place, form: str) -> None:
+def test_a_private_store_fails_for_anonymous_clients(place: Place, form: str) -> None:
     endpoint = place.cloud.s3_endpoint if form == "s3" else swift_url(place.cloud)
     found = place.check(anonymous=True, ca_bundle=place.cloud.ca_bundle, endpoint_url=endpoint)
     assert found["open"].status == found["anonymous"].status == "failed"
@@ -222,7 +222,7 @@ def test_a_private_store_fails_for_strangers(place: Place, form: str) -> None:
     assert "not readable without credentials" in signed["anonymous"].message
 
 
-def test_a_bucket_that_strangers_may_read_but_not_list(cloud: Any, setting: tuple[Any, Path, Path]) -> None:
+def test_a_bucket_that_anonymous_clients_may_read_but_not_list(cloud: Any, setting: tuple[Any, Path, Path]) -> None:
     place = make_place(cloud, setting, "zarr-check-half-public", "half.zarr")
     assert "answered 404" in place.check("anonymous")["anonymous"].message, "Swift is honest even so"
     found = place.check(anonymous=True, endpoint_url=cloud.s3_endpoint, ca_bundle=cloud.ca_bundle)

@@ -11,7 +11,7 @@ import xarray as xr
 from hypothesis import settings
 from running import THOROUGH
 from writing import made_once
-from zarrstream.sidecar import lock as marker
+from zarrstream.sidecar import lock
 
 # How long an example takes says how busy the machine is: the tests run side by side. A failure says how to repeat it.
 settings.register_profile("side-by-side", deadline=None, print_blob=True, max_examples=200 if THOROUGH else 25)
@@ -22,7 +22,7 @@ settings.load_profile("side-by-side")
 def _nobody_else_writes() -> Iterator[None]:
     """No second of waiting for other writers at each takeover. Of the session, since tests undo what they have patched themselves."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(marker, "SETTLE", 0.01)
+        patch.setattr(lock, "SETTLE", 0.01)
         yield
 
 

@@ -1,4 +1,4 @@
-"""What a stranger gets, from a server that says 404, 403 for what is missing (as Ceph RGW does without a listing right), or 403 always."""
+"""What an anonymous client gets: the server says 404, 403 for what is missing (as Ceph RGW does without a listing right), or 403 always."""
 
 from __future__ import annotations
 
@@ -117,11 +117,11 @@ def test_a_forbidden_chunk_is_not_called_missing(start: Start, tmp_path: Path) -
     assert "temp/c/2: not allowed" in message
 
 
-def test_a_folder_has_no_strangers(tmp_path: Path, start: Start) -> None:
+def test_a_folder_has_no_anonymous_clients(tmp_path: Path, start: Start) -> None:
     result = check_store(check_request(store=str(tmp_path / "a.zarr"), checks=("anonymous",))).checks[0]
     assert (result.status, result.message) == ("skipped", "a folder has no anonymous readers")
 
 
-def test_a_stranger_has_to_be_told_where_to_go() -> None:
+def test_an_anonymous_client_has_to_be_told_where_to_go() -> None:
     with pytest.raises(BadRequest, match="endpoint_url is not set"):
         check_store(check_request(store="s3://bucket/a.zarr", anonymous=True))

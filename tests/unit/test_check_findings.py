@@ -127,7 +127,7 @@ def test_open_tells_of_a_write_under_way(tmp_path: Path, root: bool) -> None:
     (tmp_path / "a.zarr.zarrstream/writing.json").write_text('{"started": "2026-03-04T05:06:07Z"}')
     result = check(path)["open"]
     assert result.status == ("warning" if root else "failed")
-    assert "under way or was broken off since 2026-03-04T05:06:07" in result.message
+    assert "under way or was interrupted since 2026-03-04T05:06:07" in result.message
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", '{"zarr_format": 3}', '{"zarr_format": 4, "node_type": "group"}', "[" * 100_000])

@@ -91,4 +91,4 @@ def test_a_request_is_enough_for_a_thousand_objects(server: Any, tmp_path: Path)
     assert found["complete"].evidence["expected"] == OBJECTS
     assert found["manifest"].evidence["by_size"] == 0
     assert server.requests.count("LIST") == OBJECTS // 1000 + 1
-    assert len(server.requests) <= OBJECTS // 1000 + 1 + 3, "and the document, the manifest, and a look for the marker of a write"
+    assert len(server.requests) <= OBJECTS // 1000 + 1 + 3, "and the document, the manifest, and a look for the lock of a write"

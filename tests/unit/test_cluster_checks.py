@@ -77,7 +77,7 @@ JOINED: list[tuple[str, tuple[Worker, ...], Any, str, str]] = [
     ("too few", BOTH, 3, "failed", "worker 3 of 3: has not joined"),
     ("too many", BOTH, 1, "warning", "1 worker beyond 1: has joined, but is not expected"),
     ("a host", ONE, ("one", "two"), "failed", "port 8786 of the scheduler): two: has not joined"),
-    ("a stranger", BOTH, ("one",), "warning", "two-0: has joined, but is not expected"),
+    ("an anonymous client", BOTH, ("one",), "warning", "two-0: has joined, but is not expected"),
     ("nobody", (), None, "failed", "worker 1 of 1: has not joined"),
     ("by address where it is silent", (replace(ONE[0], process=None),), ("10.0.0.5",), "passed", ""),
 ]

@@ -1,4 +1,4 @@
-"""The doctor's rows, by tables: facts in, status and mend out."""
+"""The doctor's rows, by tables: facts in, status and remedy out."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ APP = replace(WHO, delegated=True)
 
 
 def found(planned: Planned = PLANNED, **facts: Any) -> dict[str, tuple[str, str, str]]:
-    return {each.check: (each.status, each.message, each.mend) for each in rows(replace(FACTS, **facts), planned, NOW)}
+    return {each.check: (each.status, each.message, each.remedy) for each in rows(replace(FACTS, **facts), planned, NOW)}
 
 
 def test_all_is_well() -> None:
@@ -75,7 +75,7 @@ def test_all_is_well() -> None:
     assert result["login"][1] == "ana in project lab, by password"
     assert result["quota of cores"][1] == "8 more needed, 20 of 20 left"
     assert "as the catalog says; profiles get request_checksum_calculation = when_required" in result["S3 endpoint"][1]
-    assert not any(mend for _, _, mend in result.values())
+    assert not any(remedy for _, _, remedy in result.values())
 
 
 def test_without_a_login_there_is_one_row() -> None:

@@ -42,12 +42,12 @@ def test_field_is_named():
 
 
 @pytest.mark.parametrize("url", [JS2, f"{JS2}/swift/v1", f"{JS2}/swift/v1/AUTH_1", "https://swift.example.org/v1/AUTH_1/"])
-def test_strangers_may_go_to_the_swift_url_of_a_project(url):
+def test_anonymous_clients_may_go_to_the_swift_url_of_a_project(url):
     assert anonymous_endpoint(url) == url.rstrip("/")
 
 
 @pytest.mark.parametrize("url", [f"{JS2}/v1", f"{JS2}/v1/AUTH_1/bucket", f"{JS2}/bucket"])
-def test_strangers_may_not_go_elsewhere(url):
+def test_anonymous_clients_may_not_go_elsewhere(url):
     with pytest.raises(BadRequest):
         anonymous_endpoint(url)
 

@@ -1,4 +1,4 @@
-"""Whether the writer that a marker names is there yet, on this host and on others."""
+"""Whether the writer that a lock names is there yet, on this host and on others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from writing import assert_same, fail_at, files, lie, request, sidecar
 from zarrstream.errors import Conflict, WriteError
-from zarrstream.sidecar import lock as marker
+from zarrstream.sidecar import lock
 from zarrstream.sidecar.manifest import MANIFEST, WRITING
 from zarrstream.storage.folder import FolderObjects
 from zarrstream.write.run import preview, write_dataset
@@ -22,12 +22,12 @@ THEIRS = "0" * 32
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(marker, "SETTLE", 0.01)
+    monkeypatch.setattr(lock, "SETTLE", 0.01)
 
 
 def leave(store: Path, *, beat: float | None, **who: Any) -> None:
     """What a writer left there that is neither here nor gone for certain; its last beat is so many seconds old."""
-    document = json.loads(marker.Marker(THEIRS, "f", "2026-01-01T00:00:00+00:00").to_json())
+    document = json.loads(lock.Lock(THEIRS, "f", "2026-01-01T00:00:00+00:00").to_json())
     sidecar(store).mkdir()
     (sidecar(store) / WRITING).write_text(json.dumps({**document, **who}))
     if beat is not None:
@@ -42,9 +42,9 @@ def test_a_writer_elsewhere_has_a_minute(little: Path, tmp_path: Path, who: dict
     store = tmp_path / "x.zarr"
     leave(store, beat=40, **who)
     before = files(sidecar(store))
-    with pytest.raises(Conflict, match=r"another writer is at work .* since 2026-01-01.* its place is free in (1\d|20) s"):
+    with pytest.raises(Conflict, match=r"another writer is writing .* since 2026-01-01.* its place is free in (1\d|20) s"):
         write_dataset(request(little, store))
-    with pytest.raises(Conflict, match=r"another writer is at work .* its place is free in (1\d|20) s"):
+    with pytest.raises(Conflict, match=r"another writer is writing .* its place is free in (1\d|20) s"):
         preview(request(little, store))
     assert files(sidecar(store)) == before
     os.utime(sidecar(store) / "alive" / THEIRS, (time.time() - 61, time.time() - 61))
@@ -81,5 +81,5 @@ def test_a_writer_whose_parent_sleeps_is_gone_all_the_same() -> None:
     with subprocess.Popen(["true"]) as ended:
         while Path(f"/proc/{ended.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
             time.sleep(0.01)
-        assert marker._process_began(ended.pid) is None
-    assert marker._process_began(os.getpid()) is not None
+        assert lock._process_began(ended.pid) is None
+    assert lock._process_began(os.getpid()) is not None

@@ -36,12 +36,12 @@ def make_plan(
     [
         (Found(), "create"),
         (Found(root=True, fingerprint="ours"), "nothing"),
-        (Found(root=True, fingerprint="ours", marker=True), "nothing"),
+        (Found(root=True, fingerprint="ours", lock=True), "nothing"),
         (Found(root=True, fingerprint="another"), "refuse"),
         (Found(root=True, fingerprint=None), "refuse"),
-        (Found(root=True, fingerprint=None, marker=True), "refuse"),
-        (Found(marker=True), "continue"),
-        (Found(marker=True, example="air.zarr/air/c/0"), "continue"),
+        (Found(root=True, fingerprint=None, lock=True), "refuse"),
+        (Found(lock=True), "continue"),
+        (Found(lock=True, example="air.zarr/air/c/0"), "continue"),
         (Found(example="air.zarr/readme.txt"), "refuse"),
     ],
 )

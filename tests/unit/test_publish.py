@@ -35,7 +35,7 @@ from writing import (
     write_apart,
 )
 from zarrstream.errors import Conflict, SourceError, WriteError, ZarrstreamError
-from zarrstream.sidecar import lock as marker
+from zarrstream.sidecar import lock
 from zarrstream.sidecar.manifest import MANIFEST, WRITING, md5_of
 from zarrstream.storage.folder import FolderObjects
 from zarrstream.write import publish, session, threads
@@ -92,7 +92,7 @@ def test_no_failed_put_is_ever_published(
     little: Path, tmp_path: Path, zarr_format: Format, failure: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options: dict[str, Any] = {"zarr_format": zarr_format, "chunks": {"x": 2}, "verify": "full"}
-    puts = preview(request(little, tmp_path / "x.zarr", **options)).objects + 2  # the marker and the manifest
+    puts = preview(request(little, tmp_path / "x.zarr", **options)).objects + 2  # the lock and the manifest
     # In `make test` each PUT of each format goes wrong in one of two ways, and the last two, which publish, in both.
     odd = failure in (refuse, lie)
     for number in range(1, puts + 1):
@@ -157,7 +157,7 @@ def test_another_writer_that_publishes_first_wins(
         if len(calls) == 2:
             (store / name).write_text("theirs")
 
-    monkeypatch.setattr(publish, "check_alone", check_then_lose)
+    monkeypatch.setattr(publish, "check_held", check_then_lose)
     with pytest.raises(Conflict, match=r"another writer published .* first"):
         write_dataset(request(source, store, zarr_format=zarr_format))
     assert (store / name).read_text() == "theirs"
@@ -166,11 +166,11 @@ def test_another_writer_that_publishes_first_wins(
 def test_a_writer_at_work_is_left_alone(source: Path, tmp_path: Path) -> None:
     store = tmp_path / "air.zarr"
     with subprocess.Popen(["sleep", "60"]) as writer:
-        document = json.loads(marker.Marker("another", "f", "2026-01-01T00:00:00+00:00").to_json())
-        document |= {"pid": writer.pid, "process_began": marker._process_began(writer.pid)}
+        document = json.loads(lock.Lock("another", "f", "2026-01-01T00:00:00+00:00").to_json())
+        document |= {"pid": writer.pid, "process_began": lock._process_began(writer.pid)}
         sidecar(store).mkdir()
         (sidecar(store) / WRITING).write_text(json.dumps(document))
-        with pytest.raises(Conflict, match=f"another writer is at work.*process {writer.pid} on .*since 2026-01-01"):
+        with pytest.raises(Conflict, match=f"another writer is writing.*process {writer.pid} on .*since 2026-01-01"):
             write_dataset(request(source, store))
         assert files(tmp_path).keys() == {"air.nc", f"air.zarr.zarrstream/{WRITING}"}
         writer.kill()
@@ -226,7 +226,7 @@ def test_a_marker_that_stayed_behind_goes(source: Path, tmp_path: Path) -> None:
     assert files(sidecar(store)).keys() == {MANIFEST}
 
 
-def test_a_stranger_in_the_folder_is_noticed(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_foreign_file_in_the_folder_is_noticed(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store, copy = tmp_path / "air.zarr", threads.copy_blocks
 
     def copy_and_litter(*arguments: Any, **options: Any) -> None:
@@ -255,7 +255,7 @@ def test_a_writer_killed_at_any_put_leaves_nothing_or_all(little: Path, tmp_path
             opened = zarr.open_array(array, mode="r")  # an array that opens alone is whole as well
             assert opened.nchunks_initialized == opened.nchunks, array
         marked = (sidecar(store) / WRITING).exists()
-        assert marked or each in published or each.point < 4, each.told  # only the heartbeat comes before the marker
+        assert marked or each in published or each.point < 4, each.told  # only the heartbeat comes before the lock
         result = write_dataset(dataclasses.replace(wanted, store=str(store)))
         assert result.action == ("nothing" if each in published else "continue" if marked else "create"), each.told
         assert_same(store, little)
@@ -310,7 +310,7 @@ def test_the_listing_finds_other_md5s(source: Path, tmp_path: Path, monkeypatch:
 
 def test_a_writer_that_was_replaced_stops(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store, put_async = tmp_path / "air.zarr", FolderObjects.put_async
-    monkeypatch.setattr(marker, "CHECK_INTERVAL", 0)
+    monkeypatch.setattr(lock, "CHECK_INTERVAL", 0)
     sent = []
 
     async def put_while_another_takes_over(self: FolderObjects, key: str, data: bytes) -> None:

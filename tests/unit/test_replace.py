@@ -153,7 +153,7 @@ def test_a_place_between_old_and_new_is_kept_for_who_was_replacing(little: Path,
         write_dataset(request(new, store, mode="replace"))
     monkeypatch.undo()
     assert not opens(store)
-    with pytest.raises(Conflict, match=r"a replacement of .* was broken off.*Run it again"):
+    with pytest.raises(Conflict, match=r"a replacement of .* was interrupted.*Run it again"):
         write_dataset(request(little, store))
     result = write_dataset(request(new, store, mode="replace"))
     assert (result.action, result.resumed, result.objects_kept) == ("continue", True, 1)
@@ -193,8 +193,8 @@ def test_of_several_replacements_each_is_whole(
         with pytest.raises(ZarrstreamError):
             write_dataset(request(other, store, mode="replace", chunks={"time": 2}))
         monkeypatch.undo()
-        marker = json.loads((sidecar(store) / WRITING).read_text())
-        (sidecar(store) / WRITING).write_text(json.dumps({**marker, "pid": 2**22 + 1}))  # as if that process had gone, too
+        lock = json.loads((sidecar(store) / WRITING).read_text())
+        (sidecar(store) / WRITING).write_text(json.dumps({**lock, "pid": 2**22 + 1}))  # as if that process had gone, too
     outcomes = write_apart(*(request(other, store, chunks={"time": number + 1}, mode="replace") for number in range(5)))
     done = {outcome.partition(":")[0] for outcome in outcomes}
     assert done <= {"replace", "continue", "Conflict"}, outcomes

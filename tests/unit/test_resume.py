@@ -1,4 +1,4 @@
-"""A write that was broken off is finished by the next run: what is there and proved is kept, all else is sent again."""
+"""A write that was interrupted is finished by the next run: what is there and proved is kept, all else is sent again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = [
 ]
 
 
-def broken_off(source: Path, store: Path, monkeypatch: pytest.MonkeyPatch, at: int = 60, **options: Any) -> int:
+def interrupted(source: Path, store: Path, monkeypatch: pytest.MonkeyPatch, at: int = 60, **options: Any) -> int:
     """Break a write off; returns the number of chunks it has left."""
     monkeypatch.setattr(import_module("zarrstream.planning.plan"), "BLOCK_TARGET", 1)
     fail_at(monkeypatch, at, refuse)
@@ -37,7 +37,7 @@ def broken_off(source: Path, store: Path, monkeypatch: pytest.MonkeyPatch, at: i
 @pytest.mark.parametrize("zarr_format", [2, 3])
 def test_the_next_run_sends_only_what_is_missing(source: Path, tmp_path: Path, zarr_format: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     store = tmp_path / "air.zarr"
-    left = broken_off(source, store, monkeypatch, zarr_format=zarr_format)
+    left = interrupted(source, store, monkeypatch, zarr_format=zarr_format)
     assert left > 40
     monkeypatch.setattr(
         import_module("zarrstream.source.items"), "_file_digest", lambda _: pytest.fail("the source is read once more for its digest")
@@ -61,7 +61,7 @@ def test_a_first_write_keeps_nothing(source: Path, tmp_path: Path) -> None:
 def test_what_is_kept_is_not_read(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = tmp_path / "air.zarr"
     fresh = write_dataset(request(source, tmp_path / "fresh.zarr", chunks={"time": 2}))
-    broken_off(source, store, monkeypatch)
+    interrupted(source, store, monkeypatch)
     result = write_dataset(request(source, store, chunks={"time": 2}))
     assert 0 < result.bytes_read < fresh.bytes_read
 
@@ -69,7 +69,7 @@ def test_what_is_kept_is_not_read(source: Path, tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize("damage", ["gone", "flipped", "shortened"])
 def test_what_is_not_as_it_was_sent_is_sent_again(source: Path, tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     store = tmp_path / "air.zarr"
-    left = broken_off(source, store, monkeypatch)
+    left = interrupted(source, store, monkeypatch)
     victim = store / "air/c/0/0/0"
     data = victim.read_bytes()
     victim.unlink()
@@ -85,7 +85,7 @@ def test_what_is_not_as_it_was_sent_is_sent_again(source: Path, tmp_path: Path, 
 
 def test_another_source_keeps_nothing(source: Path, air: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = tmp_path / "air.zarr"
-    broken_off(source, store, monkeypatch)
+    interrupted(source, store, monkeypatch)
     air.assign(crs=air.crs + 1).to_netcdf(source, engine="netcdf4", encoding={"wind": {"_FillValue": None}})
     result = write_dataset(request(source, store, chunks={"time": 2}))
     assert (result.resumed, result.objects_kept) == (True, 0)
@@ -96,8 +96,8 @@ def test_another_request_keeps_nothing_and_neither_does_the_first_one_after_it(
 ) -> None:
     """The second writer has put chunks of its own over those of the first, under the same keys."""
     store, encoding = tmp_path / "air.zarr", {"air": {"compressor": "gzip"}}
-    broken_off(source, store, monkeypatch)
-    broken_off(source, store, monkeypatch, encoding=encoding)
+    interrupted(source, store, monkeypatch)
+    interrupted(source, store, monkeypatch, encoding=encoding)
     journals = {key.split("/")[1] for key in files(sidecar(store)) if key.startswith("journal/")}
     assert len(journals) == 1
     assert write_dataset(request(source, store, chunks={"time": 2})).objects_kept == 0
@@ -106,7 +106,7 @@ def test_another_request_keeps_nothing_and_neither_does_the_first_one_after_it(
 
 def test_a_journal_that_is_broken_keeps_nothing(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = tmp_path / "air.zarr"
-    broken_off(source, store, monkeypatch)
+    interrupted(source, store, monkeypatch)
     for path in sidecar(store).rglob("journal/*/*.json"):
         path.write_bytes(path.read_bytes()[:-9])
     assert write_dataset(request(source, store, chunks={"time": 2})).objects_kept == 0

@@ -97,7 +97,7 @@ def test_cause_behind_an_error_of_s3fs_counts():
     assert "does not know the access key" in str(translate(outer, "list", PROFILE))
 
 
-def test_stranger_hears_of_public_not_of_rights():
+def test_an_anonymous_client_hears_of_public_not_of_rights():
     failure = S3Failure(code="AccessDenied", status=403, reason="", verb="read", endpoint=URL, bucket="b", who="no credentials")
     assert "it is not public" in str(s3_error(failure))
 

@@ -28,7 +28,7 @@ class ProfileError(ZarrstreamError):
 
 
 class Unreachable(ZarrstreamError):
-    """An endpoint refused the connection, did not answer in time, only with errors, or has a certificate that nobody vouches for."""
+    """An endpoint refused the connection, did not answer in time, only with errors, or has a certificate that is not trusted."""
 
 
 class AccessRefused(ZarrstreamError):

@@ -95,7 +95,7 @@ class Scheduler:
         reason = error.reason or ""
         if isinstance(error, ssl.SSLCertVerificationError):
             text = (
-                f"the scheduler at {self.address} has a certificate that scheduler_tls.ca_file does not vouch for: {error.verify_message}. "
+                f"the scheduler at {self.address} has a certificate that scheduler_tls.ca_file does not verify: {error.verify_message}. "
                 "Name the CA of its cluster, or renew its certificate (role dask_tls)."
             )
         elif "VERSION_NUMBER" in reason or "RECORD_LAYER" in reason:

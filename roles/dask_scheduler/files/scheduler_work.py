@@ -1,7 +1,7 @@
-"""What a scheduler says of those who are at work: a JSON document on its dashboard's server, which listens on loopback alone.
+"""What a scheduler says of those who are busy: a JSON document on its dashboard's server, which listens on loopback alone.
 
 The role dask_scheduler asks for it before it ends a scheduler, since that forgets all tasks and all results. And what it does for those who
-were at work and went without a word: it takes their jobs from the workers.
+were busy and went without a word: it takes their jobs from the workers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PATH = r"/zarrstream/work\.json"
 UNFINISHED = {"waiting", "no-worker", "queued", "processing"}
 # A client's identifier has its own name, if it has one, and a number; that of published data, for example, is a name.
 IDENTIFIER = re.compile(r"Client-(?:(?P<name>.+)-)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-# The name with which zarr_write and zarr_check come. Between two of its tasks a write is at work as well.
+# The name with which zarr_write and zarr_check come. Between two of its tasks a write is busy as well.
 STORE_CLIENT = "zarrstream"
 # With this and the client's identifier it names the plugin that it brings to the workers.
 JOB = "zarrstream-"

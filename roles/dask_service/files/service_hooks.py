@@ -1,6 +1,6 @@
 """What a service of Dask does when it starts and stops: distributed calls this for a scheduler, a worker, and its nanny.
 
-systemd hears when the service is at work. A worker that is told to stop takes no new tasks, ends those that run, and
+systemd hears when the service is up. A worker that is told to stop takes no new tasks, ends those that run, and
 hands its results to other workers, before its nanny ends it.
 """
 
@@ -36,7 +36,7 @@ def tell_systemd(state: str) -> None:
 
 
 def tell_ready(status: str = "") -> None:
-    """Tell systemd that the service is at work, and with which definition it was started; the roles compare it with theirs."""
+    """Tell systemd that the service is up, and with which definition it was started; the roles compare it with theirs."""
     definition = os.environ.get("ZARRSTREAM_DEFINITION", "")
     tell_systemd(f"READY=1\nSTATUS=definition={definition} {status}".rstrip())
 

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the Zarrstream authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Check of what a stranger gets: reads without credentials, and an honest 404 for what is not there."""
+"""Check of what an anonymous client gets: reads without credentials, and an honest 404 for what is not there."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def check_anonymous(shot: Snapshot, reader: ChunkReader | None) -> CheckResult:
         return skipped("not asked for: set anonymous, or name it in checks, for a store that is published")
     if not shot.place.bucket:
         return skipped("a folder has no anonymous readers")
-    client, wrong = _stranger(shot), Findings()
+    client, wrong = _anonymous(shot), Findings()
     for key in _examples(shot, reader):
         try:
             if client.get(f"{shot.place.key}/{key}") is None:
@@ -53,7 +53,7 @@ def check_anonymous(shot: Snapshot, reader: ChunkReader | None) -> CheckResult:
     return passed(text, endpoint=client.endpoint)
 
 
-def _stranger(shot: Snapshot) -> Objects:
+def _anonymous(shot: Snapshot) -> Objects:
     """A client that has no keys, at the endpoint of the signed one."""
     if shot.request.anonymous:
         return shot.objects

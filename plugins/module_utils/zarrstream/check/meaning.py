@@ -46,10 +46,10 @@ def _what_is_there(shot: Snapshot) -> str:
     return f"{len(shot.listing)} objects are there ({examples}, …), but neither zarr.json nor .zgroup nor .zarray"
 
 
-def _busy(marker: str) -> str:
-    """That a write is not done, and since when: the first date in the marker, whatever its fields are called."""
-    matched = re.search(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?", marker)
-    return f"a write is under way or was broken off{f' since {matched[0]}' if matched else ''}"
+def _busy(lock: str) -> str:
+    """That a write is not done, and since when: the first date in the lock, whatever its fields are called."""
+    matched = re.search(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?", lock)
+    return f"a write is under way or was interrupted{f' since {matched[0]}' if matched else ''}"
 
 
 @CHECKS.check("metadata", "store", "root", place=20)

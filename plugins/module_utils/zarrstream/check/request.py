@@ -21,7 +21,7 @@ POLICIES = ("error", "fill", "manifest")
 class CheckRequest(Reach):
     """What to check and how. ``sample`` is the number of objects decoded for each array; None means all of them.
 
-    ``checks`` empty means every check that applies; ``anonymous`` reads without credentials, as a stranger would.
+    ``checks`` empty means every check that applies; ``anonymous`` reads without credentials, as an anonymous client would.
     """
 
     store: str

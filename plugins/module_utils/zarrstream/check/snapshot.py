@@ -35,7 +35,7 @@ class Snapshot:
     manifest_broken: bool = False
     tree: Hierarchy | None = field(default=None, repr=False)
     root_problem: str = ""
-    writing: str | None = None  # the marker of a write, as stored
+    writing: str | None = None  # the lock of a write, as stored
     pace: Pace = field(default_factory=Pace, repr=False)
 
     @property
@@ -108,7 +108,7 @@ def _where_it_leads(place: StoreUrl) -> StoreUrl:
 
 def _list(shot: Snapshot) -> None:
     if shot.place.bucket and origin(shot.objects.endpoint) != shot.objects.endpoint:
-        shot.listing_problem = "the Swift URL of a project serves objects to strangers but no S3 listing"
+        shot.listing_problem = "the Swift URL of a project serves objects to anonymous clients but no S3 listing"
         return
     skip = len(shot.place.key) + 1
     try:
@@ -116,7 +116,7 @@ def _list(shot: Snapshot) -> None:
     except Unreachable:
         raise
     except ZarrstreamError as error:
-        # Strangers may often read but not list.
+        # Anonymous clients may often read but not list.
         if not shot.request.anonymous or _no_bucket(error):
             raise
         shot.listing_problem = f"the store cannot be listed without credentials ({error})"
@@ -135,8 +135,8 @@ def _read_manifest(shot: Snapshot) -> None:
             shot.manifest = parse_manifest(data, f"{shot.place.bucket or shot.place.parent}/{key}")
         except (ZarrstreamError, RecursionError) as error:
             shot.manifest_problem, shot.manifest_broken = str(error), True
-    marker = _beside(shot, WRITING)
-    shot.writing = None if marker is None else marker.decode(errors="replace")
+    lock = _beside(shot, WRITING)
+    shot.writing = None if lock is None else lock.decode(errors="replace")
 
 
 def _beside(shot: Snapshot, name: str) -> bytes | None:

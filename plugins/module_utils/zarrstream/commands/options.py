@@ -122,7 +122,7 @@ def _check_options(parser: Parser) -> None:
     parser.add_argument("--sample", default="4", metavar="N", help="objects of each array to decode, or all (default 4)")
     parser.add_argument("--missing", choices=POLICIES, default="error", help="whether a chunk may be missing (default error)")
     parser.add_argument("--fail-on", choices=SEVERITIES, default="error", help="severity from which on a finding makes exit code 1")
-    parser.add_argument("--anonymous", action="store_true", help="read without credentials, as a stranger would")
+    parser.add_argument("--anonymous", action="store_true", help="read without credentials, as an anonymous client would")
     _timeout_option(parser)
     _dask_options(parser)
     parser.add_argument("--report", type=os.path.expanduser, metavar="FOLDER", help="write the report there, JSON and a page with pictures")
@@ -163,9 +163,12 @@ def _probe_options(parser: Parser) -> None:
     parser.add_argument("bucket", nargs="?", metavar="BUCKET", help="the bucket to try; without it, buckets are listed only")
     parser.add_argument("--write", action=argparse.BooleanOptionalAction, default=True, help="write a small object and remove it again")
     parser.add_argument(
-        "--anonymous", action=argparse.BooleanOptionalAction, default=None, help="demand that strangers can, or cannot, read the bucket"
+        "--anonymous",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="demand that clients without credentials can, or cannot, read it",
     )
-    parser.add_argument("--object-store-url", metavar="URL", help="the project's Swift URL, where stock Swift serves strangers")
+    parser.add_argument("--object-store-url", metavar="URL", help="the project's Swift URL, where stock Swift serves anonymous clients")
     parser.add_argument("--debug-log", type=os.path.expanduser, metavar="FILE", help="debug stream of botocore and s3fs, without secrets")
 
 

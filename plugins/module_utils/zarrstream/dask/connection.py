@@ -27,7 +27,7 @@ from .job import Job, name_of, versions
 from .ship import make_call, make_plugin, package_archive
 from .tls_errors import keep_errors_apart
 
-PER_THREAD = 2  # tasks at the workers for each of their threads: one at work, one at hand
+PER_THREAD = 2  # tasks at the workers for each of their threads: one busy, one at hand
 IDLE = 5.0  # seconds without a result after which to look whether anybody is left
 ENDING = 30.0  # seconds for workers to end what they are doing
 JOINING = 20.0  # seconds for a first worker to join
@@ -39,7 +39,7 @@ _ALIKE = ("dask", "distributed", "cloudpickle")
 
 @dataclass
 class Share:
-    """What one worker's process has done: ``cpu_seconds`` are those of the process while it was at work for us."""
+    """What one worker's process has done: ``cpu_seconds`` are those of the process while it was busy for us."""
 
     worker: str
     host: str
@@ -159,7 +159,7 @@ class Cluster:
             yield self._answer(future)
 
     def close(self) -> None:
-        """Let no task of ours be at work any more, as far as workers can be reached, and leave the cluster. May be called twice."""
+        """Let no task of ours be busy any more, as far as workers can be reached, and leave the cluster. May be called twice."""
         client = self._client
         try:
             if client.status == "running":

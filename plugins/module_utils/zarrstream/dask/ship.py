@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The package on its way to the workers: each gets exactly the files that the host runs, under a name of their own.
 
-So no worker can have an older version, or a newer one, installed or in its memory, and several may be at work side by side.
+So no worker can have an older version, or a newer one, installed or in its memory, and several may be busy side by side.
 A plugin carries them, because Dask gives it to workers as well that come, or come back, while a write goes on. It is sent
 by value: under Ansible this package has a name that no worker knows.
 """

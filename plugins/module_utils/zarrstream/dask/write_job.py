@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the Zarrstream authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""A worker's part in a write: blocks of the source, encoded and sent. The host holds the marker, the journal and the manifest."""
+"""A worker's part in a write: blocks of the source, encoded and sent. The host holds the lock, the journal and the manifest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import WriteError
 from ..planning.chunking import Region
 from ..planning.plan import Block
-from ..sidecar.lock import Marker, Watch, check_alone, read_marker
+from ..sidecar.lock import Lock, LockWatch, check_held, read_lock
 from ..sidecar.manifest import Stored
 from ..write.publish import locate
 from .job import Job, place_of
@@ -24,16 +24,16 @@ Record = tuple[int, str]  # size in bytes and MD5: a Stored
 
 
 class WriteJob(Job):
-    """Its tasks write to the store only as long as the marker there is that of the host's write."""
+    """Its tasks write to the store only as long as the lock there is that of the host's write."""
 
     def prepare(self) -> None:
-        """Find source and store; reads the marker's place, to see now whether this worker's profile is let in."""
+        """Find source and store; reads the lock's place, to see now whether this worker's profile is let in."""
         from ..encoding.encoder import Encoder
         from ..source.open import open_items
         from ..write.growth import count_from, encodings_of, stored_arrays
 
         self.place = place_of(self.spec["store"])
-        read_marker(self.open_place(self.place))
+        read_lock(self.open_place(self.place))
         self.items = self.find_items()
         self.source = open_items(self.items)
         try:
@@ -109,15 +109,15 @@ class WriteJob(Job):
             if self._joined:
                 return
             self.objects = self.open_place(self.place)
-            marker = Marker(self.spec["write_id"], "", "")
-            if read_marker(self.objects) is None:
+            lock = Lock(self.spec["write_id"], "", "")
+            if read_lock(self.objects) is None:
                 text = (
-                    f"store '{self.place.url}' is not the same place here as on the host that plans: its marker is not there. "
+                    f"store '{self.place.url}' is not the same place here as on the host that plans: its lock is not there. "
                     "A folder has to be on a file system that all of them share; else use a bucket."
                 )
                 raise WriteError(text, store=self.place.url)
-            check_alone(self.objects, marker)
-            watch = Watch(self.objects, marker, settled=True)  # the host has waited
+            check_held(self.objects, lock)
+            watch = LockWatch(self.objects, lock, settled=True)  # the host has waited
             self.kept: dict[str, Stored] = {}
             self.stored: dict[str, Stored] = {}
             staged = Outgoing(self.spec["documents"], self._put, self.stored.__setitem__, kept=self.kept, ready=watch.check)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Zstandard for small chunks, by the package ``zstandard`` where it is installed: its library is newer than that in numcodecs.
 
-Both write what every reader of Zstandard reads, not always the same bytes: what is kept of a write that was broken off is known by
+Both write what every reader of Zstandard reads, not always the same bytes: what is kept of a write that was interrupted is known by
 the MD5s that were noted, and an object with other bytes is sent again.
 """
 

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the Zarrstream authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""From the facts about a cloud and what is planned in it to rows, each with its mend: pure."""
+"""From the facts about a cloud and what is planned in it to rows, each with its remedy: pure."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _SUPPLY = "make a pair in Horizon (Project > API Access > View Credentials) and 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table; ``mend`` says what to do about a warning or a failure."""
+    """One line of the table; ``remedy`` says what to do about a warning or a failure."""
 
     check: str
     status: Status
     message: str
-    mend: str = ""
+    remedy: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def _credential(facts: Facts, planned: Planned, now: datetime.datetime) -> Itera
     if facts.who is None or not facts.who.delegated:
         return
     found = facts.credential
-    mend = "make another one in Horizon (Identity > Application Credentials) and put it into clouds.yaml"
+    remedy = "make another one in Horizon (Identity > Application Credentials) and put it into clouds.yaml"
     if found is None or found.expires is None:
         yield Row(
             "application credential", "warn", "the cloud does not tell when it ends", "look in Horizon (Identity > Application Credentials)"
@@ -105,7 +105,7 @@ def _credential(facts: Facts, planned: Planned, now: datetime.datetime) -> Itera
     else:
         days = (datetime.datetime.fromisoformat(found.expires).replace(tzinfo=datetime.UTC) - now).days
         near = days < planned.expires_in
-        yield Row("application credential", "warn" if near else "pass", f"ends in {days} days, {found.expires}", mend if near else "")
+        yield Row("application credential", "warn" if near else "pass", f"ends in {days} days, {found.expires}", remedy if near else "")
 
 
 def _roles(facts: Facts) -> Row:
@@ -139,8 +139,8 @@ def _ec2(facts: Facts, planned: Planned) -> Row:
 def _reachable(facts: Facts) -> Iterator[Row]:
     for service, problem in facts.reachable.items():
         url = facts.endpoints[service]
-        mend = "is a firewall in between, and the cloud's CA known to clouds.yaml (cacert)?" if problem else ""
-        yield Row(f"{service} answers", "fail" if problem else "pass", f"{url}{f': {problem}' if problem else ''}", mend)
+        remedy = "is a firewall in between, and the cloud's CA known to clouds.yaml (cacert)?" if problem else ""
+        yield Row(f"{service} answers", "fail" if problem else "pass", f"{url}{f': {problem}' if problem else ''}", remedy)
 
 
 def _offered(facts: Facts, planned: Planned) -> Iterator[Row]:
@@ -205,8 +205,8 @@ def _quotas(facts: Facts, planned: Planned) -> Iterator[Row]:
         limit, used = facts.quotas[name]
         left = f"{limit - used} of {limit}{unit} left" if limit >= 0 else "no limit"
         enough = limit < 0 or need <= limit - used
-        mend = "" if enough else "declare less, remove what is not needed (reap.yml), or ask the operator for more"
-        yield Row(check, "pass" if enough else "fail", f"{need}{unit} more needed, {left}", mend)
+        remedy = "" if enough else "declare less, remove what is not needed (reap.yml), or ask the operator for more"
+        yield Row(check, "pass" if enough else "fail", f"{need}{unit} more needed, {left}", remedy)
 
 
 def _object_store(facts: Facts) -> Iterator[Row]:
@@ -218,8 +218,8 @@ def _object_store(facts: Facts) -> Iterator[Row]:
         by = "as the catalog says" if s3 else "beside the object-store, since the catalog names no s3"
         yield Row("S3 endpoint", "pass", f"{facts.s3_endpoint} speaks S3, {by}; profiles get request_checksum_calculation = when_required")
     else:
-        mend = "where the Swift service does not serve S3 beside it, set ec2_credentials_endpoint_url"
-        yield Row("S3 endpoint", "fail", facts.unanswered.get("S3 endpoint", "not asked"), mend)
+        remedy = "where the Swift service does not serve S3 beside it, set ec2_credentials_endpoint_url"
+        yield Row("S3 endpoint", "fail", facts.unanswered.get("S3 endpoint", "not asked"), remedy)
     if not swift:
         yield Row("object store", "fail", facts.unanswered.get("Swift API", "the catalog names none"))
         return
@@ -245,8 +245,8 @@ def _buckets(facts: Facts, planned: Planned) -> Iterator[Row]:
 def _bucket(name: str, found: Look, public: bool) -> Row:
     check = f"bucket {name}"
     if found.bucket.state == "taken":
-        mend = "bucket names are shared by the whole of this cloud: choose another one in zarr_buckets"
-        return Row(check, "fail", "belongs to another project", mend)
+        remedy = "bucket names are shared by the whole of this cloud: choose another one in zarr_buckets"
+        return Row(check, "fail", "belongs to another project", remedy)
     if found.bucket.state == "free":
         return Row(check, "pass", "is free")
     unclear = [str(each) for each in found.openings if (each.writes if public else each.conditional)]
@@ -256,11 +256,11 @@ def _bucket(name: str, found: Look, public: bool) -> Row:
     unknown = f"; not known: {'; '.join(found.access.unknown)}" if found.access.unknown else ""
     if public or found.private:
         return Row(check, "pass", f"is there and ours{'' if public else ', and private'}{unknown}")
-    mend = "site.yml closes Swift ACL, S3 ACL and policy; 'public: true' in zarr_buckets leaves it open"
-    return Row(check, "warn", f"is there and ours, declared private, and {found.why_open}{unknown}", mend)
+    remedy = "site.yml closes Swift ACL, S3 ACL and policy; 'public: true' in zarr_buckets leaves it open"
+    return Row(check, "warn", f"is there and ours, declared private, and {found.why_open}{unknown}", remedy)
 
 
 def table(found: Iterable[Row]) -> list[str]:
-    """For people: one line a row, the mend below it."""
-    rows = ([(each.status, each.check, each.message), ("", "", f"→ {each.mend}" if each.mend else "")] for each in found)
+    """For people: one line a row, the remedy below it."""
+    rows = ([(each.status, each.check, each.message), ("", "", f"→ {each.remedy}" if each.remedy else "")] for each in found)
     return [line for line in aligned(row for both in rows for row in both) if line]

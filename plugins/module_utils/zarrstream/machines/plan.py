@@ -22,7 +22,7 @@ _ONE_OF_EACH = ("keypair", "network", "subnet", "router", "security_group")
 class ClusterPlan:
     """``make`` names kinds of which one is missing, ``servers`` are those to be made, ``remove`` those that are declared no more.
 
-    ``mend`` are servers whose metadata differ, ``floating`` those that lack an address, with one of the cluster's that is free if there is.
+    ``updates`` are servers whose metadata differ, ``floating`` those that lack an address, with a free one of the cluster's.
     """
 
     make: tuple[str, ...]
@@ -31,7 +31,7 @@ class ClusterPlan:
     volumes: tuple[dict[str, Any], ...]
     attach: tuple[dict[str, str], ...]
     remove: tuple[dict[str, Any], ...]
-    mend: tuple[dict[str, Any], ...]
+    updates: tuple[dict[str, Any], ...]
     floating: tuple[dict[str, str], ...]
     rules: RuleChange
     declared_rules: tuple[dict[str, Any], ...]
@@ -76,7 +76,7 @@ class Found:
 
 
 def plan(wanted: Wanted, found: Found, prices: Mapping[str, float], unit: str, replace_broken: bool) -> ClusterPlan:
-    """What is to be done. Raises an error that names the variable and the mend where it cannot be done."""
+    """What is to be done. Raises an error that names the variable and the remedy where it cannot be done."""
     existing = found.of("server")
     declared = {each.name: each for each in wanted.servers}
     broken = {name for name, each in existing.items() if name in declared and each["status"] == "ERROR"}
@@ -102,7 +102,7 @@ def plan(wanted: Wanted, found: Found, prices: Mapping[str, float], unit: str, r
             if each.volume and (each in new or existing[each.name]["id"] not in volumes.get(each.name, {"attached_to": []})["attached_to"])
         ),
         "remove": tuple(gone),
-        "mend": tuple(_mend(wanted, existing, declared, broken)),
+        "updates": tuple(_updates(wanted, existing, declared, broken)),
         "floating": tuple(_floating(wanted, found, existing)),
         "rules": rules,
     }
@@ -146,7 +146,7 @@ def _server_groups(wanted: Wanted, found: Found) -> Iterable[dict[str, str]]:
     return [{"name": name, "policy": policy} for name, policy in policies.items() if name not in found.of("server_group")]
 
 
-def _mend(wanted: Wanted, existing: Mapping[str, Any], declared: Mapping[str, WantedServer], broken: set[str]) -> list[dict[str, Any]]:
+def _updates(wanted: Wanted, existing: Mapping[str, Any], declared: Mapping[str, WantedServer], broken: set[str]) -> list[dict[str, Any]]:
     """Servers whose expiry is another one now. The owner stays who made the server."""
     expires = wanted.mark.expires
     return [
@@ -241,7 +241,7 @@ def _lines(wanted: Wanted, result: ClusterPlan) -> Iterable[str]:
     yield from (f"make server {each['name']}, {each['flavor']}, {each['image']}" for each in result.servers)
     yield from (f"make volume {each['name']}, {each['size']} GiB" for each in result.volumes)
     yield from (f"attach volume {each['name']}" for each in result.attach)
-    yield from (f"mark {each['name']} as expiring {each['expires'] or 'never'}" for each in result.mend)
+    yield from (f"mark {each['name']} as expiring {each['expires'] or 'never'}" for each in result.updates)
     yield from (f"give {each['name']} a floating address" for each in result.floating)
     yield from result.rules.lines()
 

@@ -57,7 +57,7 @@ class Wanted:
 
 
 def wanted_from(params: Mapping[str, Any]) -> Wanted:
-    """The declaration as checked values; raises BadRequest that names the variable, the value and the mend."""
+    """The declaration as checked values; raises BadRequest that names the variable, the value and the remedy."""
     cluster = str(params["cluster"])
     if not _CLUSTER.match(cluster):
         raise BadRequest(f"vm_cluster is '{cluster}': up to 32 lower case letters, digits and dashes, a letter first. Choose such a name.")

@@ -113,11 +113,11 @@ class WritePlan:
 
 @dataclass(frozen=True)
 class Found:
-    """What lies at the destination: a root document, the fingerprint of a manifest, the marker of a write, one object."""
+    """What lies at the destination: a root document, the fingerprint of a manifest, the lock of a write, one object."""
 
     root: bool = False
     fingerprint: str | None = None
-    marker: bool = False
+    lock: bool = False
     example: str | None = None
 
 
@@ -125,7 +125,7 @@ def decide(wanted: str, found: Found) -> Decision:
     """What ``mode: create`` does about what it found, for the request and source with the fingerprint ``wanted``."""
     if found.root:
         return "nothing" if found.fingerprint == wanted else "refuse"
-    if found.marker:
+    if found.lock:
         return "continue"
     return "refuse" if found.example else "create"
 

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the Zarrstream authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What strangers may do with a bucket: asked by clients without credentials, in each form in which servers serve them."""
+"""What anonymous clients may do with a bucket: asked by clients without credentials, in each form in which servers serve them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Sight:
-    """What a stranger saw of one object at one endpoint. ``outcome``: read, missing, refused or failed."""
+    """What an anonymous client saw of one object at one endpoint. ``outcome``: read, missing, refused or failed."""
 
     endpoint_url: str
     outcome: str
@@ -34,7 +34,7 @@ class Sight:
 
 
 def endpoints(profile: Profile, object_store_url: str | None) -> list[str]:
-    """Where strangers may be served: the S3 endpoint (Ceph RGW), then the project's Swift URL (stock Swift)."""
+    """Where anonymous clients may be served: the S3 endpoint (Ceph RGW), then the project's Swift URL (stock Swift)."""
     places = [profile.endpoint_url]
     if object_store_url:
         places.append(anonymous_endpoint(object_store_url))
@@ -97,16 +97,16 @@ class Known:
 
 
 def prove_public(sights: list[Sight], sha256: str | None, bucket: str) -> str:
-    """The endpoint at which a stranger read the object, or found that he may; raises AccessRefused with what each said."""
+    """The endpoint at which an anonymous client read the object, or found that he may; raises AccessRefused with what each said."""
     for sight in sights:
         if sight.outcome == "read" and sha256 and sight.sha256 != sha256:
-            raise ZarrstreamError(f"a stranger read other bytes of bucket '{bucket}' at {sight.endpoint_url} than were written there.")
+            raise ZarrstreamError(f"an anonymous client read other bytes of bucket '{bucket}' at {sight.endpoint_url} than were written.")
         if sight.outcome == "read" or (sha256 is None and sight.outcome == "missing"):
             return sight.endpoint_url
     said = "; ".join(f"{sight.endpoint_url}: {sight.outcome} ({sight.reason})" for sight in sights)
     raise AccessRefused(
         f"bucket '{bucket}' cannot be read without credentials: {said}. Set 'public: true' for the bucket; where it is set, "
-        "give object_store_url, since stock Swift serves strangers only under the project's own URL.",
+        "give object_store_url, since stock Swift serves anonymous clients only under the project's own URL.",
         bucket=bucket,
     )
 

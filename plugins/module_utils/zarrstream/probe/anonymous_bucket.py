@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from requests import Response, Session
 
 # Of an object that is not there a client without credentials hears "404" where it may list, and mostly where it may read.
-_NO_SUCH_KEY = ".zarrstream-asks-whether-strangers-may-read"
+_NO_SUCH_KEY = ".zarrstream-asks-whether-anonymous-clients-may-read"
 
 
 @dataclass(frozen=True)

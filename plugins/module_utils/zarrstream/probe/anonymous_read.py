@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the Zarrstream authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Reads one object as a stranger would: a program of its own, run by ``probe`` in a process that holds no credentials.
+"""Reads one object as an anonymous client would: a program of its own, run by ``probe`` in a process that holds no credentials.
 
 The request comes as JSON on standard input (endpoint_url, path, verify), the answer goes as JSON to standard output:
 ``outcome`` is read, missing, refused or failed; ``sha256`` is of what was read, ``reason`` says why nothing was.
@@ -36,7 +36,7 @@ def read(endpoint_url: str, path: str, verify: str | bool) -> dict[str, str]:
         data = fs.cat_file(path, start=0, end=BYTES)  # of a large object, the beginning is enough
     except Exception as error:  # noqa: BLE001 - the parent reports it
         status = status_of(error)
-        # Stock Swift answers an unsigned S3 request with 400 or 412: it serves no strangers at that place.
+        # Stock Swift answers an unsigned S3 request with 400 or 412: it serves no anonymous clients at that place.
         outcome = "missing" if status == 404 else "refused" if 400 <= status < 500 else "failed"
         return {"outcome": outcome, "reason": str(status) if status else f"{type(error).__name__}: {error}"}
     return {"outcome": "read", "sha256": hashlib.sha256(data).hexdigest()}

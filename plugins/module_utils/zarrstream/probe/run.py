@@ -19,8 +19,7 @@ from ..profiles.profile import Profile, aws_session, config_path, credentials_pa
 from ..storage.access import BY_DEFAULT, Access, access_from
 from ..storage.boto import ATTEMPTS, both_clocks, plain_get, s3_client, server_clock, translate, verification
 from ..storage.timeouts import CONNECT_TIMEOUT, PATIENCE
-from . import anonymous as stranger
-from . import sampling
+from . import anonymous, sampling
 from . import signed_requests as bucket_signed
 from .debug_log import debug_log
 
@@ -30,7 +29,7 @@ PREFIX = ".zarrstream-probe-"
 
 @dataclass(frozen=True)
 class Request:
-    """What to test. ``anonymous``: True when strangers must be able to read the bucket, False when they must not, None to not ask.
+    """What to test. ``anonymous``: True when anonymous clients must be able to read the bucket, False when they must not, None to not ask.
 
     ``size`` of the object that is written, in bytes: with more of them, the seconds of the steps tell the rate.
     """
@@ -94,7 +93,7 @@ def request_from(options: Mapping[str, Any]) -> Request:
 def run(request: Request) -> Report:
     """Take all steps that make sense. A failed step is in the report; BadRequest is raised for a request without sense."""
     if request.anonymous is not None and not request.bucket:
-        raise BadRequest("anonymous is set, but no bucket to read as a stranger. Set bucket.")
+        raise BadRequest("anonymous is set, but no bucket to read as an anonymous client. Set bucket.")
     return _Probe(request).run()
 
 
@@ -276,26 +275,26 @@ class _Probe:
         return "deleted"
 
     def _anonymous(self, profile: Profile, bucket: str) -> tuple[str, str | None]:
-        places = stranger.endpoints(profile, self._request.object_store_url)
+        places = anonymous.endpoints(profile, self._request.object_store_url)
         key = self._key if self._written else self._some_key(profile, bucket)
         if self._request.anonymous:
             sights = []
             for place in places:
-                sights.append(stranger.look(place, bucket, key, profile))
+                sights.append(anonymous.look(place, bucket, key, profile))
                 if sights[-1].outcome in ("read", "missing"):
                     break
             written = hashlib.sha256(self._body).hexdigest() if self._written else None
-            found = stranger.prove_public(sights, written, bucket)
+            found = anonymous.prove_public(sights, written, bucket)
             empty = " (no object is in it yet)" if sights[-1].outcome == "missing" else ""
             return f"a process without credentials reads {bucket} at {found}{empty}", found
-        sights = [stranger.look(place, bucket, key, profile) for place in places]
-        listable = [place for place in places if stranger.may_list(place, bucket, profile)]
+        sights = [anonymous.look(place, bucket, key, profile) for place in places]
+        listable = [place for place in places if anonymous.may_list(place, bucket, profile)]
         client = s3_client(profile, read_timeout=PATIENCE)
         keys = sampling.some_keys(lambda prefix: self._page(client, profile, bucket, prefix))
-        read = [each for each in keys if any(stranger.may_read(place, bucket, each, profile) for place in places)]
+        read = [each for each in keys if any(anonymous.may_read(place, bucket, each, profile) for place in places)]
         # Stock Swift has no policy, and shows its own ACL as an S3 one.
         access = bucket_signed.look(client, bucket, profile) if self._report.server == "rgw" else bucket_signed.Access()
-        return stranger.prove_private(sights, listable, bucket, stranger.Known(len(keys), tuple(read), access)), None
+        return anonymous.prove_private(sights, listable, bucket, anonymous.Known(len(keys), tuple(read), access)), None
 
     def _page(self, client: Any, profile: Profile, bucket: str, prefix: str) -> tuple[list[str], list[str]]:
         found = _asked(profile, "list", lambda: client.list_objects_v2(Bucket=bucket, Prefix=prefix, Delimiter="/"), bucket)
@@ -303,7 +302,7 @@ class _Probe:
         return [each["Key"] for each in found.get("Contents", []) if each["Key"] != self._key], deeper
 
     def _some_key(self, profile: Profile, bucket: str) -> str:
-        """An object with content, to be read by a stranger; where there is none, the key of none."""
+        """An object with content, to be read by an anonymous client; where there is none, the key of none."""
         client = s3_client(profile, read_timeout=PATIENCE)
         found = _asked(profile, "list", lambda: client.list_objects_v2(Bucket=bucket, MaxKeys=100), bucket).get("Contents", [])
         return next((entry["Key"] for entry in found if entry["Size"]), self._key)

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the Zarrstream authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""How other hosts know that a write goes on: an object beside its marker that is written anew every few seconds.
+"""How other hosts know that a write goes on: an object beside its lock that is written anew every few seconds.
 
 How old it is says the server's clock alone, by the Last-Modified of two objects: the clocks of hosts differ.
 """

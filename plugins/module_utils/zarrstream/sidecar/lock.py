@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the Zarrstream authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Who is at work on a store: the marker beside it, taken by one writer at a time, and taken over when its writer is gone.
+"""The write lock of a store: a document beside it, acquired by one writer at a time, and taken over once it is stale.
 
 Whether a writer of this host is there yet the process table says, of one on another host its ``heartbeat``.
 """
@@ -28,7 +28,7 @@ _AT_WORK: dict[object, Heartbeat] = {}  # the writes of this process, by their i
 
 
 @dataclass(frozen=True)
-class Marker:
+class Lock:
     """Who is writing, and what a later run needs to know to go on.
 
     ``write_id`` is random, ``fingerprint`` that of the store to be, ``started`` ISO 8601 in UTC. ``binding`` is the journal's.
@@ -59,55 +59,55 @@ class Marker:
         return json.dumps(document).encode()
 
 
-def read_marker(objects: Objects) -> dict[str, Any] | None:
-    """The marker of a write under way or broken off; None where there is none, empty where it cannot be understood."""
+def read_lock(objects: Objects) -> dict[str, Any] | None:
+    """The lock of a write under way or interrupted; None where there is none, empty where it cannot be understood."""
     data = objects.get(f"{objects.place.sidecar}/{WRITING}")
     if data is None:
         return None
     try:
-        marker = json.loads(data)
+        lock = json.loads(data)
     except ValueError:
         return {}
-    return marker if isinstance(marker, dict) else {}
+    return lock if isinstance(lock, dict) else {}
 
 
-def is_alive(marker: Mapping[str, object]) -> bool:
-    """Whether a marker is that of a write which still runs on this host; of other hosts this says nothing."""
-    pid, began = marker.get("pid"), marker.get("process_began")
-    if not _is_here(marker) or not isinstance(pid, int) or began is None:
+def is_alive(lock: Mapping[str, object]) -> bool:
+    """Whether a lock is that of a write which still runs on this host; of other hosts this says nothing."""
+    pid, began = lock.get("pid"), lock.get("process_began")
+    if not _is_here(lock) or not isinstance(pid, int) or began is None:
         return False
-    return marker.get("write_id") in _AT_WORK if pid == os.getpid() else began == _process_began(pid)
+    return lock.get("write_id") in _AT_WORK if pid == os.getpid() else began == _process_began(pid)
 
 
-def take(objects: Objects, marker: Marker, *, again: bool) -> None:
-    """Put the marker, where there is none or (``again``) over that of a write that is gone; raises Conflict for a live one.
+def acquire(objects: Objects, lock: Lock, *, again: bool) -> None:
+    """Put the lock, where there is none or (``again``) over that of a write that is gone; raises Conflict for a live one.
 
-    Swift lets several creations at the same moment succeed and keeps the last: a ``Watch`` has to settle before the first
+    Swift lets several creations at the same moment succeed and keeps the last: a ``LockWatch`` has to settle before the first
     chunk is sent. In a folder the look and the taking over are one step, under a lock that ends with its process.
     """
-    _AT_WORK[marker.write_id] = Heartbeat(objects, marker.write_id)
+    _AT_WORK[lock.write_id] = Heartbeat(objects, lock.write_id)
     try:
-        _take(objects, marker, again=again)
+        _take(objects, lock, again=again)
     except BaseException as error:
-        leave(marker, error)
+        release(lock, error)
         raise
     if again:
-        Watch(objects, marker, settled=False).check()
+        LockWatch(objects, lock, settled=False).check()
 
 
-def check_free(objects: Objects, found: Mapping[str, Any]) -> None:
-    """Raises the Conflict with which ``take`` would refuse a place that has this marker; changes nothing."""
+def check_unlocked(objects: Objects, found: Mapping[str, Any]) -> None:
+    """Raises the Conflict with which ``acquire`` would refuse a place that has this lock; changes nothing."""
     left = 0.0 if _is_here(found) else seems_to_expire_in(objects, str(found.get("write_id")))
     if is_alive(found) or left > 0:
         raise _somebody_else(objects, left)
 
 
-def _take(objects: Objects, marker: Marker, *, again: bool) -> None:
-    key, document = f"{objects.place.sidecar}/{WRITING}", marker.to_json()
+def _take(objects: Objects, lock: Lock, *, again: bool) -> None:
+    key, document = f"{objects.place.sidecar}/{WRITING}", lock.to_json()
     with objects.exclusive():
         if again:
-            found = read_marker(objects) or {}
-            left = 0.0 if _is_here(found) else expires_in(objects, str(found.get("write_id")), marker.write_id)
+            found = read_lock(objects) or {}
+            left = 0.0 if _is_here(found) else expires_in(objects, str(found.get("write_id")), lock.write_id)
             if is_alive(found) or left > 0:
                 raise _somebody_else(objects, left)
             objects.put(key, document)
@@ -115,18 +115,18 @@ def _take(objects: Objects, marker: Marker, *, again: bool) -> None:
             raise _somebody_else(objects)
     if objects.get(key) is None:  # without it nobody could tell what the chunks are
         raise damaged(objects, key)
-    check_alone(objects, marker)
+    check_held(objects, lock)
 
 
-def update(objects: Objects, marker: Marker) -> None:
-    """Write the marker anew, with more in it; it is ours."""
-    check_alone(objects, marker)
-    objects.put(f"{objects.place.sidecar}/{WRITING}", marker.to_json())
+def update(objects: Objects, lock: Lock) -> None:
+    """Write the lock anew, with more in it; it is ours."""
+    check_held(objects, lock)
+    objects.put(f"{objects.place.sidecar}/{WRITING}", lock.to_json())
 
 
-def leave(marker: Marker, error: BaseException | None = None) -> None:
+def release(lock: Lock, error: BaseException | None = None) -> None:
     """The write has ended, well or with an ``error``: what it left may be taken over, by this process too."""
-    heartbeat = _AT_WORK.pop(marker.write_id, None)
+    heartbeat = _AT_WORK.pop(lock.write_id, None)
     if heartbeat:
         heartbeat.stop(error)
 
@@ -143,12 +143,12 @@ def create(objects: Objects, key: str, data: bytes) -> bool:
     return True
 
 
-class Watch:
+class LockWatch:
     """Sees to it that no second writer works at the same place: none may send a chunk before the first ``check`` returned."""
 
-    def __init__(self, objects: Objects, marker: Marker, *, settled: bool | None = None) -> None:
+    def __init__(self, objects: Objects, lock: Lock, *, settled: bool | None = None) -> None:
         """``settled`` where nobody can have begun at the same moment: in a folder, which creates a file once."""
-        self._objects, self._marker = objects, marker
+        self._objects, self._held = objects, lock
         self._lock = threading.Lock()
         self._settled = objects.place.bucket is None if settled is None else settled
         # In a bucket, a writer that began at the same moment has to have time to show; one that was replaced, time to notice.
@@ -165,28 +165,28 @@ class Watch:
             if not self._settled:
                 time.sleep(max(0.0, self._due - time.monotonic()))
             if time.monotonic() >= self._due:
-                check_alone(self._objects, self._marker)
+                check_held(self._objects, self._held)
                 self._due = time.monotonic() + CHECK_INTERVAL
                 self._settled = True
 
 
-def check_alone(objects: Objects, marker: Marker) -> None:
-    """Raises Conflict where the marker is not ours any more."""
-    if (read_marker(objects) or {}).get("write_id") != marker.write_id:
+def check_held(objects: Objects, lock: Lock) -> None:
+    """Raises Conflict where the lock is not ours any more."""
+    if (read_lock(objects) or {}).get("write_id") != lock.write_id:
         raise _somebody_else(objects)
 
 
 def _somebody_else(objects: Objects, left: float = 0.0) -> Conflict:
     """The error for another writer; ``left`` are the seconds until it counts as gone, should it be."""
-    found = read_marker(objects)
-    who = f"process {found.get('pid')} on {found.get('host')}, since {found.get('started')}" if found else "it has removed our marker"
+    found = read_lock(objects)
+    who = f"process {found.get('pid')} on {found.get('host')}, since {found.get('started')}" if found else "it has removed our lock"
     advice = f" If it was killed, its place is free in {left:.0f} s." if left > 0 else ""
-    return Conflict(f"another writer is at work on '{objects.place.url}': {who}. Run one at a time.{advice}", store=objects.place.url)
+    return Conflict(f"another writer is writing to '{objects.place.url}': {who}. Run one at a time.{advice}", store=objects.place.url)
 
 
-def _is_here(marker: Mapping[str, object]) -> bool:
-    """Whether the processes of this host, or container, are those that a marker speaks of."""
-    return marker.get("host") == socket.gethostname() and marker.get("processes") == _process_table()
+def _is_here(lock: Mapping[str, object]) -> bool:
+    """Whether the processes of this host, or container, are those that a lock speaks of."""
+    return lock.get("host") == socket.gethostname() and lock.get("processes") == _process_table()
 
 
 def _process_table() -> str:

@@ -19,7 +19,7 @@ from .records import outside
 VERSION = 1
 MANIFEST = "manifest.json"
 PREVIOUS = "previous.json"  # the manifest of the store that an append or a replacement began with, until it is done
-WRITING = "writing.json"  # there while a write is under way, or was broken off
+WRITING = "writing.json"  # there while a write is under way, or was interrupted
 
 
 @dataclass(frozen=True, slots=True)  # one for each object

@@ -26,7 +26,7 @@ class StoreUrl:
 
     @property
     def sidecar(self) -> str:
-        """Prefix of what the kit keeps beside the store: the manifest, and the marker of a write under way."""
+        """Prefix of what the kit keeps beside the store: the manifest, and the lock of a write under way."""
         return f"{self.key}{SIDECAR}"
 
 

@@ -31,10 +31,10 @@ _CAUSES = {  # what obstore tells only in the details of its errors
     "ConnectionRefused": _REFUSED,
     "dns error": _UNKNOWN,
     "TimedOut": _SILENT,
-    "ConnectionReset": "the connection was broken off",
-    "BrokenPipe": "the connection was broken off",
-    "IncompleteMessage": "the connection was broken off",
-    "IncompleteBody": "the answer was broken off",
+    "ConnectionReset": "the connection was interrupted",
+    "BrokenPipe": "the connection was interrupted",
+    "IncompleteMessage": "the connection was interrupted",
+    "IncompleteBody": "the answer was interrupted",
 }
 _OVERLOADED = frozenset({408, 429, 500, 502, 503, 504})
 _BUSY_CODES = frozenset({"SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable", "TooManyRequests"})

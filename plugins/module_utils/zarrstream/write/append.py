@@ -5,7 +5,7 @@
 What the source has beyond the last step of the store is written as objects that no reader knows of yet. Where the last
 objects of the store are not full they are written anew with more rows: an object of Zarr has always the size of a whole
 chunk, so that readers of the old shape find in it what they found before. That is done when all else is there, and the
-marker says beforehand what they will be, so that a later run can tell its own objects from damaged ones. At last come the
+lock says beforehand what they will be, so that a later run can tell its own objects from damaged ones. At last come the
 arrays' metadata, the manifest, and the consolidated metadata, which lets all arrays grow in one request.
 """
 
@@ -123,14 +123,14 @@ def plan_append(request: WriteRequest, situation: Situation, source: Source, exe
 def publish_grown(publication: Publication) -> None:
     """Let all arrays grow; readers of consolidated metadata see that in one moment."""
     grown = publication
-    publish(grown.objects, grown.template, grown.manifest, grown.marker, read_back=grown.read_back, over=True)
+    publish(grown.objects, grown.template, grown.manifest, grown.lock, read_back=grown.read_back, over=True)
 
 
 def _old(request: WriteRequest, situation: Situation, source: Source) -> Old:
     state = situation.state
     if state.manifest is None:
         raise AssertionError("else it is refused")
-    rewritten = dict((state.marker or {}).get("rewritten") or {})
+    rewritten = dict((state.lock or {}).get("rewritten") or {})
     return Old(situation.objects, state.manifest, stored_arrays(state.roots), request.zarr_format, rewritten, source.is_text)
 
 

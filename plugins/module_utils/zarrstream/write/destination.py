@@ -14,7 +14,7 @@ from ..errors import BadRequest, Conflict, ZarrstreamError
 from ..metadata.hierarchy import CONSOLIDATED, GROUP, OPENS
 from ..planning.plan import Found
 from ..sidecar.journal import journaled_keys
-from ..sidecar.lock import read_marker
+from ..sidecar.lock import read_lock
 from ..sidecar.manifest import MANIFEST, PREVIOUS, WRITING, Manifest, md5_of, parse_manifest
 from ..sidecar.records import Records, parse_plans
 from ..storage.location import SIDECAR, ObjectInfo, StoreUrl
@@ -27,24 +27,24 @@ COUNTED = 100_000  # foreign objects that are counted at most
 class State:
     """A destination as it was found: ``manifest`` is the record of the store that readers see, ``roots`` are its root documents.
 
-    ``marker`` is None where no write is under way or was broken off.
+    ``lock`` is None where no write is under way or was interrupted.
     """
 
     found: Found
     manifest: Manifest | None = None
-    marker: dict[str, Any] | None = None
+    lock: dict[str, Any] | None = None
     roots: dict[str, bytes] = field(default_factory=dict, repr=False)
     record: bytes | None = field(default=None, repr=False)  # the manifest as it is stored
 
     @property
-    def broken_off(self) -> bool:
-        """Whether the marker is of a write that did not come to its end, rather than of one that has published."""
-        return self.marker is not None and not (self.found.root and self.marker.get("fingerprint") in (None, self.found.fingerprint))
+    def interrupted(self) -> bool:
+        """Whether the lock is of a write that did not come to its end, rather than of one that has published."""
+        return self.lock is not None and not (self.found.root and self.lock.get("fingerprint") in (None, self.found.fingerprint))
 
     @property
     def replacing(self) -> bool:
-        """Whether a replacement was broken off between taking the old store away and publishing the new one."""
-        return not self.found.root and (self.marker or {}).get("mode") == "replace"
+        """Whether a replacement was interrupted between taking the old store away and publishing the new one."""
+        return not self.found.root and (self.lock or {}).get("mode") == "replace"
 
 
 def look(objects: Objects) -> State:
@@ -52,19 +52,19 @@ def look(objects: Objects) -> State:
     place = objects.place
     if place.parent is not None:
         _check_folder(place, place.parent / place.key)
-    marker = read_marker(objects)
+    lock = read_lock(objects)
     roots = root_documents(objects)
     record = objects.get(f"{place.sidecar}/{MANIFEST}")
     if not roots:
         example = next(iter(objects.list(place.key)), None)
-        return State(Found(marker=marker is not None, example=example.key if example else None), marker=marker, record=record)
+        return State(Found(lock=lock is not None, example=example.key if example else None), lock=lock, record=record)
     manifest = parse_manifest(record, f"{place.url}{SIDECAR}/{MANIFEST}") if record is not None else None
-    if marker is not None and not _describes(manifest, roots):
-        # The manifest comes before the root: a write that was broken off in between has kept the one before it.
+    if lock is not None and not _describes(manifest, roots):
+        # The manifest comes before the root: a write that was interrupted in between has kept the one before it.
         previous = read_previous(objects)
         manifest = previous if _describes(previous, roots) else manifest
     fingerprint = manifest.fingerprint if manifest and _describes(manifest, roots) else None
-    return State(Found(root=True, fingerprint=fingerprint, marker=marker is not None), manifest, marker, roots, record)
+    return State(Found(root=True, fingerprint=fingerprint, lock=lock is not None), manifest, lock, roots, record)
 
 
 def _check_folder(place: StoreUrl, path: Path) -> None:
@@ -109,13 +109,13 @@ def records_of(objects: Objects, state: State) -> Records:
         try:
             keys.update(parse_manifest(state.record, f"{objects.place.url}{SIDECAR}/{MANIFEST}").objects)
         except ZarrstreamError:
-            if state.marker is None or state.found.root:
+            if state.lock is None or state.found.root:
                 raise  # else it did not arrive whole, and the write that sent it has its plan in the lock
-    if state.marker is None:
+    if state.lock is None:
         return Records(frozenset(keys))
     previous = read_previous(objects)
     keys.update(previous.objects if previous else ())
-    plans = parse_plans(state.marker, f"{objects.place.url}{SIDECAR}/{WRITING}")
+    plans = parse_plans(state.lock, f"{objects.place.url}{SIDECAR}/{WRITING}")
     if not plans:  # of a release whose locks had none
         keys.update(journaled_keys(objects))
     return Records(frozenset(keys), tuple(plans))
@@ -143,10 +143,10 @@ def refuse_foreign(objects: Objects, records: Records) -> None:
 def refuse_foreign_sidecar(objects: Objects, state: State) -> None:
     """Raises Conflict where something lies beside the store that is not of us: no manifest, no lock."""
     place = objects.place
-    if state.marker is not None and state.marker.get("zarrstream_writing") != 1:
+    if state.lock is not None and state.lock.get("zarrstream_writing") != 1:
         text = f"{place.url}{SIDECAR}/{WRITING} is not a lock of Zarrstream. Move it elsewhere, or name another store."
         raise Conflict(text, store=place.url)
-    if state.marker is not None or state.record is not None:
+    if state.lock is not None or state.record is not None:
         return
     beside = Records()
     strange = (info for info in objects.list(place.sidecar) if info.kind or not beside.leftover(info.key.removeprefix(f"{place.sidecar}/")))
@@ -183,11 +183,11 @@ def refusal(objects: Objects, state: State, request: Mapping[str, Any]) -> Confl
     """Why ``mode: create`` leaves this place alone."""
     url, found, manifest = objects.place.url, state.found, state.manifest
     remedy = "mode create overwrites nothing: name another store, remove this one first, or use mode replace."
-    strange = strangers(objects, state)
+    strange = foreign_objects(objects, state)
     if strange:
         return strange
     if manifest is None:
-        raise AssertionError("a stranger's otherwise")
+        raise AssertionError("foreign objects otherwise")
     if found.fingerprint is None:
         text = f"store '{url}' has a root document that is not the one of its manifest: somebody wrote or changed it since. {remedy}"
         return Conflict(text, store=url)
@@ -197,7 +197,7 @@ def refusal(objects: Objects, state: State, request: Mapping[str, Any]) -> Confl
     return Conflict(text, store=url, differing=differing or ["source"])
 
 
-def strangers(objects: Objects, state: State) -> Conflict | None:
+def foreign_objects(objects: Objects, state: State) -> Conflict | None:
     """The refusal of a place whose contents Zarrstream did not write."""
     url = objects.place.url
     remedy = "Zarrstream writes only over what it wrote: name another store, or remove this one first."

@@ -2,13 +2,13 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Making copied objects visible, in the one order in which no reader ever finds less than all of it.
 
-1. Marker (``marker``): it names all that will be sent, and from here on that is known to be of a write of ours.
+1. Lock (``lock``): it names all that will be sent, and from here on that is known to be of a write of ours.
 2. Chunks. Without metadata they are no array to anybody.
 3. The arrays' metadata, when every chunk was found in a listing: an array that opens is complete.
 4. The manifest. It comes before the root, so that a store that opens always has one, and a second run finds it.
 5. The root's attributes and consolidated metadata, and at last the document that makes the root open, created only where
    there is none. A group thus never opens before all that it lists is there.
-6. The marker goes. A kill between 5 and 6 leaves a whole store and a marker, which the next run removes.
+6. The lock goes. A kill between 5 and 6 leaves a whole store and a lock, which the next run removes.
 
 Before a broken-off write is done again its metadata and manifest go first: chunks of another shape must not land under them.
 ``append`` keeps the old root until its last step puts the new one in its place; ``replace`` takes it away just before 3.
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from ..errors import Conflict, ZarrstreamError
 from ..metadata.hierarchy import is_document
-from ..sidecar.lock import Marker, check_alone, create, is_alive, leave, read_marker, take
+from ..sidecar.lock import Lock, acquire, check_held, create, is_alive, read_lock, release
 from ..sidecar.manifest import MANIFEST, PREVIOUS, WRITING, Manifest, Stored, damaged, md5_of
 from ..sidecar.records import STAGED, Records, parse_plans
 from ..storage.location import SIDECAR, ObjectInfo
@@ -30,24 +30,24 @@ from .destination import State, read_previous, root_documents
 from .template import Template
 
 
-def begin(objects: Objects, marker: Marker, state: State, records: Records) -> None:
-    """Put the marker, and see that nothing was published since the place was looked at; then keep or clear what is there."""
+def begin(objects: Objects, lock: Lock, state: State, records: Records) -> None:
+    """Put the lock, and see that nothing was published since the place was looked at; then keep or clear what is there."""
     place = objects.place
-    take(objects, marker, again=state.marker is not None)
+    acquire(objects, lock, again=state.lock is not None)
     record = objects.get(f"{place.sidecar}/{MANIFEST}")
     if root_documents(objects) != state.roots or (state.roots and record != state.record):
-        finish(objects, marker)  # another one began after we had looked, and its marker was gone before ours came
+        finish(objects, lock)  # another one began after we had looked, and its lock was gone before ours came
         raise Conflict(f"another writer published '{place.url}' just now. Run again to see whether it is the same.", store=place.url)
     if state.found.root:
         if state.manifest is None:
             raise AssertionError("what has none is refused")
         objects.put(f"{place.sidecar}/{PREVIOUS}", state.manifest.to_json())
-    elif state.marker is not None:
-        if state.record is not None and state.marker.get("mode") == "remove":
+    elif state.lock is not None:
+        if state.record is not None and state.lock.get("mode") == "remove":
             objects.put(f"{place.sidecar}/{PREVIOUS}", state.record)  # what is left of the store is known by it alone
         objects.delete([key for key in owned(objects, records) if is_document(key)])
         objects.delete([f"{place.sidecar}/{MANIFEST}"])
-    if state.marker is not None:
+    if state.lock is not None:
         objects.sweep()
 
 
@@ -111,7 +111,7 @@ class Publication:
     objects: Objects
     template: Template
     manifest: Manifest
-    marker: Marker
+    lock: Lock
     read_back: bool
     before: Collection[str]
     staged: Collection[str]
@@ -121,13 +121,13 @@ class Publication:
 def publish_new(publication: Publication) -> None:
     """Steps 3 to 5 where no store is."""
     new = publication
-    publish(new.objects, new.template, new.manifest, new.marker, read_back=new.read_back)
+    publish(new.objects, new.template, new.manifest, new.lock, read_back=new.read_back)
 
 
-def publish(objects: Objects, template: Template, manifest: Manifest, marker: Marker, *, read_back: bool, over: bool = False) -> None:
+def publish(objects: Objects, template: Template, manifest: Manifest, lock: Lock, *, read_back: bool, over: bool = False) -> None:
     """Steps 3 to 5 of the order above, ``over`` the root of the store before. Raises Conflict where another writer was faster."""
     place = objects.place
-    check_alone(objects, marker)
+    check_held(objects, lock)
     *others, last = template.root
     documents = {f"{place.key}/{key}": data for key, data in template.arrays.items()}
     documents[f"{place.sidecar}/{MANIFEST}"] = manifest.to_json()
@@ -136,7 +136,7 @@ def publish(objects: Objects, template: Template, manifest: Manifest, marker: Ma
         objects.put(key, data)
         if read_back and objects.get(key) != data:
             raise damaged(objects, key)
-    check_alone(objects, marker)
+    check_held(objects, lock)
     root = f"{place.key}/{last}"
     if over:
         objects.put(root, template.root[last])
@@ -151,37 +151,37 @@ def publish(objects: Objects, template: Template, manifest: Manifest, marker: Ma
         raise damaged(objects, root)
 
 
-def finish(objects: Objects, marker: Marker) -> None:
-    """Step 6: remove what was kept beside the store for the case of an interruption, and the marker last, if it is ours yet."""
+def finish(objects: Objects, lock: Lock) -> None:
+    """Step 6: remove what was kept beside the store for the case of an interruption, and the lock last, if it is ours yet."""
     place = objects.place
     try:
-        lock = read_marker(objects) or {}
-        if lock.get("write_id") != marker.write_id:
+        there = read_lock(objects) or {}
+        if there.get("write_id") != lock.write_id:
             return
-        plans = Records(plans=tuple(parse_plans(lock, f"{place.url}{SIDECAR}/{WRITING}")))
+        plans = Records(plans=tuple(parse_plans(there, f"{place.url}{SIDECAR}/{WRITING}")))
         objects.delete([info.key for info in objects.list(place.sidecar) if plans.leftover(info.key.removeprefix(f"{place.sidecar}/"))])
         objects.tidy(plans.holds)
         objects.delete([f"{place.sidecar}/{WRITING}"])
     except ZarrstreamError as error:
-        text = f"'{objects.place.url}' is published and whole, but its marker stayed: {error} The next run of the same request removes it."
+        text = f"'{objects.place.url}' is published and whole, but its lock stayed: {error} The next run of the same request removes it."
         raise type(error)(text, **error.details) from error
 
 
-def finish_published(objects: Objects, state: State, marker: Marker) -> None:
+def finish_published(objects: Objects, state: State, lock: Lock) -> None:
     """Finish a write that was killed after it had published, if nobody else does."""
-    if state.manifest is None or is_alive(state.marker or {}):
+    if state.manifest is None or is_alive(state.lock or {}):
         return
     try:
-        take(objects, marker, again=True)
+        acquire(objects, lock, again=True)
         if root_documents(objects) == state.roots and objects.get(f"{objects.place.sidecar}/{MANIFEST}") == state.record:
-            if (state.marker or {}).get("mode") == "replace":
+            if (state.lock or {}).get("mode") == "replace":
                 previous = read_previous(objects)
                 clear(objects, state.manifest, previous.objects if previous else ())
-            finish(objects, marker)
+            finish(objects, lock)
     except Conflict as error:
-        leave(marker, error)
+        release(lock, error)
     finally:
-        leave(marker)
+        release(lock)
 
 
 def clear(objects: Objects, manifest: Manifest, before: Iterable[str]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..encoding.lossy import check_block
 from ..planning.plan import Block
 from ..sidecar.journal import Journal
-from ..sidecar.lock import Marker, Watch
+from ..sidecar.lock import Lock, LockWatch
 from ..sidecar.manifest import Stored
 from ..storage.objects import Objects
 from .plans import StorePlan, keys_of
@@ -31,16 +31,16 @@ class Copying:
         self,
         plan: StorePlan,
         objects: Objects,
-        marker: Marker,
+        lock: Lock,
         journal: Journal,
         reporter: ProgressReporter,
         *,
         kept: Mapping[str, Stored],
         records: dict[str, Stored],
     ) -> None:
-        self.plan, self.objects, self.marker, self.journal, self.reporter = plan, objects, marker, journal, reporter
+        self.plan, self.objects, self.lock, self.journal, self.reporter = plan, objects, lock, journal, reporter
         self.kept, self.records, self.sent = kept, records, 0
-        self.alone = Watch(objects, marker)  # reading and encoding begin meanwhile
+        self.alone = LockWatch(objects, lock)  # reading and encoding begin meanwhile
         self.arrays = plan.open_arrays(Outgoing(plan.template.documents, self._put, self.done, kept=kept, ready=self.alone.check))
 
     def waiting(self) -> Iterator[Block]:

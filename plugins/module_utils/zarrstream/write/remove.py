@@ -23,7 +23,7 @@ from ..errors import Conflict
 from ..interrupt import GRACE, on_interrupt
 from ..libraries import missing_libraries_named
 from ..metadata.hierarchy import ROOTS, is_document
-from ..sidecar.lock import Marker, check_alone, check_free, leave, take
+from ..sidecar.lock import Lock, acquire, check_held, check_unlocked, release
 from ..sidecar.manifest import MANIFEST, WRITING
 from ..sidecar.records import Records
 from ..storage.access import BY_DEFAULT, Access, access_from
@@ -91,7 +91,7 @@ class _Found:
 
     @property
     def anything(self) -> bool:
-        return self.state.record is not None or self.state.marker is not None
+        return self.state.record is not None or self.state.lock is not None
 
 
 def preview_removal(request: RemoveRequest) -> RemoveResult:
@@ -99,8 +99,8 @@ def preview_removal(request: RemoveRequest) -> RemoveResult:
     began = time.monotonic()
     with missing_libraries_named(), closing(request.transport), on_interrupt(GRACE, request.transport.abandon):
         found = _gather(request)
-        if found.state.marker is not None:
-            check_free(found.objects, found.state.marker)
+        if found.state.lock is not None:
+            check_unlocked(found.objects, found.state.lock)
         return _result(request, found, began)
 
 
@@ -121,10 +121,10 @@ def _gather(request: RemoveRequest) -> _Found:
     check_name(place)
     objects = request.open_place(place)
     state = look(objects)
-    if state.marker is not None and state.marker.get("zarrstream_writing") != 1:
+    if state.lock is not None and state.lock.get("zarrstream_writing") != 1:
         text = f"{place.url}.zarrstream/{WRITING} is not a lock of Zarrstream, which removes only what it wrote. Remove both by hand."
         raise Conflict(text, store=place.url)
-    if state.found.root and state.record is None and state.marker is None:
+    if state.found.root and state.record is None and state.lock is None:
         text = f"store '{place.url}' is a Zarr store without a manifest of Zarrstream, which removes only what it wrote. Remove it by hand."
         raise Conflict(text, store=place.url)
     if state.found.root and state.found.fingerprint is None:
@@ -151,20 +151,20 @@ def _turn(key: str, store: str) -> tuple[int, str]:
 
 def _remove(found: _Found, reporter: ProgressReporter) -> None:
     objects, place = found.objects, found.objects.place
-    known = found.state.marker or {}
+    known = found.state.lock or {}
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    marker = Marker(uuid.uuid4().hex, "", started, mode="remove", plans=known.get("plans") or [])
+    lock = Lock(uuid.uuid4().hex, "", started, mode="remove", plans=known.get("plans") or [])
     reporter.begin("removing", len(found.sizes))
     failure: BaseException | None = None
     try:
-        take(objects, marker, again=found.state.marker is not None)
+        acquire(objects, lock, again=found.state.lock is not None)
         if objects.get(f"{place.sidecar}/{MANIFEST}") != found.state.record:
             raise Conflict(f"another writer published '{place.url}' just now. Run again if that is to be removed too.", store=place.url)
         objects.sweep()
         opening = [key for key in found.sizes if _turn(key, place.key)[0] == 0]
         objects.delete(opening, reporter.removed)
         objects.delete(list(found.sizes)[len(opening) :], reporter.removed)
-        check_alone(objects, marker)
+        check_held(objects, lock)
         objects.delete([info.key for info in objects.list(place.sidecar) if _goes(found.records, info.key, place.sidecar)])
         objects.delete([f"{place.sidecar}/{MANIFEST}"])
         objects.tidy(found.records.holds)
@@ -174,7 +174,7 @@ def _remove(found: _Found, reporter: ProgressReporter) -> None:
         failure = error
         raise
     finally:
-        leave(marker, failure)
+        release(lock, failure)
 
 
 def _goes(records: Records, key: str, sidecar: str) -> bool:
@@ -186,7 +186,7 @@ def _result(request: RemoveRequest, found: _Found, began: float) -> RemoveResult
     return RemoveResult(
         changed=found.anything,
         action="remove" if found.anything else "nothing",
-        resumed=(found.state.marker or {}).get("mode") == "remove",
+        resumed=(found.state.lock or {}).get("mode") == "remove",
         store=found.objects.place.url,
         objects_removed=len(listed),
         bytes_removed=sum(filter(None, listed.values())),

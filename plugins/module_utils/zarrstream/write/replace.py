@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..metadata.hierarchy import ARRAY, ATTRIBUTES, folder_of, is_document
-from ..sidecar.lock import check_alone
+from ..sidecar.lock import check_held
 from ..sidecar.manifest import damaged, md5_of
 from ..source.dataset import Source
 from .create import plan_create
@@ -52,7 +52,7 @@ def plan_replace(request: WriteRequest, situation: Situation, source: Source, ex
 def publish_instead(publication: Publication) -> None:
     """Take the old root away, publish the new store, and remove what is left of the old one."""
     objects, place, manifest = publication.objects, publication.objects.place, publication.manifest
-    check_alone(objects, publication.marker)
+    check_held(objects, publication.lock)
     publication.withdrawn = True
     roots = [f"{place.key}/{name}" for name in root_documents(objects)]
     objects.delete(roots)
@@ -62,7 +62,7 @@ def publish_instead(publication: Publication) -> None:
         data = objects.get(f"{place.key}/{key}")
         if data is None or md5_of(data) != manifest.objects[key]:
             raise damaged(objects, f"{place.key}/{key}")
-    publish(objects, publication.template, manifest, publication.marker, read_back=publication.read_back)
+    publish(objects, publication.template, manifest, publication.lock, read_back=publication.read_back)
     clear(objects, manifest, publication.before)
 
 

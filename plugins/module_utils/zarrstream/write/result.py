@@ -93,5 +93,5 @@ class Situation:
 
     @property
     def resumed(self) -> bool:
-        """Whether a write was broken off here, of which something may be left."""
-        return self.state.broken_off
+        """Whether a write was interrupted here, of which something may be left."""
+        return self.state.interrupted

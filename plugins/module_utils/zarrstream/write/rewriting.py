@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def rewrite_last(copying: Copying) -> None:
-    """Write what is left when all that is free has been copied. The marker says before each block what its objects will be."""
+    """Write what is left when all that is free has been copied. The lock says before each block what its objects will be."""
     plan, objects = copying.plan, copying.objects
     held: dict[str, Data] = {}
     records: dict[str, Stored] = {}
@@ -42,7 +42,7 @@ def rewrite_last(copying: Copying) -> None:
         arrays[block.array].send(block.region)
         for key, stored in records.items():
             plan.rewritten.setdefault(key, []).append(stored.md5)
-        update(objects, replace(copying.marker, rewritten=plan.rewritten))
+        update(objects, replace(copying.lock, rewritten=plan.rewritten))
         for key, data in held.items():
             objects.put(locate(objects, key, plan.staged), data)
             copying.done(key, records[key])

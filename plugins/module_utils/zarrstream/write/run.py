@@ -19,11 +19,11 @@ from ..interrupt import GRACE, on_interrupt
 from ..libraries import missing_libraries_named
 from ..planning.memory import tune_allocator, usable_memory
 from ..planning.plan import decide
-from ..sidecar.lock import Marker, check_free
+from ..sidecar.lock import Lock, check_unlocked
 from ..source.items import Item, Stat, check_apart, find_source, stat_items, take_digests
 from ..storage.location import parse_store
 from ..storage.objects import Objects
-from .destination import State, check_name, look, refusal, refuse_foreign_sidecar, strangers
+from .destination import State, check_name, foreign_objects, look, refusal, refuse_foreign_sidecar
 from .fingerprint import LEFT_OUT, fingerprint, respelled
 from .progress import Progress, ProgressReporter, check_path
 from .publish import finish_published
@@ -49,8 +49,8 @@ def preview(request: WriteRequest, make_executor: MakeExecutor = Threads) -> Wri
         with _open(request, situation, make_executor) as session:
             if not session.plan.extent.anything:
                 return _unchanged(request, situation)
-            if situation.state.marker is not None:
-                check_free(situation.objects, situation.state.marker)
+            if situation.state.lock is not None:
+                check_unlocked(situation.objects, situation.state.lock)
             return session.preview()
 
 
@@ -72,9 +72,9 @@ def write_dataset(
         situation = _look_around(request)
         state = situation.state
         if situation.action == "nothing":
-            if state.marker is not None and not state.broken_off:  # killed after it had published
-                plans = state.marker.get("plans") or []
-                finish_published(situation.objects, state, Marker(uuid.uuid4().hex, situation.fingerprint, "", plans=plans))
+            if state.lock is not None and not state.interrupted:  # killed after it had published
+                plans = state.lock.get("plans") or []
+                finish_published(situation.objects, state, Lock(uuid.uuid4().hex, situation.fingerprint, "", plans=plans))
             return _unchanged(request, situation)
         with _open(request, situation, make_executor) as session:
             if not session.plan.extent.anything:
@@ -100,7 +100,7 @@ def _look_around(request: WriteRequest) -> Situation:
     refuse_foreign_sidecar(objects, state)
     normal = request.identity()
     written = state.manifest.source if state.manifest else []
-    noted = (state.marker or {}).get("source") or []
+    noted = (state.lock or {}).get("source") or []
     stats = take_digests(items, stat_items(items), [Stat(**entry) for entry in [*written, *noted]])
     digests = [stat.digest for stat in stats]
     wanted = fingerprint(normal, digests)
@@ -139,11 +139,11 @@ def _choose(
     decision = decide(wanted, state.found)
     url = objects.place.url
     if request.mode != "replace" and state.replacing:
-        text = f"a replacement of '{url}' was broken off when the old store was gone and the new one not yet there. Run it again first."
+        text = f"a replacement of '{url}' was interrupted when the old store was gone and the new one not yet there. Run it again first."
         return "refuse", Conflict(text, store=url)
     if decision != "refuse":
         return decision, None
-    strange = strangers(objects, state)
+    strange = foreign_objects(objects, state)
     if strange or request.mode == "create":
         return "refuse", refusal(objects, state, normal)
     if request.mode == "replace":

@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import WriteError, ZarrstreamError
 from ..metadata.hierarchy import is_document
 from ..sidecar.journal import Journal, make_binding, still_there
-from ..sidecar.lock import Marker, leave
+from ..sidecar.lock import Lock, release
 from ..sidecar.manifest import Stored, md5_of
 from ..sidecar.records import Records, plan_keys
 from ..source.dataset import Source
@@ -91,35 +91,35 @@ class Session:
         """Copy, prove, publish."""
         situation = self.situation
         self.objects = self.request.open_place(situation.place, make_folders=True)
-        marker = self._marker()
+        lock = self._new_lock()
         reporter.begin("preparing", self.plan.manifest.plan["objects"])
         failure: ZarrstreamError | None = None
         try:
-            begin(self.objects, marker, situation.state, self.recorded)
+            begin(self.objects, lock, situation.state, self.recorded)
             reporter.begin("copying", self.plan.manifest.plan["objects"])
-            written = self._copy(marker, reporter)
+            written = self._copy(lock, reporter)
             self._check_source()
             reporter.begin("verifying")
             verification = self._verify()
             self.executor.settle(self.objects)
             reporter.begin("publishing")
-            self._publish(marker)
+            self._publish(lock)
         except ZarrstreamError as error:
             failure = error
             readable = situation.state.found.root and not (self.publication and self.publication.withdrawn)
             raise unpublished(error, self.records.values(), over=readable) from error
         finally:
             self.executor.close()
-            leave(marker, failure)
-        finish(self.objects, marker)
+            release(lock, failure)
+        finish(self.objects, lock)
         for data in self.plan.template.documents.values():
             reporter.stored(len(data))
         written += len(self.plan.template.documents)
         return self._result(len(self.records), written, verification, reporter.bytes_read)
 
-    def _marker(self) -> Marker:
-        known = self.situation.state.marker or {}
-        return Marker(
+    def _new_lock(self) -> Lock:
+        known = self.situation.state.lock or {}
+        return Lock(
             write_id=self.write_id,
             fingerprint=self.situation.fingerprint,
             started=now(),
@@ -135,12 +135,12 @@ class Session:
         own = plan_keys(self.plan.template.documents).to_dict()
         return [own, *(plan for plan in known.get("plans") or () if plan != own)]
 
-    def _find_kept(self, marker: Marker | None) -> Journal:
-        """What a run that was broken off has sent already and is there as it was sent; without a marker nothing is changed."""
-        known, waiting = self.situation.state.marker, self.plan.staged
-        journal = Journal(self.objects, self.binding, marker.write_id if marker else "")
+    def _find_kept(self, lock: Lock | None) -> Journal:
+        """What a run that was interrupted has sent already and is there as it was sent; without a lock nothing is changed."""
+        known, waiting = self.situation.state.lock, self.plan.staged
+        journal = Journal(self.objects, self.binding, lock.write_id if lock else "")
         if known is not None:
-            noted = journal.load_and_remove_others() if marker else journal.load()
+            noted = journal.load_and_remove_others() if lock else journal.load()
             if known.get("binding") == self.binding:
                 staged = {key: stored for key, stored in noted.items() if key in waiting}
                 others = {key: stored for key, stored in noted.items() if key not in waiting}
@@ -148,10 +148,10 @@ class Session:
                 self.kept |= still_there(self.objects, staged, staging(self.objects)) if staged else {}
         return journal
 
-    def _copy(self, marker: Marker, reporter: ProgressReporter) -> int:
+    def _copy(self, lock: Lock, reporter: ProgressReporter) -> int:
         """Send what is not there yet; returns the number of objects that were sent."""
-        plan, journal = self.plan, self._find_kept(marker)
-        copying = Copying(plan, self.objects, marker, journal, reporter, kept=self.kept, records=self.records)
+        plan, journal = self.plan, self._find_kept(lock)
+        copying = Copying(plan, self.objects, lock, journal, reporter, kept=self.kept, records=self.records)
         failure: BaseException | None = None
         try:
             self.executor.copy(copying, copying.waiting())
@@ -183,7 +183,7 @@ class Session:
                 raise WriteError(text, source=item.place)
 
     def _verify(self) -> dict[str, Any]:
-        plan, level, again = self.plan, self.request.verify, self.situation.state.marker is not None
+        plan, level, again = self.plan, self.request.verify, self.situation.state.lock is not None
         verification: dict[str, Any] = {"level": level, "objects": 0, "bytes": 0}
         chunks = {key: stored for key, stored in self.records.items() if not is_document(key)}
         if level != "none" or again:
@@ -195,11 +195,11 @@ class Session:
             verification["bytes"] = self.executor.compare(plan, self.objects, self.records, blocks)
         return verification
 
-    def _publish(self, marker: Marker) -> None:
+    def _publish(self, lock: Lock) -> None:
         """Make it visible."""
         plan, read_back = self.plan, self.request.verify != "none"
         manifest = replace(plan.manifest, created=now(), objects=self.records)
-        self.publication = Publication(self.objects, plan.template, manifest, marker, read_back, plan.before, plan.staged)
+        self.publication = Publication(self.objects, plan.template, manifest, lock, read_back, plan.before, plan.staged)
         plan.publish(self.publication)
 
     def _result(self, objects: int, written: int, verification: dict[str, Any], bytes_read: int = 0) -> WriteResult:

@@ -1,4 +1,4 @@
-"""Let a person be at work, and look what became of the scheduler meanwhile."""
+"""Let a person be busy, and look what became of the scheduler meanwhile."""
 
 import json
 import subprocess

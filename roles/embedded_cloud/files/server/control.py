@@ -3,7 +3,7 @@
 """Start and stop the embedded cloud: the supervisor, and through it Keystone and Swift.
 
 Prints {"changed": bool}, for look {"empty": bool, "exist": [bool, ...], "sha256": [str, ...]}.
-A problem that the user can mend is one line on stderr and exit status 3.
+A problem that the user can fix is one line on stderr and exit status 3.
 The standard library is enough, so that a cloud can be stopped whatever has become of its environment.
 """
 
@@ -46,7 +46,7 @@ XATTR_BYTES = 3000
 
 
 class Refused(Exception):
-    """Something the user can mend; the text says what and how."""
+    """Something the user can fix; the text says what and how."""
 
 
 class UnixTransport(xmlrpc.client.Transport):

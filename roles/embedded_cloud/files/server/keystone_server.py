@@ -98,7 +98,7 @@ def migrate(release_file: Path) -> None:
 def bootstrap(url: str, region: str, password: str) -> None:
     """Load the backends; make the administrator and the identity endpoint what they should be.
 
-    Runs at every start: it costs little, and mends a lost password or a changed address.
+    Runs at every start: it costs little, and repairs a lost password or a changed address.
     """
     work = Bootstrapper()
     work.admin_username, work.admin_password = "admin", password

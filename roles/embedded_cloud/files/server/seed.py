@@ -30,7 +30,7 @@ LOG_LINES = 15
 
 
 class Refused(Exception):
-    """Something went wrong that no second try mends."""
+    """Something went wrong that no second try fixes."""
 
 
 class WouldChange(Exception):

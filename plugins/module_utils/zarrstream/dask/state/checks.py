@@ -35,15 +35,15 @@ def check_joined(facts: Facts, expected: Expected) -> CheckResult:
     """Everybody who is expected has joined, and nobody else."""
     missing = absent(expected, facts.workers)
     findings = Findings.of({"key": host, "problem": "has not joined"} for host in missing)
-    for stranger in _unexpected(facts.workers, expected):
-        findings.add({"key": stranger, "problem": "has joined, but is not expected"})
+    for unexpected in _unexpected(facts.workers, expected):
+        findings.add({"key": unexpected, "problem": "has joined, but is not expected"})
     threads = sum(worker.nthreads for worker in facts.workers)
     numbers = f"{many(len(facts.workers), 'worker')} with {many(threads, 'thread')}"
     if not findings:
         return passed(numbers, workers=len(facts.workers))
     where = facts.scheduler.address.rpartition(":")[2]
-    mend = f" (look at the journal of the worker there, and whether it may reach port {where} of the scheduler)" if missing else ""
-    return found(findings, numbers + mend, "error" if missing else "warning", workers=len(facts.workers))
+    remedy = f" (look at the journal of the worker there, and whether it may reach port {where} of the scheduler)" if missing else ""
+    return found(findings, numbers + remedy, "error" if missing else "warning", workers=len(facts.workers))
 
 
 def _unexpected(workers: tuple[Worker, ...], expected: Expected) -> list[str]:
@@ -76,8 +76,8 @@ def check_versions(facts: Facts) -> CheckResult:
         for package, nodes in differing.items()
     )
     if findings:
-        mend = "install the same lock everywhere (role zarr_stack) and restart the workers"
-        return found(findings, f"{many(findings.count, 'package')} in several versions, {mend}", versions=differing)
+        remedy = "install the same lock everywhere (role zarr_stack) and restart the workers"
+        return found(findings, f"{many(findings.count, 'package')} in several versions, {remedy}", versions=differing)
     dask = facts.scheduler.versions.get("dask")
     return passed(f"{len(table)} packages have one version everywhere, Dask {dask}")
 
@@ -110,8 +110,8 @@ def check_zarrstream(facts: Facts, version: str) -> CheckResult:
     others = [(worker, process.zarrstream) for worker, process in facts.asked if process.zarrstream != version]
     findings = Findings.of({"key": worker.label, "problem": f"has zarrstream {own}" if own else "has none"} for worker, own in others)
     if findings:
-        mend = f"zarrstream {version} is not on every worker, install it there (module zarrstream_command) and restart the workers"
-        return found(findings, mend)
+        remedy = f"zarrstream {version} is not on every worker, install it there (module zarrstream_command) and restart the workers"
+        return found(findings, remedy)
     return passed(f"version {version} on every worker")
 
 
@@ -157,8 +157,8 @@ def check_dashboard(facts: Facts) -> CheckResult:
                 open_to_all |= host.is_unspecified or not host.is_private
                 findings.add({"key": name, "problem": f"listens at {address}"})
     if findings:
-        mend = "the dashboard asks for no password, start with --dashboard-address 127.0.0.1:<port> and use an SSH tunnel"
-        return found(findings, mend, "error" if open_to_all else "warning")
+        remedy = "the dashboard asks for no password, start with --dashboard-address 127.0.0.1:<port> and use an SSH tunnel"
+        return found(findings, remedy, "error" if open_to_all else "warning")
     return passed("dashboards listen on loopback, or not at all")
 
 
