@@ -94,7 +94,7 @@ def test_row_19_three_appends(written: Place, sources: dict[str, Path], race: Ra
     assert whole(written, sources["all"])
 
 
-def test_row_19_a_marker_that_comes_late(place: Place, proxy: FaultProxy, sources: dict[str, Path]) -> None:
+def test_row_19_a_lock_that_comes_late(place: Place, proxy: FaultProxy, sources: dict[str, Path]) -> None:
     """At a server that overwrites, the second lock comes when the first writer is at work, which gives way."""
     landed: list[str] = []
 

@@ -148,7 +148,7 @@ def test_another_writer_that_publishes_first_wins(
 ) -> None:
     store = tmp_path / "air.zarr"
     name = "zarr.json" if zarr_format == 3 else ".zgroup"
-    check = publish.check_alone
+    check = publish.check_held
     calls = []
 
     def check_then_lose(*arguments: Any) -> None:
@@ -216,7 +216,7 @@ def test_leftovers_of_another_plan_go(source: Path, tmp_path: Path, monkeypatch:
     assert files(sidecar(store)).keys() == {MANIFEST}
 
 
-def test_a_marker_that_stayed_behind_goes(source: Path, tmp_path: Path) -> None:
+def test_a_lock_that_stayed_behind_goes(source: Path, tmp_path: Path) -> None:
     store = tmp_path / "air.zarr"
     write_dataset(request(source, store))
     (sidecar(store) / WRITING).write_text('{"zarrstream_writing": 1}')

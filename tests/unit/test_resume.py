@@ -140,7 +140,7 @@ def test_notes_are_taken_while_the_write_goes_on(source: Path, tmp_path: Path, m
     assert noted[-1] > len(noted) - 10
 
 
-def test_a_marker_of_a_writer_that_is_not_done_stays(source: Path, tmp_path: Path) -> None:
+def test_a_lock_of_a_writer_that_is_not_done_stays(source: Path, tmp_path: Path) -> None:
     """A store that is as asked for may be under a replacement: whoever finds nothing to do must not end that."""
     store = tmp_path / "air.zarr"
     done = write_dataset(request(source, store))
