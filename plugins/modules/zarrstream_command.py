@@ -66,6 +66,7 @@ from ..module_utils.zarrstream.errors import ZarrstreamError
 
 if TYPE_CHECKING:  # makes Ansible send what the package consists of; it is not imported here
     from ..module_utils.zarrstream import __main__  # noqa: F401
+    from ..module_utils.zarrstream.commands.api import write  # noqa: F401
 
 
 _SHOWN = 20

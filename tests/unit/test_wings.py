@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+import zarrstream
+
 CORE = Path(__file__).resolve().parents[2] / "plugins/module_utils/zarrstream"
 # A wing, and the wings that it may import besides its own files and the ground, which is the files at the core's root.
 LOW = {"profiles", "planning", "metadata"}
@@ -102,3 +104,8 @@ def test_modules_ship_only_what_they_run():
     assert not {file for file in shipped("zarr_check") if file.startswith("write/")}
     assert {"check/pictures/portrait", "dask/check_job"} <= shipped("zarr_check")
     assert {"write/session", "write/append", "dask/write_job"} <= shipped("zarr_write")
+
+
+def test_a_host_gets_all_that_the_package_offers():
+    """The command is installed from what Ansible sends; the functions for Python are imported by name, when somebody asks for them."""
+    assert {each.replace(".", "/") for each in zarrstream._OFFERED.values()} <= shipped("zarrstream_command")
