@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What other libraries keep to themselves, and the core needs: here and nowhere else.
 
-Each has the version in which it was seen. ``tests/unit/test_compat.py`` tells when it moves; its tests have the names of the functions.
+Each has the version in which it was seen. ``tests/unit/ground/test_compat.py`` tells when it moves: its tests have the functions' names.
 """
 
 from __future__ import annotations

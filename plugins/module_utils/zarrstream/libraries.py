@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The libraries of a node, and what is said where one is missing: they are imported where they are needed.
 
-``roles/zarr_stack`` installs and proves what is listed here, ``pip`` what pyproject.toml has; ``tests/unit/test_package.py`` compares.
+``roles/zarr_stack`` installs and proves what is listed here, ``pip`` what pyproject.toml has; ``tests/unit/kit/test_package.py`` compares.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from zarrstream.write.progress_text import bar, clock, words
 from zarrstream.write.request import request_from
 from zarrstream.write.run import preview
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[3]
 MODULES = {"write": "zarr_write", "plan": "zarr_write", "check": "zarr_check", "probe": "s3_probe"}
 COPYING = Progress("copying", 12, 40, 2**20, 35.25, 3.4)
 

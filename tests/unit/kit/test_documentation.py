@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 FOLDERS = {"module": "plugins/modules", "filter": "plugins/filter", "lookup": "plugins/lookup"}
 PLUGINS = [(kind, path.stem) for kind, folder in FOLDERS.items() for path in sorted(ROOT.glob(f"{folder}/*.py"))]
 

@@ -57,7 +57,7 @@ def test_an_encoding_is_a_dictionary() -> None:
 
 
 def test_the_documentation_of_zarr_write_says_of_codecs_what_their_table_says() -> None:
-    source = (Path(__file__).parents[2] / "plugins/modules/zarr_write.py").read_text()
+    source = (Path(__file__).parents[3] / "plugins/modules/zarr_write.py").read_text()
     documentation = yaml.safe_load(re.findall(r'^DOCUMENTATION = r"""\n(.*?)^"""', source, re.DOTALL | re.MULTILINE)[0])
     text = " ".join(documentation["options"]["encoding"]["description"])
 

@@ -13,7 +13,7 @@ from zarrstream.check.run import CHECKS
 from zarrstream.dask.state.network import CHECKS as CLUSTER
 from zarrstream.findings import CheckResult, Findings, Registry, found, passed, skipped
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[3]
 
 
 def test_the_documentation_of_zarr_check_names_each_check_in_the_order_of_the_results() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[3]
 COPYING = {"state": "copying", "objects_done": 12, "objects_total": 40, "bytes_stored": 9, "mib_per_second": 35.25, "seconds_left": 3.4}
 
 

@@ -17,7 +17,7 @@ import yaml
 import zarrstream
 from zarrstream import ZarrstreamError, check, probe, write
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[3]
 PACKAGE = CHECKOUT / "plugins/module_utils/zarrstream"
 OURS = {"write": {"progress", "dry_run"}}
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import zarrstream
 
-CORE = Path(__file__).resolve().parents[2] / "plugins/module_utils/zarrstream"
+CORE = Path(__file__).resolve().parents[3] / "plugins/module_utils/zarrstream"
 # A wing, and the wings that it may import besides its own files and the ground, which is the files at the core's root.
 LOW = {"profiles", "planning", "metadata"}
 STORE = {*LOW, "storage"}

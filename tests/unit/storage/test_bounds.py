@@ -36,7 +36,7 @@ from zarrstream.storage.redirects import Redirect
 from zarrstream.storage.retry import Transport
 from zarrstream.write.run import write_dataset
 
-CORE = Path(__file__).parents[2] / "plugins/module_utils"
+CORE = Path(__file__).parents[3] / "plugins/module_utils"
 # Seconds in which a command ends after Ctrl-C, on a machine that others use too: alone it takes up to three. What it waits for takes sixty.
 PROMPT = 15
 ENTRY = "<Contents><Key>{}</Key><Size>1</Size><LastModified>2026-11-24T00:00:00.000Z</LastModified><ETag>x</ETag></Contents>"

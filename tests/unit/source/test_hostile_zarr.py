@@ -407,7 +407,7 @@ for line in sys.stdin:
 def test_any_damage_of_hdf5_gives_a_store_or_one_error(tmp_path: Path, hdf5: bytes) -> None:
     """In a process of its own: the HDF5 libraries crash on some damage, which no check can see, and which publishes nothing."""
     chance = random.Random(0)
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "plugins/module_utils")}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3] / "plugins/module_utils")}
     paths = []
     for number in range(400 if THOROUGH else 25):
         data = bytearray(hdf5)

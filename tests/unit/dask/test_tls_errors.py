@@ -20,7 +20,7 @@ from zarrstream.dask.tls_errors import OPERATIONS, keep_errors_apart
 SSL_LIBRARY, UNEXPECTED_EOF = 20, 294  # of OpenSSL's numbers
 
 
-ROLES = Path(__file__).resolve().parents[2] / "roles"
+ROLES = Path(__file__).resolve().parents[3] / "roles"
 
 
 @pytest.mark.parametrize("role", ["dask_client", "dask_service"])

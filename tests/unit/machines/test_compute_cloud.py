@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "cloud"))
+sys.path.append(str(Path(__file__).resolve().parents[2] / "cloud"))
 import machine
 from shell import CloudError
 

@@ -21,7 +21,7 @@ from jinja2 import nodes
 # Jinja's, about regular expressions in quotes.
 pytestmark = pytest.mark.filterwarnings("ignore:invalid escape sequence:DeprecationWarning")
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 FOLDERS = ("roles", "playbooks", "inventory")
 FILES = sorted(path for folder in FOLDERS for pattern in ("*.yml", "*.j2") for path in (ROOT / folder).rglob(pattern))
 # Conditions: their text is an expression without braces.

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-PLAYBOOKS = Path(__file__).resolve().parents[2] / "playbooks"
+PLAYBOOKS = Path(__file__).resolve().parents[3] / "playbooks"
 DECLARATIONS = set(yaml.safe_load((PLAYBOOKS / "group_vars" / "all" / "preflight.yml").read_text())["zarr_declarations"])
 PARTS = ("preflight.yml", "groups.yml")
 

@@ -11,7 +11,7 @@ import yaml
 import zarrstream
 from zarrstream import libraries
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[3]
 
 
 def test_there_is_one_version() -> None:

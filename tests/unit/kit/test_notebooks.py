@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-ROLES = Path(__file__).resolve().parents[2] / "roles"
+ROLES = Path(__file__).resolve().parents[3] / "roles"
 NOTEBOOKS = sorted((ROLES / "notebook" / "files" / "notebooks").glob("*.ipynb"))
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^ \\]+)", re.MULTILINE)
 

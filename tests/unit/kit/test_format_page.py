@@ -20,14 +20,14 @@ from zarrstream.sidecar import journal
 from zarrstream.storage.folder import FolderObjects
 from zarrstream.write.run import write_dataset
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "format.md").read_text()
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "format.md").read_text()
 MANIFEST, JOURNAL = "## `manifest.json` and `previous.json`", "## `journal/…`"
 TYPES = {"string": str, "integer": int, "boolean": bool, "null": type(None), "object": dict, "array": list}
 
 
 # The commits of the column "since", oldest first.
 STEPS = ["08522d7", "3bc5fa7", "b2739ae", "ab064bf", "e94b9c3", "32a46d4"]
-ARCHIVES = sorted((Path(__file__).parent / "formats").glob("*.tar.xz"))
+ARCHIVES = sorted((Path(__file__).parents[1] / "formats").glob("*.tar.xz"))
 
 
 def fields(heading: str, step: str | None = None) -> dict[str, str]:

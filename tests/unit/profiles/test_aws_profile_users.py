@@ -43,7 +43,7 @@ def homes(monkeypatch):
 def module(tmp_path_factory):
     place = tmp_path_factory.mktemp("collections") / "ansible_collections" / "zarrstream" / "platform"
     place.parent.mkdir(parents=True)
-    place.symlink_to(Path(__file__).parents[2])
+    place.symlink_to(Path(__file__).parents[3])
     sys.path.insert(0, str(place.parents[2]))
     yield importlib.import_module("ansible_collections.zarrstream.platform.plugins.modules.aws_profile")
     sys.path.remove(str(place.parents[2]))

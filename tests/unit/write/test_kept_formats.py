@@ -19,7 +19,7 @@ from zarrstream.sidecar.manifest import MANIFEST, parse_manifest
 from zarrstream.write.remove import remove_store
 from zarrstream.write.run import write_dataset
 
-FORMATS = Path(__file__).parent / "formats"
+FORMATS = Path(__file__).parents[1] / "formats"
 ORDER = ("08522d7", "b2739ae", "ab064bf", "e94b9c3", "32a46d4")  # oldest first
 ARCHIVES = [FORMATS / f"{version}.tar.xz" for version in ORDER]
 FIRST = ARCHIVES[0]
