@@ -312,10 +312,10 @@ def test_a_reader_sees_nothing_until_everything_is_there(
     wanted = bucket.request(source, zarr_format=zarr_format, chunks={"time": 25})
     expected, seen = decoded(source), []
     place = parse_store(wanted.store)
-    access: dict[str, Any] = {"profile": "zarr", "config_file": str(bucket.config_file)}
+    access = Access(profile="zarr", config_file=str(bucket.config_file))
     if not signed:
-        access = {"anonymous": True, "endpoint_url": cloud.s3_endpoint, "ca_bundle": cloud.ca_bundle}
-    objects = open_objects(place, Access(**access))
+        access = Access(endpoint_url=cloud.s3_endpoint, ca_bundle=cloud.ca_bundle)
+    objects = open_objects(place, access, anonymous=not signed)
 
     def look() -> None:
         try:
