@@ -163,7 +163,8 @@ from ..module_utils.zarrstream.profiles import effective, profile_file
 from ..module_utils.zarrstream.profiles.accounts import Account, acting_as, find_accounts
 from ..module_utils.zarrstream.profiles.endpoint import s3_endpoint
 from ..module_utils.zarrstream.profiles.profile_ca import ca_copy, plan_ca
-from ..module_utils.zarrstream.profiles.profile_text import ProfileSettings, check_name, load_library
+from ..module_utils.zarrstream.profiles.profile_edit import load_library
+from ..module_utils.zarrstream.profiles.profile_text import ProfileSettings, check_name
 from ..module_utils.zarrstream.profiles.secret import fingerprint
 
 SPEC = {

@@ -17,7 +17,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from running import THOROUGH
 from zarrstream.errors import ProfileError, ZarrstreamError
-from zarrstream.profiles import effective, profile_file, profile_text
+from zarrstream.profiles import effective, profile_edit, profile_file, profile_text
 from zarrstream.profiles.profile import config_path, read_profile
 from zarrstream.profiles.profile_text import ProfileSettings
 
@@ -144,7 +144,7 @@ def test_no_metadata_service_is_asked(config):
 @pytest.mark.parametrize("endpoint", ["https://Object.Example.org", "http://h:80", "https://127.0.0.1:8080", "http://[::1]:8080"])
 @pytest.mark.parametrize("style", ["path", "virtual", "auto"])
 def test_any_endpoint_and_style_is_read_as_it_is_written(config, endpoint, style):
-    text = profile_text.plan(wanted(endpoint_url=endpoint, addressing_style=style, ca_bundle="/ca.pem", region="lab-1"), "")
+    text = profile_edit.plan(wanted(endpoint_url=endpoint, addressing_style=style, ca_bundle="/ca.pem", region="lab-1"), "")
     config.write_text(text)
     assert profile_file.misread_on_disk("lab", str(config)).places == ()
 
@@ -212,10 +212,10 @@ def test_default_in_capitals_is_named_where_the_profile_is_looked_for(config):
 
 def test_a_change_for_another_section_is_refused(config, monkeypatch):
     """As a last line: the text that is planned should never do that."""
-    monkeypatch.setattr(profile_text, "plan", lambda *_: "[profile lab]\nregion = y\n[profile b]\nregion = z\n")
+    monkeypatch.setattr(profile_edit, "plan", lambda *_: "[profile lab]\nregion = y\n[profile b]\nregion = z\n")
     with pytest.raises(ProfileError, match=r"change of what AWS tools read in \[profile b\]"):
         put(config, "[profile lab]\n[profile b]\nregion = x\n")
-    monkeypatch.setattr(profile_text, "plan", lambda *_: "[profile lab]\nx =\n  y\n")
+    monkeypatch.setattr(profile_edit, "plan", lambda *_: "[profile lab]\nx =\n  y\n")
     with pytest.raises(ProfileError, match="AWS tools cannot read it, or could not after this change"):
         put(config, "[profile lab]\n")
 

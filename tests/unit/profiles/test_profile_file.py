@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from zarrstream.errors import BadRequest, ProfileError
 from zarrstream.profiles import profile_file, profile_text
 from zarrstream.profiles.profile import aws_session
-from zarrstream.profiles.profile_text import ProfileSettings, masked, plan, plan_removal, read_values
+from zarrstream.profiles.profile_edit import plan, plan_removal
+from zarrstream.profiles.profile_text import ProfileSettings, masked, read_values
 from zarrstream.profiles.secret import fingerprint
 
 SECRET = "a%b#c;d=e/f+g %%h"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import ProfileError
-from . import effective, profile_text, safe_file
+from . import effective, profile_edit, profile_text, safe_file
 from .profile import config_path, credentials_path
 from .profile_text import ProfileSettings, masked, read_values
 from .safe_file import FOLDER_MODE
@@ -88,7 +88,7 @@ def find(config_file: str | None = None) -> FoundFile:
 def plan_present(wanted: ProfileSettings, found: FoundFile) -> FilePlan:
     """The file with the profile in it. Raises ProfileError where botocore would then read any other section in another way."""
     with _naming(found.path):
-        text = profile_text.plan(wanted, found.text or "")
+        text = profile_edit.plan(wanted, found.text or "")
         _prove_others(wanted.name, found.text or "", text)
     return FilePlan(wanted.name, found, text, found.modes_wrong)
 
@@ -96,7 +96,7 @@ def plan_present(wanted: ProfileSettings, found: FoundFile) -> FilePlan:
 def plan_absent(name: str, found: FoundFile) -> FilePlan:
     """The file without the profile; nothing else about it is touched."""
     with _naming(found.path):
-        text = None if found.text is None else profile_text.plan_removal(name, found.text)
+        text = None if found.text is None else profile_edit.plan_removal(name, found.text)
         _prove_others(name, found.text or "", text or "")
     return FilePlan(name, found, text, correct_modes=False)
 

@@ -1,9 +1,8 @@
 # Copyright (c) 2026, the Zarrstream authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The change of one profile in the text of an AWS configuration file: pure, text in and text out.
+"""The settings of one profile, as the text of an AWS configuration file has them: pure, and read by configparser, exactly as botocore does.
 
-configparser reads, exactly as botocore does; ConfigUpdater edits, since it keeps comments and order. Everything
-outside the profile's own section is handed back as it came, byte for byte. Whether botocore agrees, ``effective`` asks it.
+Whether botocore agrees, ``effective`` asks it.
 """
 
 from __future__ import annotations
@@ -15,19 +14,12 @@ import shlex
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from ..errors import BadRequest, ProfileError
 from .secret import fingerprint
 
-if TYPE_CHECKING:
-    from configupdater import ConfigUpdater, Option, Section
-
 _NAME = re.compile(r"^[\w.@:+/-]+$")
-_UNSTORABLE = re.compile(r"[\x00-\x1f\x7f]|^\s|\s$")
-_ADDRESSING = "addressing_style"
-_ACCELERATE = "use_accelerate_endpoint"  # Amazon's alone: with it, botocore refuses any other endpoint
-_ENDPOINT = "endpoint_url"
+ADDRESSING = "addressing_style"
 # In the order in which a new profile is written.
 MANAGED = (
     "aws_access_key_id",
@@ -40,10 +32,8 @@ MANAGED = (
     "s3",
 )
 NEW = "(new)"  # stands for a key that is still to be made, in the diff of check mode
-_SECRET = "aws_secret_access_key"  # noqa: S105 - the name of a setting
-_SESSION_TOKENS = ("aws_session_token", "aws_security_token")  # two names of what belongs to a pair that is replaced
-# Blocks in which the AWS command line with the plugin awscli-plugin-endpoint looks for an endpoint first.
-_BLOCKS_OF_THE_PLUGIN = ("s3", "s3api")
+SECRET = "aws_secret_access_key"  # noqa: S105 - the name of a setting
+SESSION_TOKENS = ("aws_session_token", "aws_security_token")  # two names of what belongs to a pair that is replaced
 
 
 @dataclass(frozen=True)
@@ -71,64 +61,14 @@ class ProfileSettings:
             "request_checksum_calculation": "when_required",
             "response_checksum_validation": "when_required",
             "ca_bundle": self.ca_bundle,
-            **dict.fromkeys(_SESSION_TOKENS),
+            **dict.fromkeys(SESSION_TOKENS),
         }
-
-
-def load_library() -> None:
-    """Import what edits, for callers that will not be able to do so later. Raises ImportError."""
-    import configupdater  # noqa: F401
-
-
-def plan(wanted: ProfileSettings, found_text: str) -> str:
-    """The text of the file once the profile says what is wanted; ``found_text`` itself where it already does.
-
-    Raises ProfileError for a file that botocore could not read, BadRequest for a value that such a file cannot hold.
-    """
-    _check(wanted)
-    section = section_name(wanted.name, found_text)
-    if section is None:
-        new_text = _append(wanted, found_text)
-    elif _says(wanted, read_values(wanted.name, found_text)):
-        return found_text
-    else:
-        new_text = _edit(wanted, section, found_text)
-    if not _says(wanted, read_values(wanted.name, new_text)) or _others(wanted, new_text) != _others(wanted, found_text):
-        raise ProfileError(f"profile '{wanted.name}' cannot be written so that AWS tools read it back. {_remedy(wanted, found_text)}")
-    return new_text
-
-
-def _remedy(wanted: ProfileSettings, text: str) -> str:
-    defaults = _parsed(text).defaults()
-    leaking = [key for key, value in wanted.values().items() if value is None and key in defaults]
-    if leaking:
-        return (
-            f"[DEFAULT] in capitals is no profile: what it says ({', '.join(leaking)}) holds for every section of the file. "
-            "Write [default] instead, or remove it there, and run this again."
-        )
-    return "Mend its section by hand, or remove the section and run this again."
-
-
-def plan_removal(name: str, found_text: str) -> str:
-    """The text without the managed settings of the profile; its section goes too, unless it holds others of the user's."""
-    section = section_name(name, found_text)
-    if section is None:
-        return found_text
-    updater = _updater(found_text)
-    before, text, after = _around(updater, section)
-    ours = updater[section]
-    managed = [option for option in ours.option_blocks() if option.key.lower() in (*MANAGED, *_SESSION_TOKENS)]
-    if len(managed) == len(ours.option_blocks()):
-        return before + after
-    for option in managed:
-        option.detach()
-    return before + _with_newlines(str(ours), text) + after
 
 
 def section_name(name: str, text: str) -> str | None:
     """The header under which botocore finds the profile: the last one that fits; None where there is none."""
     found = None
-    for section in _parsed(text).sections():
+    for section in parsed(text).sections():
         if (section == name == "default") or (section.startswith("profile") and _words(section)[1:] == [name]):
             found = section
     return found
@@ -137,7 +77,7 @@ def section_name(name: str, text: str) -> str | None:
 def read_values(name: str, text: str) -> dict[str, str]:
     """The settings of the profile as botocore reads them; a nested block starts with a newline."""
     section = section_name(name, text)
-    return dict(_parsed(text).items(section)) if section else {}
+    return dict(parsed(text).items(section)) if section else {}
 
 
 def masked(name: str, text: str) -> str:
@@ -151,7 +91,7 @@ def masked(name: str, text: str) -> str:
         if key not in values:
             continue
         value = values[key].replace("\n", "\n    ")  # of a nested block
-        if key == _SECRET:
+        if key == SECRET:
             value = "(hidden)" if value == NEW else f"(hidden, fingerprint {fingerprint(values.get('aws_access_key_id', ''), value)})"
         lines.append(f"{key} ={value}" if value.startswith("\n") else f"{key} = {value}")
     return "\n".join(lines) + "\n"
@@ -159,13 +99,13 @@ def masked(name: str, text: str) -> str:
 
 def is_credentials_section(name: str, text: str) -> bool:
     """Whether a credentials file, whose headers are bare names, says anything about the profile that we manage."""
-    parser = _parsed(text)
+    parser = parsed(text)
     return any(set(parser.options(section)) & set(MANAGED) for section in (name, f"profile {name}") if parser.has_section(section))
 
 
 def profiles_with(access_key: str, text: str) -> list[str]:
     """The headers of all sections that hold this access key, of a configuration or a credentials file."""
-    parser = _parsed(text)
+    parser = parsed(text)
     return [section for section in parser.sections() if parser.get(section, "aws_access_key_id", fallback=None) == access_key]
 
 
@@ -177,10 +117,10 @@ def options(name: str, text: str) -> dict[str, str]:
     section = section_name(name, text)
     if section is None:
         return {}
-    own = _parsed(text, defaults=False).options(section)
+    own = parsed(text, defaults=False).options(section)
     found = {}
-    for key, value in _parsed(text).items(section):
-        inner = [f"{key}.{each}" for each in nested(value) if (key, each) != ("s3", _ADDRESSING)]
+    for key, value in parsed(text).items(section):
+        inner = [f"{key}.{each}" for each in nested(value) if (key, each) != ("s3", ADDRESSING)]
         names = inner if nested(value) else [] if key in MANAGED else [key]
         found.update(dict.fromkeys(names, "" if key in own else "[DEFAULT]"))
     return found
@@ -189,11 +129,11 @@ def options(name: str, text: str) -> dict[str, str]:
 def with_options(name: str, text: str, kept: Collection[str]) -> str:
     """A text that says the same of the profile as far as these of its ``options`` go; the others are left out."""
     section = section_name(name, text)
-    parser = _parsed(text)
+    parser = parsed(text)
     if section is None:
         return text
     for key, value in parser.items(section):
-        inner = {each: said for each, said in nested(value).items() if (key, each) == ("s3", _ADDRESSING) or f"{key}.{each}" in kept}
+        inner = {each: said for each, said in nested(value).items() if (key, each) == ("s3", ADDRESSING) or f"{key}.{each}" in kept}
         if inner:
             parser.set(section, key, "\n".join(["", *(f"{each} = {said}" for each, said in inner.items())]))
         elif nested(value) or not (key in MANAGED or key in kept):
@@ -216,133 +156,10 @@ def nested(value: str) -> dict[str, str]:
     return {key.strip(): inner.strip() for key, _unused, inner in pairs}
 
 
-def _check(wanted: ProfileSettings) -> None:
-    check_name(wanted.name)
-    named = {**wanted.values(), "addressing_style": wanted.addressing_style}
-    for key, value in named.items():
-        if value is not None and (not value or _UNSTORABLE.search(value)):
-            shown = "" if key == _SECRET else f" '{value}'"
-            raise BadRequest(f"the value{shown} of {key} for profile '{wanted.name}' is empty or holds blanks or line breaks at its ends.")
-
-
 def check_name(name: str) -> None:
     """Raises BadRequest for a name that AWS tools would not find again."""
     if not _NAME.match(name):
         raise BadRequest(f"profile is '{name}': a name is made of letters, digits and . _ - @ : + /.", profile=name)
-
-
-def _says(wanted: ProfileSettings, values: Mapping[str, str]) -> bool:
-    same = all(values.get(key) == value for key, value in wanted.values().items())
-    blocks = {name: nested(values.get(name, "")) for name in _BLOCKS_OF_THE_PLUGIN}
-    return same and all(block == _block(name, block, wanted) for name, block in blocks.items())
-
-
-def _block(name: str, found: Mapping[str, str], wanted: ProfileSettings) -> dict[str, str]:
-    """The nested block as it should be: whatever names an endpoint of its own there names ours."""
-    block = dict(found)
-    if _ENDPOINT in block:
-        block[_ENDPOINT] = wanted.endpoint_url
-    if block.get(_ACCELERATE, "").lower() == "true":
-        del block[_ACCELERATE]
-    return {**block, _ADDRESSING: wanted.addressing_style} if name == "s3" else block
-
-
-def _others(wanted: ProfileSettings, text: str) -> dict[str, str | dict[str, str]]:
-    section = section_name(wanted.name, text)
-    own = _parsed(text, defaults=False).items(section) if section else ()
-    values = {key: value for key, value in own if key not in (*MANAGED, *_SESSION_TOKENS)}
-    blocks = {key: _block(key, nested(values[key]), wanted) for key in _BLOCKS_OF_THE_PLUGIN if nested(values.get(key, ""))}
-    return {**values, **blocks}
-
-
-def _append(wanted: ProfileSettings, text: str) -> str:
-    header = "[default]" if wanted.name == "default" else f"[profile {wanted.name}]"
-    lines = [header, *(f"{key} = {value}" for key, value in wanted.values().items() if value is not None)]
-    lines += ["s3 =", f"    {_ADDRESSING} = {wanted.addressing_style}"]
-    newline = _newline(text)
-    last = newline if text and not text.endswith("\n") else ""
-    return text + last + newline.join(lines) + newline  # no blank line: removal would not know whose it is
-
-
-def _edit(wanted: ProfileSettings, section: str, text: str) -> str:
-    updater = _updater(text)
-    before, old, after = _around(updater, section)
-    ours = updater[section]
-    for key, value in sorted(wanted.values().items(), key=lambda item: item[1] is not None):  # removals first
-        _set(ours, key, value)
-    for block in _BLOCKS_OF_THE_PLUGIN:
-        _set_block(ours, block, wanted)
-    return before + _with_newlines(str(ours), old) + after
-
-
-def _option(section: Section, key: str) -> Option | None:
-    """The option whatever the case of its name: configparser ignores it, ConfigUpdater keeps it."""
-    return next((option for option in section.option_blocks() if option.key.lower() == key), None)
-
-
-def _set(section: Section, key: str, value: str | None) -> None:
-    option = _option(section, key)
-    if option is None:
-        if value is not None:
-            _insert(section, key, value)
-    elif value is None:
-        option.detach()
-    elif option.value != value:
-        option.value = value
-
-
-def _insert(section: Section, key: str, value: str | None = None) -> Option:
-    """A new option behind the last one: the comments and blank lines at the end belong to what follows."""
-    blocks = list(section.option_blocks())
-    if blocks:
-        blocks[-1].add_after.option(key, value)
-    else:
-        section.insert_at(0).option(key, value)
-    return section[key]
-
-
-def _set_block(section: Section, name: str, wanted: ProfileSettings) -> None:
-    option = _option(section, name)
-    if option is None:
-        if not _block(name, {}, wanted):
-            return
-        option = _insert(section, name, "")
-    lines = [line for line in option.as_list() if line] if (option.value or "").startswith("\n") else []
-    found = nested("\n".join(["", *lines]))
-    block = _block(name, found, wanted)
-    if block != found:
-        kept = [line for line in lines if (key := line.partition("=")[0].strip()) not in found or found[key] == block.get(key)]
-        option.set_values([*kept, *(f"{key} = {value}" for key, value in block.items() if found.get(key) != value)])
-
-
-def _updater(text: str) -> ConfigUpdater:
-    from configupdater import ConfigUpdater
-
-    if re.search(r"\r(?!\n)", text):
-        raise ProfileError(
-            "lines of it end in a carriage return without a line feed: AWS tools read them, but they cannot be edited safely. "
-            "Give them line feeds (tr '\\r' '\\n'); the file was left as it is."
-        )
-    updater = ConfigUpdater()
-    with _faults_named():
-        return updater.read_string(text)
-
-
-def _around(updater: ConfigUpdater, section: str) -> tuple[str, str, str]:
-    """The text before the section, of it, and after it."""
-    blocks = list(updater.iter_blocks())
-    place = next(number for number, block in enumerate(blocks) if block is updater[section])
-    texts = [str(block) for block in blocks]
-    return "".join(texts[:place]), texts[place], "".join(texts[place + 1 :])
-
-
-def _newline(text: str) -> str:
-    first, found, _unused = text.partition("\n")
-    return "\r\n" if found and first.endswith("\r") else "\n"
-
-
-def _with_newlines(new: str, old: str) -> str:
-    return re.sub(r"(?<!\r)\n", "\r\n", new) if _newline(old) == "\r\n" else new
 
 
 def _words(section: str) -> list[str]:
@@ -352,11 +169,11 @@ def _words(section: str) -> list[str]:
         return []
 
 
-def _parsed(text: str, *, defaults: bool = True) -> configparser.RawConfigParser:
+def parsed(text: str, *, defaults: bool = True) -> configparser.RawConfigParser:
     """The text as botocore reads a file of it, whatever ends its lines; without ``defaults``, [DEFAULT] is a section like others."""
     parser = configparser.RawConfigParser(default_section="DEFAULT" if defaults else "")
     _check_encoding(text)
-    with _faults_named():
+    with faults_named():
         parser.read_string(text.replace("\r\n", "\n").replace("\r", "\n"))
     _check_blocks(parser)
     return parser
@@ -390,7 +207,7 @@ def _check_blocks(parser: configparser.RawConfigParser) -> None:
 
 
 @contextmanager
-def _faults_named() -> Iterator[None]:
+def faults_named() -> Iterator[None]:
     try:
         yield
     except configparser.Error as error:
