@@ -252,10 +252,12 @@ from ..module_utils.zarrstream.errors import BadRequest, ZarrstreamError
 from ..module_utils.zarrstream.libraries import missing_libraries_named
 from ..module_utils.zarrstream.openstack import ec2_note
 from ..module_utils.zarrstream.openstack.catalog import endpoint_from
-from ..module_utils.zarrstream.openstack.ec2 import Change, Outcome, Place, SignedRequest, find
+from ..module_utils.zarrstream.openstack.ec2_change import Change, Outcome
+from ..module_utils.zarrstream.openstack.ec2_find import Place, find
 from ..module_utils.zarrstream.openstack.ec2_note import Owner
 from ..module_utils.zarrstream.openstack.ec2_plan import Pair, Phase, Wanted, plan
 from ..module_utils.zarrstream.openstack.keystone import Ec2Keys, login, services
+from ..module_utils.zarrstream.openstack.signed_request import SignedRequest
 from ..module_utils.zarrstream.profiles import profile_file
 from ..module_utils.zarrstream.profiles.profile_ca import ca_copy, plan_ca, settled_ca
 from ..module_utils.zarrstream.profiles.profile_text import ProfileSettings, check_name

@@ -14,7 +14,8 @@ from zarrstream import signals
 from zarrstream.errors import AccessRefused, BadRequest, Conflict, NotFound, ProfileError, Unreachable, ZarrstreamError
 from zarrstream.openstack import ec2_note
 from zarrstream.openstack.catalog import Services, endpoint_from
-from zarrstream.openstack.ec2 import Change, Place, find
+from zarrstream.openstack.ec2_change import Change
+from zarrstream.openstack.ec2_find import Place, find
 from zarrstream.openstack.ec2_note import Note, NoteFile, Owner, Stage, note_path
 from zarrstream.openstack.ec2_plan import Action, Ec2Plan, Found, Left, Pair, Phase, Seen, Wanted, plan
 from zarrstream.openstack.keystone import Login, project_of_owner, refusal

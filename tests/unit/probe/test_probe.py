@@ -21,8 +21,8 @@ from urllib.parse import quote
 
 import pytest
 from zarrstream.errors import AccessRefused, BadRequest, Unreachable, ZarrstreamError
-from zarrstream.openstack.ec2 import SignedRequest
 from zarrstream.openstack.ec2_plan import Pair
+from zarrstream.openstack.signed_request import SignedRequest
 from zarrstream.probe.anonymous import Known, Sight, prove_private, prove_public
 from zarrstream.probe.debug_log import Redacted, debug_log, spellings
 from zarrstream.probe.run import request_from, run

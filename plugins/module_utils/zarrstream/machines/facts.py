@@ -11,8 +11,8 @@ from typing import Any
 
 from ..errors import ZarrstreamError
 from ..openstack.catalog import endpoint_from, swift_url_of
-from ..openstack.ec2 import SignedRequest, reach
 from ..openstack.keystone import Login, identity_of, login, services
+from ..openstack.signed_request import SignedRequest, reach
 from ..probe.privacy import Look, look
 from ..probe.signer import signer
 from ..profiles.endpoint import origin
