@@ -2,10 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """A local folder in the role of a bucket: its objects are regular files, and no link below it is ever followed.
 
-Whoever may write in a shared folder may put a link, a FIFO or a device where a file of a store is expected, at any moment.
-So each step of a path is opened relative to the one before (``openat`` with ``O_NOFOLLOW``), what was opened is judged by
-its descriptor, and files are replaced by renaming, never written in place: a hard link keeps its bytes. Half-written files
-lie in a folder of the sidecar, where nothing of anybody else's can be. obstore's LocalStore does none of these.
+Files are replaced by renaming, never written in place: a hard link keeps its bytes. Half-written files lie in a folder of the
+sidecar, where nothing of anybody else's can be. obstore's LocalStore does none of these.
 """
 
 from __future__ import annotations
@@ -16,7 +14,6 @@ import getpass
 import os
 import re
 import secrets
-import stat
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -25,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import AccessRefused, Conflict, NotFound, ZarrstreamError
 from .location import ObjectInfo, StoreUrl
+from .nofollow import ABSENT, CREATE, FOLDER, READ, NoFollow
 from .objects import Objects
 
 if TYPE_CHECKING:
@@ -32,18 +30,6 @@ if TYPE_CHECKING:
 
 PARTS = "parts"  # of the sidecar: half-written files
 _PART = re.compile(r"[0-9a-f]{32}")
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO without a writer would hold an open up for ever
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_DEPTH = 64  # folders in folders: each takes a descriptor while it is listed
-_KINDS: list[tuple[Callable[[int], bool], str]] = [
-    (stat.S_ISLNK, "symbolic link"),
-    (stat.S_ISFIFO, "FIFO"),
-    (stat.S_ISSOCK, "socket"),
-    (stat.S_ISCHR, "device"),
-    (stat.S_ISBLK, "device"),
-]
-_ABSENT = (FileNotFoundError, NotADirectoryError)
 
 
 class FolderObjects(Objects):
@@ -51,14 +37,13 @@ class FolderObjects(Objects):
 
     def __init__(self, place: StoreUrl, parent: Path) -> None:
         super().__init__(place, endpoint=str(parent))
-        self._parent = parent
+        self._files = NoFollow(parent)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Every file below a folder, with links and what else is no regular file, whose ``kind`` says so."""
         try:
-            with self._opened(prefix, _FOLDER) as folder:
-                yield from self._listed(folder, prefix, 0)
-        except _ABSENT:
+            yield from self._files.listed(prefix)
+        except ABSENT:
             return
         except OSError as error:
             raise self.translate(error, "list", prefix) from None
@@ -66,9 +51,9 @@ class FolderObjects(Objects):
     def names(self, folder: str) -> Collection[str]:
         """The names of files and folders directly in a folder."""
         try:
-            with self._opened(folder, _FOLDER) as handle, os.scandir(handle) as entries:
+            with self._files.opened(folder, FOLDER) as handle, os.scandir(handle) as entries:
                 return [entry.name for entry in entries]
-        except _ABSENT:
+        except ABSENT:
             return []
         except OSError as error:
             raise self.translate(error, "list", folder) from None
@@ -80,11 +65,11 @@ class FolderObjects(Objects):
     def get_range(self, key: str, part: Callable[[int], tuple[int, int]] | None) -> bytes | None:
         """The bytes from start to stop, which ``part`` tells for a file of a size; all of them without it."""
         try:
-            with self._opened(key, _READ) as handle:
-                size = self._regular(handle, key).st_size
+            with self._files.opened(key, READ) as handle:
+                size = self._files.regular(handle, key).st_size
                 start, stop = part(size) if part else (0, size)
                 return _read(handle, start, min(stop, size))
-        except _ABSENT:
+        except ABSENT:
             return None
         except OSError as error:
             raise self.translate(error, "read", key) from None
@@ -92,9 +77,9 @@ class FolderObjects(Objects):
     def head(self, key: str) -> dict[str, Any] | None:
         """Size and ``last_modified`` of a file; None where there is none."""
         try:
-            with self._opened(key, _READ) as handle:
-                found = self._regular(handle, key)
-        except _ABSENT:
+            with self._files.opened(key, READ) as handle:
+                found = self._files.regular(handle, key)
+        except ABSENT:
             return None
         except OSError as error:
             raise self.translate(error, "read", key) from None
@@ -119,7 +104,7 @@ class FolderObjects(Objects):
         """Copy a file, over what is there."""
         data = self.get(key)
         if data is None:
-            raise NotFound(f"cannot copy {self._path(key)}: there is no such file.", key=key)
+            raise NotFound(f"cannot copy {self._files.path(key)}: there is no such file.", key=key)
         self.put(to, data)
 
     def delete(self, keys: Iterable[str], done: Callable[[int], None] | None = None) -> None:
@@ -128,14 +113,14 @@ class FolderObjects(Objects):
         for key in keys:
             around, _unused, name = key.rpartition("/")
             try:
-                with suppress(*_ABSENT), self._opened(around, _FOLDER) as folder:
+                with suppress(*ABSENT), self._files.opened(around, FOLDER) as folder:
                     os.unlink(name, dir_fd=folder)
                     folders.add(around)
             except OSError as error:
                 raise self.translate(error, "delete", key) from None
             if done:
                 done(1)
-        self._prune(folders)
+        self._files.prune(folders)
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -143,7 +128,7 @@ class FolderObjects(Objects):
         handle = None
         # A place that cannot be written to says so at the first object; some network disks have no locks.
         with suppress(OSError):
-            handle = self._enter(self.place.sidecar.split("/"), make=True)
+            handle = self._files.enter(self.place.sidecar.split("/"), make=True)
             fcntl.flock(handle, fcntl.LOCK_EX)
         try:
             yield
@@ -159,13 +144,13 @@ class FolderObjects(Objects):
     def tidy(self, ours: Callable[[str], bool]) -> None:
         """Remove the empty folders of the sidecar, and those of the store that ``ours`` knows, by path below the store."""
         place = self.place
-        self._tidy(place.sidecar, lambda path: path == PARTS)
-        self._tidy(place.key, ours)
+        self._files.tidy(place.sidecar, lambda path: path == PARTS)
+        self._files.tidy(place.key, ours)
 
     def remove_folders(self) -> None:
         """Remove store and sidecar where they are empty."""
-        self._tidy(self.place.sidecar, lambda path: path == PARTS)
-        with suppress(OSError), self._opened("", _FOLDER) as parent:
+        self._files.tidy(self.place.sidecar, lambda path: path == PARTS)
+        with suppress(OSError), self._files.opened("", FOLDER) as parent:
             for name in (self.place.sidecar, self.place.key):
                 with suppress(OSError):
                     os.rmdir(name, dir_fd=parent)
@@ -178,7 +163,7 @@ class FolderObjects(Objects):
 
     def translate(self, error: Exception, verb: str, key: str) -> ZarrstreamError:
         """An OSError as one of ours."""
-        path = self._path(key)
+        path = self._files.path(key)
         if isinstance(error, ZarrstreamError):
             return error
         if not isinstance(error, OSError):
@@ -194,15 +179,12 @@ class FolderObjects(Objects):
             return Conflict(f"{what}: another file system is mounted below '{self.place.url}'. Unmount it, or name another store.", key=key)
         return ZarrstreamError(f"{what}. Name another place, or put this one in order.", key=key)
 
-    def _path(self, key: str) -> Path:
-        return self._parent / key
-
     def _send(self, key: str, data: bytes | memoryview, create: bool) -> None:
         for attempt in range(3):
             try:
                 return self._put(key, data, create)
             except FileExistsError:
-                raise Conflict(f"cannot write {self._path(key)}: it exists already.", key=key) from None
+                raise Conflict(f"cannot write {self._files.path(key)}: it exists already.", key=key) from None
             except FileNotFoundError as error:  # another writer has just removed an empty folder
                 if attempt == 2:
                     raise self.translate(error, "write", key) from None
@@ -213,11 +195,11 @@ class FolderObjects(Objects):
     def _put(self, key: str, data: bytes | memoryview, create: bool) -> None:
         around, _unused, name = key.rpartition("/")
         part = secrets.token_hex(16)
-        parts = self._enter([self.place.sidecar, PARTS], make=True)
+        parts = self._files.enter([self.place.sidecar, PARTS], make=True)
         try:
-            _write(os.open(part, _CREATE, 0o666, dir_fd=parts), data)
+            _write(os.open(part, CREATE, 0o666, dir_fd=parts), data)
             try:
-                folder = self._enter(around.split("/"), make=True)
+                folder = self._files.enter(around.split("/"), make=True)
                 try:
                     if create:
                         os.link(part, name, src_dir_fd=parts, dst_dir_fd=folder, follow_symlinks=False)
@@ -231,122 +213,6 @@ class FolderObjects(Objects):
         finally:
             os.close(parts)
 
-    @contextmanager
-    def _opened(self, key: str, flags: int) -> Iterator[int]:
-        handle = self._open(key, flags)
-        try:
-            yield handle
-        finally:
-            os.close(handle)
-
-    def _open(self, key: str, flags: int) -> int:
-        *folders, name = key.split("/") if key else [""]
-        if not name:
-            return os.open(self._parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        around = self._enter(folders)
-        try:
-            return os.open(name, flags, dir_fd=around)
-        except OSError as error:
-            self._refuse_link(around, name, key, error)
-            raise
-        finally:
-            os.close(around)
-
-    def _enter(self, folders: Iterable[str], *, make: bool = False) -> int:
-        """A descriptor of the folder at the end of the path, which is made where ``make`` says so."""
-        handle = os.open(self._parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        done: list[str] = []
-        try:
-            for name in filter(None, folders):
-                done.append(name)
-                if make:
-                    with suppress(FileExistsError):
-                        os.mkdir(name, dir_fd=handle)
-                try:
-                    inner = os.open(name, _FOLDER, dir_fd=handle)
-                except OSError as error:
-                    self._refuse_link(handle, name, "/".join(done), error)
-                    raise
-                os.close(handle)
-                handle = inner
-        except BaseException:
-            os.close(handle)
-            raise
-        return handle
-
-    def _refuse_link(self, folder: int, name: str, key: str, error: OSError) -> None:
-        """Raise what is to be said of a link that kept something from being opened."""
-        if error.errno not in (errno.ELOOP, errno.ENOTDIR, errno.ENXIO):
-            return
-        with suppress(FileNotFoundError):
-            kind = _kind(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
-            if kind:
-                raise self._refused(key, kind)
-
-    def _refused(self, key: str, kind: str) -> Conflict:
-        path = self._path(key)
-        remedy = "Name the folder that it leads to" if kind == "symbolic link" and "/" not in key else "Move it elsewhere"
-        text = f"{path} is a {kind}: below a store nothing but plain files and folders is opened. {remedy}, or name another store."
-        return Conflict(text, key=key)
-
-    def _regular(self, handle: int, key: str) -> os.stat_result:
-        found = os.fstat(handle)
-        if stat.S_ISDIR(found.st_mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        if not stat.S_ISREG(found.st_mode):
-            raise self._refused(key, _kind(found.st_mode) or "special file")
-        return found
-
-    def _listed(self, folder: int, prefix: str, depth: int) -> Iterator[ObjectInfo]:
-        if depth > _DEPTH:
-            raise Conflict(f"{self._path(prefix)} lies more than {_DEPTH} folders deep: no store does. Move it elsewhere.", key=prefix)
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                key = f"{prefix}/{entry.name}" if prefix else entry.name
-                try:
-                    found = entry.stat(follow_symlinks=False)
-                    if stat.S_ISDIR(found.st_mode):
-                        inner = os.open(entry.name, _FOLDER, dir_fd=folder)
-                        try:
-                            yield from self._listed(inner, key, depth + 1)
-                        finally:
-                            os.close(inner)
-                        continue
-                except FileNotFoundError:  # it went meanwhile
-                    continue
-                yield ObjectInfo(key, found.st_size, None, _kind(found.st_mode))
-
-    def _prune(self, folders: Iterable[str]) -> None:
-        """Remove folders, and those around them, as far as they are empty; never store and sidecar themselves."""
-        for path in sorted(folders, key=len, reverse=True):
-            segments = path.split("/")
-            with suppress(OSError, ZarrstreamError):
-                while len(segments) > 1:
-                    around = self._enter(segments[:-1])
-                    try:
-                        os.rmdir(segments.pop(), dir_fd=around)
-                    finally:
-                        os.close(around)
-
-    def _tidy(self, root: str, ours: Callable[[str], bool]) -> None:
-        with suppress(*_ABSENT), self._opened(root, _FOLDER) as folder:
-            self._tidy_in(folder, "", ours, 0)
-
-    def _tidy_in(self, folder: int, prefix: str, ours: Callable[[str], bool], depth: int) -> None:
-        with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-        for name in names:
-            path = f"{prefix}/{name}" if prefix else name
-            if depth > _DEPTH or not ours(path):
-                continue
-            with suppress(OSError):  # it went, it is a link now, or it holds something
-                inner = os.open(name, _FOLDER, dir_fd=folder)
-                try:
-                    self._tidy_in(inner, path, ours, depth + 1)
-                finally:
-                    os.close(inner)
-                os.rmdir(name, dir_fd=folder)
-
 
 def make_parent(place: StoreUrl) -> None:
     """Make the folder that is to hold a store; raises AccessRefused where that fails."""
@@ -358,10 +224,6 @@ def make_parent(place: StoreUrl) -> None:
     except OSError as error:
         text = f"{place.url}: the folder {folder} cannot be made: {error.strerror}. Name another place, or put this one in order."
         raise AccessRefused(text, store=place.url) from None
-
-
-def _kind(mode: int) -> str | None:
-    return next((kind for test, kind in _KINDS if test(mode)), None)
 
 
 def _read(handle: int, start: int, stop: int) -> bytes:
