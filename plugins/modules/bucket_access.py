@@ -66,7 +66,7 @@ left:
 from ..module_utils.cloud_module import CloudModule
 from ..module_utils.zarrstream.errors import AccessRefused, ZarrstreamError
 from ..module_utils.zarrstream.openstack.catalog import endpoint_from
-from ..module_utils.zarrstream.openstack.keystone import services
+from ..module_utils.zarrstream.openstack.keystone import ca_for, services
 from ..module_utils.zarrstream.probe.signed_requests import closing
 from ..module_utils.zarrstream.probe.signer import signer
 
@@ -90,9 +90,7 @@ class BucketAccessModule(CloudModule):
         """Find, plan, apply."""
         params, bucket = self.params, self.params["bucket"]
         endpoint = endpoint_from(params["endpoint_url"], services(self.conn))
-        verify, _client_certificate = self.conn.config.get_requests_verify_args()
-        ca_bundle = verify if isinstance(verify, str) and endpoint.startswith("https:") else None
-        who = signer(self.conn, endpoint, ca_bundle, params["profile"], params["config_file"])
+        who = signer(self.conn, endpoint, ca_for(self.conn, endpoint), params["profile"], params["config_file"])
         access = who.look(bucket)
         if access.unknown:
             raise AccessRefused(

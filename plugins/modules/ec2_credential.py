@@ -245,23 +245,13 @@ project_id:
   type: str
 """
 
-from pathlib import Path
-
 from ..module_utils.cloud_module import CloudModule
 from ..module_utils.zarrstream.errors import BadRequest, ZarrstreamError
 from ..module_utils.zarrstream.libraries import missing_libraries_named
-from ..module_utils.zarrstream.openstack import ec2_note
-from ..module_utils.zarrstream.openstack.catalog import endpoint_from
-from ..module_utils.zarrstream.openstack.ec2_change import Change, Outcome
-from ..module_utils.zarrstream.openstack.ec2_find import Place, find
-from ..module_utils.zarrstream.openstack.ec2_note import Owner
-from ..module_utils.zarrstream.openstack.ec2_plan import Pair, Phase, Wanted, plan
-from ..module_utils.zarrstream.openstack.keystone import Ec2Keys, login, services
-from ..module_utils.zarrstream.openstack.signed_request import SignedRequest
+from ..module_utils.zarrstream.openstack.ec2_plan import Pair, Phase
+from ..module_utils.zarrstream.openstack.ec2_request import Ec2Request, ensure, revoke
 from ..module_utils.zarrstream.profiles import profile_file
-from ..module_utils.zarrstream.profiles.profile_ca import ca_copy, plan_ca, settled_ca
-from ..module_utils.zarrstream.profiles.profile_text import ProfileSettings, check_name
-from ..module_utils.zarrstream.profiles.secret import fingerprint
+from ..module_utils.zarrstream.profiles.profile_text import check_name
 
 
 class Ec2CredentialModule(CloudModule):
@@ -294,128 +284,29 @@ class Ec2CredentialModule(CloudModule):
         self.exit_json(**result)
 
     def revoke(self):
-        """Revoke pairs by their access keys; the profile has no part in it, and the note loses them."""
-        wanted = self.params["revoke"]
+        """Pairs by their access keys; the profile has no part in it."""
         if self.params["state"] == "present":
             raise BadRequest("revoke goes with state=absent: a run makes keys, or revokes some.")
-        keys = Ec2Keys(self.conn, login(self.conn))
-        notes = ec2_note.read(profile_file.find(self.params["config_file"]).path)
-        revoked = []
-        for each in wanted:
-            if keys.look(each).exists if self.check_mode else keys.delete(each):
-                revoked.append(each)
-            if not self.check_mode:
-                notes.save(notes.note.without(each))
+        revoked = revoke(self.params["revoke"], self.params["config_file"], self.conn, dry_run=self.check_mode)
         return {"changed": bool(revoked), "action": "revoked" if revoked else "none", "revoked": revoked}
 
     def ensure(self):
-        """Find, plan, apply."""
-        params, name = self.params, self.params["profile"]
-        if params["grace"] < 0:
-            raise BadRequest(f"grace is {params['grace']}: a number of seconds, 0 or more, is wanted.")
-        who = login(self.conn)
-        catalog = services(self.conn)
-        wanted = self.wanted(who)
-        endpoint = endpoint_from(params["endpoint_url"], catalog, required=wanted.present)
-        file = profile_file.find(params["config_file"])
-        notes = ec2_note.read(file.path)
-        settings = profile_file.values(name, file)
-        held_ca = settings.get("ca_bundle")
-        # A path that was asked for by name gives way to the copy beside the profile alone.
-        stays = not params["ca_bundle"] or held_ca == str(ca_copy(name, file.path))
-        cloud_ca = params["ca_bundle"] or self.ca_of_cloud(endpoint)
-        ca_bundle = settled_ca(cloud_ca, held_ca if stays else None)
-        proof = SignedRequest(name, endpoint or "", params["region"], ca_bundle, settings.get("region"))
-        keys = Ec2Keys(self.conn, who)
-        place = self.place(wanted.owner, settings, file, notes.note)
+        """The profile and its pair."""
+        done = ensure(self.request(), self.conn, dry_run=self.check_mode)
+        for warning in done.warnings():
+            self.warn(warning)
+        return {**done.as_result(), "diff": done.diff() if self.ansible._diff else {}}
 
-        decision = plan(wanted, find(wanted, place, keys, proof, who))
-
-        change = Change(
-            decision=decision,
-            settings=lambda pair: ProfileSettings(name, pair.access_key, pair.secret_key, endpoint, proof.region, ca_bundle=ca_bundle),
-            found=file,
-            owner=wanted.owner,
-            note=place.note,
-            notes=notes,
-            present=wanted.present,
-        )
-        preview = change.preview()
-        misread = profile_file.misread(name, preview.text if wanted.present else None, file, params["config_file"])
-        # Where a host's profile is the controller's, the copy of the CA beside it goes with the profile. A file that says anything else
-        # than the cloud's CA, or is the only one that does, is somebody's own and stays.
-        is_copy = bool(held_ca) and ca_bundle == held_ca != cloud_ca
-        ca_copy_of_it = plan_ca(name, file, None) if is_copy and not wanted.present else None
-        outcome = change.foreseen() if self.check_mode else change.apply(keys, proof, grace=params["grace"])
-        if ca_copy_of_it and not self.check_mode:
-            ca_copy_of_it.apply()
-        if misread.warning:
-            self.warn(misread.warning)
-        for each in outcome.left:
-            self.warn(f"access key {each.access_key} was left valid: {each.why}.")
-        return {
-            "changed": preview.changed or bool(outcome.revoked),
-            "diff": (preview if self.check_mode else change.final(outcome.pair)).diff() if self.ansible._diff else {},
-            "action": str(decision.action),
-            **described(outcome),
-            "ours": decision.ours,
-            "replaced": list(decision.replaced),
-            "note": str(notes.path),
-            "profile": name,
-            "config_file": str(file.path),
-            "shadowed_by": list(misread.places),
-            "read_as": misread.read_as,
-            "endpoint_url": endpoint,
-            "object_store_url": catalog.object_store_url,
-            "region": proof.region,
-            "ca_bundle": ca_bundle,
-            "project_id": who.project_id,
-        }
-
-    def wanted(self, who):
+    def request(self):
         """The request in the core's words."""
         params = self.params
-        return Wanted(
-            Owner(params["profile"], who.cloud, who.auth_url, who.user_id, who.project_id),
+        same = ("profile", "config_file", "rotate", "grace", "adopt", "revoke_adopted", "endpoint_url", "region", "ca_bundle")
+        return Ec2Request(
+            **{name: params[name] for name in same},
             present=params["state"] == "present",
-            rotate=params["rotate"],
             phase=Phase(params["phase"]),
             supplied=Pair(params["access_key"], params["secret_key"]) if params["access_key"] else None,
-            adopt=params["adopt"],
-            revoke_adopted=params["revoke_adopted"],
         )
-
-    def place(self, owner, settings, file, note):
-        """What lies on the controller."""
-        held = held_pair(settings)
-        settled = ec2_note.settled(note, owner, held and held.access_key)
-        named = {each.access_key for each in settled.of(owner) if each.access_key} | ({held.access_key} if held else set())
-        holders = {key: profile_file.holders(key, owner.profile, file, self.params["config_file"]) for key in named}
-        return Place(held, settled, {key: " and ".join(places) for key, places in holders.items() if places})
-
-    def ca_of_cloud(self, endpoint):
-        """The CA of the cloud, for an endpoint with TLS."""
-        verify, _client = self.conn.config.get_requests_verify_args()
-        if isinstance(verify, str) and endpoint and endpoint.startswith("https://"):
-            return str(Path(verify).absolute())  # the SDK has put the home in
-        return None
-
-
-def held_pair(settings):
-    """The pair in the profile, where both halves are there."""
-    access_key, secret_key = settings.get("aws_access_key_id"), settings.get("aws_secret_access_key")
-    return Pair(access_key, secret_key) if access_key and secret_key else None
-
-
-def described(outcome: Outcome):
-    """What may be said of the outcome."""
-    pair = outcome.pair
-    return {
-        "access_key": pair.access_key if pair else None,
-        "fingerprint": fingerprint(pair.access_key, pair.secret_key) if pair else None,
-        "revoked": list(outcome.revoked),
-        "left": [{"access_key": each.access_key, "why": each.why} for each in outcome.left],
-    }
 
 
 def main() -> None:

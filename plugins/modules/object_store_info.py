@@ -154,7 +154,7 @@ from functools import partial
 from ..module_utils.cloud_module import CloudModule
 from ..module_utils.zarrstream.errors import ZarrstreamError
 from ..module_utils.zarrstream.openstack.catalog import endpoint_from, swift_url_of
-from ..module_utils.zarrstream.openstack.keystone import services
+from ..module_utils.zarrstream.openstack.keystone import ca_for, services, verification
 from ..module_utils.zarrstream.probe.privacy import look
 from ..module_utils.zarrstream.probe.signer import signer
 
@@ -178,13 +178,12 @@ class ObjectStoreInfoModule(CloudModule):
         params, catalog = self.params, services(self.conn)
         swift_url = swift_url_of(catalog, str(self.conn.config.name))
         s3_url = endpoint_from(params["endpoint_url"], catalog)
-        verify, _client_certificate = self.conn.config.get_requests_verify_args()
-        ca_bundle = verify if isinstance(verify, str) and s3_url.startswith("https:") else None
+        ca_bundle = ca_for(self.conn, s3_url)
         result = {"endpoint_url": s3_url, "object_store_url": swift_url, "ca_bundle": ca_bundle, "cloud": self.conn.config.name}
         if params["bucket"]:
             result["bucket"] = params["bucket"]
             who = partial(signer, self.conn, s3_url, ca_bundle, params["profile"], params["config_file"])
-            result |= look(params["bucket"], self.conn.object_store, who, s3_url, swift_url, verify).as_result()
+            result |= look(params["bucket"], self.conn.object_store, who, s3_url, swift_url, verification(self.conn)).as_result()
         return result
 
 

@@ -8,6 +8,7 @@ import signal
 import threading
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from zarrstream import signals
@@ -18,8 +19,10 @@ from zarrstream.openstack.ec2_change import Change
 from zarrstream.openstack.ec2_find import Place, find
 from zarrstream.openstack.ec2_note import Note, NoteFile, Owner, Stage, note_path
 from zarrstream.openstack.ec2_plan import Action, Ec2Plan, Found, Left, Pair, Phase, Seen, Wanted, plan
+from zarrstream.openstack.ec2_request import Ec2Request, choose_ca
 from zarrstream.openstack.keystone import Login, project_of_owner, refusal
 from zarrstream.profiles import profile_file, safe_file
+from zarrstream.profiles.profile_ca import ca_copy
 from zarrstream.profiles.profile_text import ProfileSettings, read_values
 
 HELD, LISTED, NEW, BROUGHT, OLD, LOST = (Pair(name, f"secret of {name}") for name in ("HELD", "LISTED", "NEW", "BROUGHT", "OLD", "LOST"))
@@ -705,3 +708,29 @@ def test_catalog_without_object_store():
 def test_wrong_url_in_the_catalog_is_named_as_such():
     with pytest.raises(BadRequest, match="the URL of the service s3 in the catalog is"):
         endpoint_from(None, Services(f"{JS2}/swift/v1", None))
+
+
+@pytest.mark.parametrize(
+    ("present", "named", "of_cloud", "held", "expected"),
+    [
+        (True, None, "cloud", None, ("cloud", False)),
+        (True, None, "cloud", "copy", ("copy", False)),
+        (True, None, "cloud", "other", ("cloud", False)),
+        (True, "named", "cloud", "copy", ("copy", False)),
+        (True, "named", "cloud", "same", ("named", False)),
+        (True, None, None, "copy", (None, False)),
+        (False, None, "cloud", "copy", ("copy", True)),
+        (False, None, "cloud", "cloud", ("cloud", False)),
+        (False, None, "cloud", "other", ("cloud", False)),
+        (False, None, None, "copy", (None, False)),
+    ],
+)
+def test_which_ca_the_profile_names_and_which_copy_goes_with_it(tmp_path, present, named, of_cloud, held, expected):
+    config = tmp_path / "config"
+    paths = {name: str(tmp_path / name) for name in ("cloud", "named", "same", "other")} | {"copy": str(ca_copy("lab", config)), None: None}
+    for name, path in paths.items():
+        if path:
+            Path(path).write_text("another CA" if name == "other" else "a CA")
+    request = Ec2Request("lab", present=present, ca_bundle=paths[named])
+    chosen, goes = choose_ca(request, paths[of_cloud], paths[held], profile_file.find(str(config)))
+    assert (chosen, goes) == (paths[expected[0]], expected[1])

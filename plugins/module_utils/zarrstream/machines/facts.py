@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import ZarrstreamError
 from ..openstack.catalog import endpoint_from, swift_url_of
-from ..openstack.keystone import Login, identity_of, login, services
+from ..openstack.keystone import Login, ca_for, identity_of, login, services, verification
 from ..openstack.signed_request import SignedRequest, reach
 from ..probe.privacy import Look, look
 from ..probe.signer import signer
@@ -140,11 +140,10 @@ class Questions:
         """Empty where something answers at the endpoint, whatever it says; else what went wrong."""
         import requests
 
-        verify, _client_certificate = self._conn.config.get_requests_verify_args()
         try:
             with requests.Session() as session:
                 session.trust_env = False
-                session.get(origin(url) + "/", verify=verify, timeout=_SECONDS)
+                session.get(origin(url) + "/", verify=verification(self._conn), timeout=_SECONDS)
         except requests.RequestException as error:
             return type(error).__name__
         return ""
@@ -197,20 +196,15 @@ class Questions:
     def _s3(self) -> None:
         """Where the keys will be proved: a pair that nobody has is refused there by whatever speaks S3."""
         endpoint = endpoint_from(self._keys.endpoint_url, services(self._conn)) or ""
-        reach(SignedRequest("none", endpoint, None, self._ca_bundle(endpoint)))
+        reach(SignedRequest("none", endpoint, None, ca_for(self._conn, endpoint)))
         self.facts.s3_endpoint = endpoint
 
     def _swift(self) -> None:
         swift_url_of(services(self._conn), str(self._conn.config.name))
 
-    def _ca_bundle(self, endpoint: str) -> str | None:
-        verify, _client_certificate = self._conn.config.get_requests_verify_args()
-        return verify if isinstance(verify, str) and endpoint.startswith("https:") else None
-
     def _bucket(self, name: str) -> None:
         """What the role bucket will find."""
         endpoint, keys = self.facts.s3_endpoint, self._keys
-        who = partial(signer, self._conn, endpoint, self._ca_bundle(endpoint), keys.profile, keys.config_file)
-        verify, _client_certificate = self._conn.config.get_requests_verify_args()
+        who = partial(signer, self._conn, endpoint, ca_for(self._conn, endpoint), keys.profile, keys.config_file)
         swift = self.facts.endpoints["object-store"]
-        self.facts.buckets[name] = look(name, self._conn.object_store, who, endpoint, swift, verify)
+        self.facts.buckets[name] = look(name, self._conn.object_store, who, endpoint, swift, verification(self._conn))

@@ -15,6 +15,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -96,6 +97,19 @@ def services(conn: Any) -> Services:
 
     cloud = str(conn.config.name or "this cloud")
     return _translated(cloud, lambda: Services(s3_url=url("s3"), object_store_url=url("object-store")))
+
+
+def verification(conn: Any) -> str | bool:
+    """How the login verifies servers: the path of a CA, True for those that the system knows, or False."""
+    verify, _client_certificate = conn.config.get_requests_verify_args()
+    return verify if isinstance(verify, str) else bool(verify)
+
+
+def ca_for(conn: Any, endpoint: str | None) -> str | None:
+    """The CA of the cloud, for an endpoint with TLS."""
+    verify = verification(conn)
+    # The SDK has put the home in.
+    return str(Path(verify).absolute()) if isinstance(verify, str) and endpoint and endpoint.startswith("https://") else None
 
 
 def identity_of(conn: Any) -> Any:
