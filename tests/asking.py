@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from zarrstream.check import request as checks
+from zarrstream.check.report import Report
 from zarrstream.check.request import CheckRequest
+from zarrstream.commands import check
 from zarrstream.write import remove, request
 from zarrstream.write.remove import RemoveRequest
 from zarrstream.write.request import WriteRequest
@@ -22,6 +24,10 @@ def check_request(store: str, sample: Any = 4, source: Sequence[str] = (), **opt
     """With ``sample=None`` for all objects."""
     asked = {"store": store, "sample": "all" if sample is None else sample, "source": list(source), **options}
     return checks.request_from(asked)
+
+
+def check_store(request: CheckRequest) -> Report:
+    return check.check_store(request).report
 
 
 def remove_request(store: str, **options: Any) -> RemoveRequest:

@@ -25,15 +25,14 @@ import pytest
 import xarray as xr
 import zarr
 import zarrstream
-from asking import check_request, write_request
+from asking import check_request, check_store, write_request
 from running import THOROUGH
-from zarrstream.check.run import check_store
+from zarrstream.commands.write import write_dataset
 from zarrstream.errors import ZarrstreamError
 from zarrstream.sidecar import heartbeat, journal
 from zarrstream.storage.folder import FolderObjects
 from zarrstream.storage.objects import Objects
 from zarrstream.write.request import WriteRequest
-from zarrstream.write.run import write_dataset
 from zarrstream.write.verify import same_bits
 
 CORE = Path(zarrstream.__file__).parents[1]

@@ -71,8 +71,8 @@ def ours(options: Options) -> float:
     """What the module zarr_write does."""
     if not options.get("bare"):  # then it imports what it needs itself, and that counts
         _import_ours()
+    from zarrstream.commands.write import write_dataset
     from zarrstream.write.request import request_from
-    from zarrstream.write.run import write_dataset
 
     request = request_from(
         {
@@ -229,12 +229,12 @@ def check(options: Options) -> float:
     import xarray  # noqa: F401
     import zarr  # noqa: F401
     from zarrstream.check.request import request_from
-    from zarrstream.check.run import check_store
+    from zarrstream.commands.check import check_store
 
     given = {"store": f"s3://{options['place']}", "profile": PROFILE, "config_file": options["config_file"], "sample": options["sample"]}
     request = request_from(given)
     start = time.perf_counter()
-    report = check_store(request)
+    report = check_store(request).report
     if not report.ok:
         raise SystemExit(report.summary["line"])
     return time.perf_counter() - start

@@ -14,7 +14,7 @@ import xarray as xr
 from faults.places import CORE, Place, write_profile
 from faults.proxy import FaultProxy
 from integration.conftest import Cloud, Runner, _module_server, _session_environment, home, run_playbook, running  # noqa: F401 - fixtures
-from zarrstream.write.run import write_dataset
+from zarrstream.commands.write import write_dataset
 
 
 @pytest.fixture(scope="session")

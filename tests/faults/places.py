@@ -11,14 +11,13 @@ from typing import Any
 
 import pytest
 import xarray as xr
-from asking import check_request, write_request
+from asking import check_request, check_store, write_request
 from running import THOROUGH
-from zarrstream.check.run import check_store
+from zarrstream.commands.write import write_dataset
 from zarrstream.errors import ZarrstreamError
 from zarrstream.sidecar.manifest import MANIFEST
 from zarrstream.write.request import WriteRequest
 from zarrstream.write.result import WriteResult
-from zarrstream.write.run import write_dataset
 
 CORE = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
 

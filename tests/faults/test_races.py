@@ -15,13 +15,13 @@ from faults.killing import killed
 from faults.places import Place, said_well, secret_of
 from faults.proxy import EVER, Answer, Exchange, FaultProxy, Rule
 from running import THOROUGH
+from zarrstream.commands.write import preview, write_dataset
 from zarrstream.errors import Conflict
 from zarrstream.sidecar import heartbeat, lock
 from zarrstream.sidecar.lock import create
 from zarrstream.sidecar.manifest import MANIFEST, WRITING
 from zarrstream.storage.location import parse_store
 from zarrstream.write.request import WriteRequest
-from zarrstream.write.run import preview, write_dataset
 
 MARKER = r"writing\.json$"
 Racers = Callable[..., list[str]]

@@ -27,10 +27,10 @@ from faults.actions import (
 from faults.places import Place, fails, said_well, secret_of, write_profile
 from faults.proxy import EVER, Answer, Exchange, FaultProxy, Rule
 from running import THOROUGH
+from zarrstream.commands.write import write_dataset
 from zarrstream.errors import AccessRefused, Conflict, MissingLibrary, Unreachable, WriteError
 from zarrstream.sidecar import lock
 from zarrstream.storage import retry as transport
-from zarrstream.write.run import write_dataset
 
 CHUNK = r"/air\.zarr/air/(c/)?\d"  # those of the variable with eight chunks
 LISTING = r"list-type=2"

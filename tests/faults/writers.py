@@ -20,11 +20,11 @@ import numcodecs  # noqa: F401
 import obstore  # noqa: F401
 import xarray  # noqa: F401
 import zarr  # noqa: F401
+from zarrstream.commands.write import write_dataset
 from zarrstream.errors import ZarrstreamError
 from zarrstream.sidecar import lock
 from zarrstream.write import append, replace, session  # noqa: F401
 from zarrstream.write.request import WriteRequest
-from zarrstream.write.run import write_dataset
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 gc.freeze()  # what the libraries have made is there for good: no writer has to look through it, and thereby copy it

@@ -79,9 +79,9 @@ def killed_writer(wanted: WriteRequest, **until: int) -> None:
 
 
 def _write_until(wanted: WriteRequest, until: Mapping[str, int]) -> None:
+    from zarrstream.commands.write import write_dataset
     from zarrstream.sidecar import journal
     from zarrstream.storage.objects import BucketObjects
-    from zarrstream.write.run import write_dataset
 
     journal.FLUSH_INTERVAL = 0.0
     arrived: Counter[str] = Counter()

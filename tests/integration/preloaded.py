@@ -12,5 +12,5 @@ import numcodecs  # noqa: F401
 import obstore  # noqa: F401
 import xarray  # noqa: F401
 import zarr  # noqa: F401
+from zarrstream.commands.write import write_dataset  # noqa: F401
 from zarrstream.write import append, replace, session  # noqa: F401
-from zarrstream.write.run import write_dataset  # noqa: F401

@@ -19,12 +19,10 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from asking import write_request
+from asking import check_store, write_request
 from clusters import Certificates, local_cluster, make_certificates
 from integration import forking
-from zarrstream.check.report import Report
 from zarrstream.check.request import request_from as check_request
-from zarrstream.commands import check as checking
 from zarrstream.commands.write import preview, write_dataset
 from zarrstream.errors import AccessRefused, BadRequest, PlanError, ProfileError, SourceError, Unreachable, WriteError, ZarrstreamError
 from zarrstream.metadata.hierarchy import is_document
@@ -36,10 +34,6 @@ from zarrstream.write.request import WriteRequest
 
 CORE = str(Path(__file__).resolve().parents[2] / "plugins" / "module_utils")
 pytestmark = pytest.mark.filterwarnings("ignore:Consolidated metadata is currently not part")
-
-
-def check_store(request: Any) -> Report:
-    return checking.check_store(request).report
 
 
 @pytest.fixture(scope="module")

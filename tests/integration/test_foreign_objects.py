@@ -15,12 +15,12 @@ from asking import remove_request, write_request
 from integration.test_zarr_write import write_profile
 from running import THOROUGH
 from writing import around_requests
+from zarrstream.commands.write import write_dataset
 from zarrstream.errors import Conflict, ZarrstreamError
 from zarrstream.sidecar import lock
 from zarrstream.sidecar.manifest import MANIFEST
 from zarrstream.storage.objects import BucketObjects
 from zarrstream.write.remove import preview_removal, remove_store
-from zarrstream.write.run import write_dataset
 
 CASES = 100 if THOROUGH else 4
 NAMES = ["notes.txt", "v/notes.txt", "v/c/99", "v/c/00", "v/c/0/deep", "b/zarr.json", "b/c/0", "zarr.json.bak", "x.zarrstream/writing.json"]

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from asking import check_request, write_request
-from zarrstream.check.run import CHECKS, check_store
+from asking import check_request, check_store, write_request
+from zarrstream.check.run import CHECKS
+from zarrstream.commands.write import write_dataset
 from zarrstream.errors import AccessRefused, NotFound, Unreachable
 from zarrstream.findings import CheckResult
 from zarrstream.storage.objects import BucketObjects
-from zarrstream.write.run import write_dataset
 
 BUCKETS = {"zarr-check": "", "zarr-check-public": ".r:*,.rlistings", "zarr-check-half-public": ".r:*"}
 

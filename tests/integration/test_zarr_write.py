@@ -18,9 +18,9 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import xarray as xr
-from asking import check_request, write_request
+from asking import check_request, check_store, write_request
 from integration import forking
-from zarrstream.check.run import check_store
+from zarrstream.commands.write import preview, write_dataset
 from zarrstream.errors import AccessRefused, BadRequest, Conflict, NotFound, ProfileError, Unreachable, ZarrstreamError
 from zarrstream.sidecar.manifest import MANIFEST, WRITING, parse_manifest
 from zarrstream.storage.access import Access
@@ -28,7 +28,6 @@ from zarrstream.storage.location import parse_store
 from zarrstream.storage.objects import BucketObjects
 from zarrstream.storage.open import open_objects
 from zarrstream.write.request import WriteRequest
-from zarrstream.write.run import preview, write_dataset
 from zarrstream.write.verify import same_bits
 
 BOTH = pytest.mark.parametrize("zarr_format", [2, 3])

@@ -15,13 +15,13 @@ import xarray as xr
 from asking import remove_request, write_request
 from integration.test_zarr_write import write_profile
 from running import THOROUGH
+from zarrstream.commands.write import write_dataset
 from zarrstream.errors import ZarrstreamError
 from zarrstream.storage.access import Access
 from zarrstream.storage.location import parse_store
 from zarrstream.storage.open import open_objects
 from zarrstream.storage.retry import Transport
 from zarrstream.write.remove import remove_store
-from zarrstream.write.run import write_dataset
 
 OBJECTS = 10_000 if THOROUGH else 1_500
 SECONDS = 2.0

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from asking import check_request
-from zarrstream.check.run import check_store
+from asking import check_request, check_store
 from zarrstream.errors import BadRequest
 from zarrstream.findings import CheckResult
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from asking import check_request
+from asking import check_request, check_store
 from writing import made_once
-from zarrstream.check.run import CHECKS, check_store
+from zarrstream.check.run import CHECKS
 from zarrstream.errors import BadRequest, ZarrstreamError
 from zarrstream.findings import CheckResult
 from zarrstream.sidecar.manifest import Manifest, Stored

@@ -11,9 +11,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from asking import check_request
+from asking import check_request, check_store
 from running import THOROUGH
-from zarrstream.check.run import check_store
 
 OBJECTS = 100_000 if THOROUGH else 10_000
 LISTING_CHECKS = ("open", "metadata", "complete", "strays", "sizes", "manifest", "chunk_size")

@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
-from asking import check_request, write_request
+from asking import check_request, check_store, write_request
 from writing import made_once
-from zarrstream.check.run import check_store
+from zarrstream.commands.write import write_dataset
 from zarrstream.errors import SourceError
 from zarrstream.findings import CheckResult
 from zarrstream.sidecar.manifest import Manifest
-from zarrstream.write.run import write_dataset
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 ODD = struct.unpack("<f", bytes.fromhex("0100c17f"))[0]  # a NaN with a payload of its own

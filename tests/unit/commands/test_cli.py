@@ -21,10 +21,10 @@ import xarray as xr
 import yaml
 from zarrstream.commands import cli
 from zarrstream.commands.options import SHELLS, completion_script, make_parser
+from zarrstream.commands.write import preview
 from zarrstream.write.progress import Progress
 from zarrstream.write.progress_text import bar, clock, words
 from zarrstream.write.request import request_from
-from zarrstream.write.run import preview
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 MODULES = {"write": "zarr_write", "plan": "zarr_write", "check": "zarr_check", "probe": "s3_probe"}

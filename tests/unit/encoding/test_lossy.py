@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import xarray as xr
 from writing import opens, request
+from zarrstream.commands.write import write_dataset
 from zarrstream.encoding.codecs import parse_encoding
 from zarrstream.errors import SourceError
-from zarrstream.write.run import write_dataset
 
 pytestmark = pytest.mark.filterwarnings("ignore:Consolidated metadata is currently not part")
 

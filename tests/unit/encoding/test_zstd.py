@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 import zarr
 import zstandard
+from asking import check_store
 from numcodecs import Zstd
 from writing import assert_same, fail_at, refuse, request
 from zarr.storage import MemoryStore
 from zarrstream.check.request import request_from
-from zarrstream.check.run import check_store
+from zarrstream.commands.write import write_dataset
 from zarrstream.encoding.zstd import SMALL, zstd_setting
 from zarrstream.errors import ZarrstreamError
 from zarrstream.write import staging as transfer
-from zarrstream.write.run import write_dataset
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have a Zarr V3 specification")
 

@@ -22,7 +22,7 @@ import numpy as np
 import xarray as xr
 
 HOMES = {
-    "write": ("write.run", "write"),
+    "write": ("commands.write", "write"),
     "request": ("write.request", "request"),
     "objects": ("storage.folder", "folder", "storage.objects", "store"),
     "journal": ("sidecar.journal", "journal"),

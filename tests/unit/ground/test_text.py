@@ -12,16 +12,15 @@ import h5py
 import numpy as np
 import pytest
 import zarr
-from asking import write_request
+from asking import check_store, write_request
 from hypothesis import given
 from hypothesis import strategies as st
 from zarrstream.check.request import request_from
-from zarrstream.check.run import check_store
 from zarrstream.commands.cli import main
+from zarrstream.commands.write import preview
 from zarrstream.errors import SourceError, ZarrstreamError
 from zarrstream.probe.debug_log import Redacted
 from zarrstream.text import shown, shown_json, shown_log
-from zarrstream.write.run import preview
 
 EVIL = "\x1b]0;pwn\x07\x1b[2J\x9b31m\nFAKE   passed\r\u202etxt.exe"
 

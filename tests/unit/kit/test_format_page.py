@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 import xarray as xr
 from writing import request
+from zarrstream.commands.write import write_dataset
 from zarrstream.machines.marks import Mark
 from zarrstream.openstack.ec2_note import Note, Owner, Stage, dump, new_pair
 from zarrstream.sidecar import journal
 from zarrstream.storage.folder import FolderObjects
-from zarrstream.write.run import write_dataset
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "format.md").read_text()
 MANIFEST, JOURNAL = "## `manifest.json` and `previous.json`", "## `journal/…`"

@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
-from asking import check_request, write_request
-from zarrstream.check.run import check_store
+from asking import check_request, check_store, write_request
+from zarrstream.commands.write import write_dataset
 from zarrstream.errors import BadRequest, SourceError, ZarrstreamError
 from zarrstream.storage.folder import FolderObjects
 from zarrstream.write.result import WriteResult
-from zarrstream.write.run import write_dataset
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have a Zarr V3 specification"),

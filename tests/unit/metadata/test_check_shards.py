@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from asking import check_request
+from asking import check_request, check_store
 from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec, ZstdCodec
-from zarrstream.check.run import check_store
 from zarrstream.findings import CheckResult
 from zarrstream.metadata.layout import array_layout
 from zarrstream.metadata.shards import left_out

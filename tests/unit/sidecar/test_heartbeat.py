@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 from writing import assert_same, fail_at, files, lie, request, sidecar
+from zarrstream.commands.write import preview, write_dataset
 from zarrstream.errors import Conflict, WriteError
 from zarrstream.sidecar import lock
 from zarrstream.sidecar.manifest import MANIFEST, WRITING
 from zarrstream.storage.folder import FolderObjects
-from zarrstream.write.run import preview, write_dataset
 
 THEIRS = "0" * 32
 

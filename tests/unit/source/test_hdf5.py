@@ -12,8 +12,8 @@ import pytest
 import zarr
 from asking import write_request
 from writing import FORKS, write_apart
+from zarrstream.commands.write import preview, write_dataset
 from zarrstream.errors import SourceError
-from zarrstream.write.run import preview, write_dataset
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have a Zarr V3 specification", "ignore:Consolidated metadata")
 

@@ -25,18 +25,17 @@ import numpy as np
 import pytest
 import zarr
 import zstandard
-from asking import write_request
+from asking import check_store, write_request
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from running import THOROUGH
 from zarrstream.check.request import request_from
-from zarrstream.check.run import check_store
+from zarrstream.commands.write import write_dataset
 from zarrstream.errors import SourceError, ZarrstreamError
 from zarrstream.metadata.decoded import SLACK, TooLarge, check_chunk
 from zarrstream.metadata.layout import array_layout
 from zarrstream.source.items import find_source
 from zarrstream.source.open import open_items
-from zarrstream.write.run import write_dataset
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -391,7 +390,7 @@ import sys
 from zarrstream.errors import ZarrstreamError
 from zarrstream.write.request import request_from
 from zarrstream.source.items import find_source
-from zarrstream.write.run import write_dataset
+from zarrstream.commands.write import write_dataset
 for line in sys.stdin:
     path = line.strip()
     try:

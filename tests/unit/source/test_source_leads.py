@@ -15,16 +15,15 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
-from asking import write_request
+from asking import check_store, write_request
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from zarrstream.check.request import request_from
-from zarrstream.check.run import check_store
+from zarrstream.commands.write import preview, write_dataset
 from zarrstream.errors import BadRequest, SourceError
 from zarrstream.source.items import Item, find_source, stat_items, take_digests
 from zarrstream.source.open import open_items
 from zarrstream.storage.location import StoreUrl
-from zarrstream.write.run import preview, write_dataset
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*does not have a Zarr V3 specification", "ignore:Consolidated metadata", "ignore:Failed to open Zarr store", "ignore:Object at"

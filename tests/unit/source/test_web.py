@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 import xarray as xr
 from asking import write_request
+from zarrstream.commands.write import preview, write_dataset
 from zarrstream.errors import AccessRefused, BadRequest, SourceError, ZarrstreamError
 from zarrstream.storage.location import web_place
 from zarrstream.write.result import WriteResult
-from zarrstream.write.run import preview, write_dataset
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Consolidated metadata is currently not part"),

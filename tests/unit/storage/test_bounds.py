@@ -23,6 +23,7 @@ from asking import write_request
 from botocore.exceptions import ClientError
 from zarr.abc.store import RangeByteRequest
 from zarr.core.buffer import default_buffer_prototype
+from zarrstream.commands.write import write_dataset
 from zarrstream.errors import Unreachable, ZarrstreamError
 from zarrstream.profiles.profile import read_profile
 from zarrstream.sidecar.manifest import md5_of
@@ -34,7 +35,6 @@ from zarrstream.storage.objects import Objects
 from zarrstream.storage.open import open_objects
 from zarrstream.storage.redirects import Redirect
 from zarrstream.storage.retry import Transport
-from zarrstream.write.run import write_dataset
 
 CORE = Path(__file__).parents[3] / "plugins/module_utils"
 # Seconds in which a command ends after Ctrl-C, on a machine that others use too: alone it takes up to three. What it waits for takes sixty.

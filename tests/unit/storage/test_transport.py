@@ -20,8 +20,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 import zarr
-from asking import check_request, write_request
-from zarrstream.check.run import check_store
+from asking import check_request, check_store, write_request
+from zarrstream.commands.write import write_dataset
 from zarrstream.errors import AccessRefused, BadRequest, Conflict, Unreachable, ZarrstreamError
 from zarrstream.sidecar.lock import create
 from zarrstream.sidecar.manifest import md5_of
@@ -33,7 +33,6 @@ from zarrstream.storage.location import parse_store
 from zarrstream.storage.objects import Objects
 from zarrstream.storage.open import open_objects
 from zarrstream.storage.retry import GaveUp, Lane, Transport
-from zarrstream.write.run import write_dataset
 
 Fault = Callable[["Handler"], bool]  # answers the request, or lets it through with False
 PAGE = 3  # keys of a listing

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import xarray as xr
 from writing import FORKS, assert_same, decoded, fail_at, files, killed_writes, made_once, passed, refuse, request, sidecar, write_apart
+from zarrstream.commands.write import preview, write_dataset
 from zarrstream.errors import BadRequest, Conflict, PlanError, SourceError, WriteError, ZarrstreamError
 from zarrstream.sidecar.manifest import MANIFEST
 from zarrstream.storage.folder import FolderObjects
-from zarrstream.write.run import preview, write_dataset
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have a Zarr V3 specification"),

@@ -23,11 +23,11 @@ from hypothesis import strategies as st
 from running import THOROUGH
 from writing import around_requests, assert_same, fail_at, files, made_once, opens, refuse, request, sidecar
 from zarrstream.commands.cli import main
+from zarrstream.commands.write import preview, write_dataset
 from zarrstream.errors import BadRequest, Conflict, ZarrstreamError
 from zarrstream.sidecar.manifest import MANIFEST, WRITING
 from zarrstream.storage.folder import FolderObjects
 from zarrstream.write.remove import preview_removal, remove_store
-from zarrstream.write.run import preview, write_dataset
 
 pytestmark = pytest.mark.filterwarnings("ignore:The data type")
 

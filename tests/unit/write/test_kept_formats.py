@@ -14,10 +14,10 @@ import xarray as xr
 from _pytest.mark.structures import ParameterSet
 from asking import remove_request
 from writing import files, passed, request, sidecar
+from zarrstream.commands.write import write_dataset
 from zarrstream.errors import Conflict, SourceError
 from zarrstream.sidecar.manifest import MANIFEST, parse_manifest
 from zarrstream.write.remove import remove_store
-from zarrstream.write.run import write_dataset
 
 FORMATS = Path(__file__).parents[1] / "formats"
 ORDER = ("08522d7", "b2739ae", "ab064bf", "e94b9c3", "32a46d4")  # oldest first

@@ -34,12 +34,12 @@ from writing import (
     sidecar,
     write_apart,
 )
+from zarrstream.commands.write import preview, write_dataset
 from zarrstream.errors import Conflict, SourceError, WriteError, ZarrstreamError
 from zarrstream.sidecar import lock
 from zarrstream.sidecar.manifest import MANIFEST, WRITING, md5_of
 from zarrstream.storage.folder import FolderObjects
 from zarrstream.write import publish, session, threads
-from zarrstream.write.run import preview, write_dataset
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have a Zarr V3 specification"),

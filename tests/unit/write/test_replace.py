@@ -12,10 +12,10 @@ from typing import Any, Literal
 import pytest
 import xarray as xr
 from writing import FORKS, assert_same, decoded, fail_at, files, killed_writes, opens, passed, refuse, request, sidecar, write_apart
+from zarrstream.commands.write import preview, write_dataset
 from zarrstream.errors import Conflict, ZarrstreamError
 from zarrstream.sidecar.manifest import MANIFEST, WRITING
 from zarrstream.storage.folder import FolderObjects
-from zarrstream.write.run import preview, write_dataset
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have a Zarr V3 specification"),

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import xarray as xr
 from writing import assert_same, fail_at, files, refuse, request, sidecar
+from zarrstream.commands.write import preview, write_dataset
 from zarrstream.errors import Unreachable, ZarrstreamError
 from zarrstream.sidecar import journal
 from zarrstream.sidecar.manifest import MANIFEST, WRITING
 from zarrstream.storage.folder import FolderObjects
 from zarrstream.storage.location import parse_store
 from zarrstream.storage.open import open_objects
-from zarrstream.write.run import preview, write_dataset
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have a Zarr V3 specification"),

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from writing import raw, request
-from zarrstream.write.run import write_dataset
+from zarrstream.commands.write import write_dataset
 from zarrstream.write.verify import same_bits
 
 TYPES = st.one_of(

@@ -24,6 +24,7 @@ import xarray as xr
 import zarr
 from asking import write_request
 from writing import CORE, assert_same, decoded, fail_at, files, raw, refuse, request, sidecar
+from zarrstream.commands.write import preview, write_dataset
 from zarrstream.encoding.encoder import Encoder
 from zarrstream.errors import BadRequest, Conflict, PlanError, SourceError, ZarrstreamError
 from zarrstream.sidecar.manifest import MANIFEST, Stored, md5_of, parse_manifest
@@ -32,7 +33,6 @@ from zarrstream.storage.folder import FolderObjects
 from zarrstream.write import threads
 from zarrstream.write.request import WriteRequest, request_from
 from zarrstream.write.result import WriteResult
-from zarrstream.write.run import preview, write_dataset
 from zarrstream.write.verify import same_bits
 
 pytestmark = [
@@ -227,7 +227,7 @@ def test_the_second_run_imports_no_array_library(source: Path, tmp_path: Path) -
     program = f"""
         import sys
         from zarrstream.write.request import request_from
-        from zarrstream.write.run import preview, write_dataset
+        from zarrstream.commands.write import preview, write_dataset
         wanted = request_from({wanted!r})
         actions = [write_dataset(wanted).action, preview(wanted).action]
         print(actions, [name for name in ("zarr", "xarray", "dask", "netCDF4", "numpy") if name in sys.modules])

@@ -15,11 +15,10 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
-from asking import check_request, write_request
+from asking import check_request, check_store, write_request
 from writing import made_once
-from zarrstream.check.run import check_store
+from zarrstream.commands.write import write_dataset
 from zarrstream.write.result import WriteResult
-from zarrstream.write.run import write_dataset
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have a Zarr V3 specification"),
@@ -119,7 +118,7 @@ def test_the_plan_of_packed_variables_is_of_what_gets_stored(source: Path, tmp_p
 PEAK = """
     import json, sys
     from zarrstream.write.request import request_from
-    from zarrstream.write.run import write_dataset
+    from zarrstream.commands.write import write_dataset
     import zarrstream.write.template, zarrstream.write.staging, zarrstream.write.verify, xarray, zarr, dask.array, netCDF4, numcodecs
     from pathlib import Path
 

@@ -25,7 +25,6 @@ from .reference import Reference, open_reference
 from .report import Report
 from .request import CheckRequest
 from .snapshot import Snapshot, take_snapshot
-from .threads import Threads
 
 CHECKS = tuple(check.id for check in registry.CHECKS)
 
@@ -38,11 +37,6 @@ class Inspection:
     shot: Snapshot
     reader: ChunkReader | None
     tally: Tally | None
-
-
-def check_store(request: CheckRequest) -> Report:
-    """Check a store by threads of this host; the report of ``inspect_store``."""
-    return inspect_store(request, Threads).report
 
 
 def inspect_store(request: CheckRequest, make_executor: MakeExecutor) -> Inspection:

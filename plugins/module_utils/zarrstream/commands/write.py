@@ -28,7 +28,7 @@ def write_dataset(request: WriteRequest, progress: Callable[[Progress], None] | 
 
     Raises a ZarrstreamError; after the first change its message says that nothing was published, or what was.
     """
-    return run.write_dataset(request, progress, executor_for(request))
+    return run.write_dataset(request, executor_for(request), progress)
 
 
 def executor_for(request: WriteRequest) -> MakeExecutor:

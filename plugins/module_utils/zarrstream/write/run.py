@@ -29,16 +29,13 @@ from .progress import Progress, ProgressReporter, check_path
 from .publish import finish_published
 from .request import WriteRequest
 from .result import Action, Situation, WriteResult
-from .threads import Threads
 
 if TYPE_CHECKING:
     from .executor import MakeExecutor
     from .session import Session
 
-__all__ = ["WriteRequest", "WriteResult", "preview", "write_dataset"]
 
-
-def preview(request: WriteRequest, make_executor: MakeExecutor = Threads) -> WriteResult:
+def preview(request: WriteRequest, make_executor: MakeExecutor) -> WriteResult:
     """What ``write_dataset`` would do; changes nothing, and raises what it would raise before its first change."""
     check_path(request.progress_path)
     request = replace(request)  # with a transport of its own
@@ -54,9 +51,7 @@ def preview(request: WriteRequest, make_executor: MakeExecutor = Threads) -> Wri
             return session.preview()
 
 
-def write_dataset(
-    request: WriteRequest, progress: Callable[[Progress], None] | None = None, make_executor: MakeExecutor = Threads
-) -> WriteResult:
+def write_dataset(request: WriteRequest, make_executor: MakeExecutor, progress: Callable[[Progress], None] | None = None) -> WriteResult:
     """Write the data set, or find that it is written already. ``progress`` is called about once a second.
 
     ``make_executor`` is called where there may be something to write. Raises a ZarrstreamError; after the first change its message
@@ -67,7 +62,8 @@ def write_dataset(
     path = check_path(request.progress_path)
     request = replace(request)  # with a transport of its own
     with missing_libraries_named(), closing(request.transport), on_interrupt(GRACE, request.transport.abandon):
-        if not request.scheduler:  # before the first thread, which would have an arena of its own for good
+        # Before the first thread, which would have an arena of its own for good: an executor comes too late for it.
+        if not request.scheduler:
             tune_allocator(request.memory or usable_memory())
         situation = _look_around(request)
         state = situation.state
