@@ -12,7 +12,7 @@ import pytest
 from zarrstream import __version__
 from zarrstream.dask.state import checks, network
 from zarrstream.dask.state.collect import InfoRequest
-from zarrstream.dask.state.facts import MIB, Access, Facts, Link, Process, Scheduler, Worker
+from zarrstream.dask.state.facts import MIB, BucketAttempt, Facts, Link, Process, SchedulerState, Worker
 from zarrstream.dask.state.info import ClusterReport, all_checks, request_from
 from zarrstream.dask.state.junit import junit_xml, write_junit
 from zarrstream.errors import BadRequest
@@ -45,7 +45,7 @@ def worker(name: str = "one-0", host: str = "one", number: int = 5, **changes: A
     return replace(made, **changes)
 
 
-SCHEDULER = Scheduler(
+SCHEDULER = SchedulerState(
     "tls://10.0.0.1:8786", {**VERSIONS, "numpy": None}, "TLS_AES_256_GCM_SHA384 TLSv1.3", NOW + 80 * DAY, process(hostname="zero")
 )
 LINKS = (Link("scheduler", "one-0", 0.001, 100.0, 0.0), Link("scheduler", "two-0", 0.002, 90.0, 0.1))
@@ -62,7 +62,7 @@ def with_scheduler(**changes: Any) -> Facts:
 
 
 def test_a_good_cluster_passes_everything() -> None:
-    facts = replace(GOOD, workers=tuple(replace(each, access=Access(STEPS, clock_skew=0, size=4 * MIB)) for each in BOTH))
+    facts = replace(GOOD, workers=tuple(replace(each, access=BucketAttempt(STEPS, clock_skew=0, size=4 * MIB)) for each in BOTH))
     request = InfoRequest(workers=("one", "two"), bucket="b")
     results = all_checks(facts, request)
     assert {result.status for result in results} == {"passed"}, results
@@ -160,7 +160,7 @@ TABLE: list[tuple[Check, Facts, str, str]] = [
         "two-0 against scheduler: 9 s behind",
     ),
     (network.check_clock, replace(GOOD, links=(Link("scheduler", "two-0", 20.0, None, 9.0),)), "passed", ""),
-    (network.check_clock, with_worker(access=Access(STEPS, clock_skew=70)), "warning", "two against the store: 70 s ahead"),
+    (network.check_clock, with_worker(access=BucketAttempt(STEPS, clock_skew=70)), "warning", "two against the store: 70 s ahead"),
     (network.check_clock, replace(GOOD, links=()), "skipped", ""),
     (network.check_latency, replace(GOOD, links=(Link("a", "b", 0.5),)), "warning", "a to b: 500 ms"),
     (
@@ -170,18 +170,18 @@ TABLE: list[tuple[Check, Facts, str, str]] = [
         "b: cannot be reached from a: no route",
     ),
     (network.check_bandwidth, replace(GOOD, links=(Link("a", "b", 0.5, 1.5),)), "warning", "a to b: 1.5 MiB/s"),
-    (network.check_bandwidth, with_worker(access=Access(STEPS, size=MIB // 4)), "passed", "at least 90 MiB/s"),
-    (network.check_bandwidth, with_worker(access=Access(STEPS, size=4 * MIB)), "passed", "at least 40 MiB/s (two to the store)"),
+    (network.check_bandwidth, with_worker(access=BucketAttempt(STEPS, size=MIB // 4)), "passed", "at least 90 MiB/s"),
+    (network.check_bandwidth, with_worker(access=BucketAttempt(STEPS, size=4 * MIB)), "passed", "at least 40 MiB/s (two to the store)"),
     (network.check_bandwidth, replace(GOOD, links=()), "skipped", ""),
     (
         network.check_bucket,
-        with_worker(access=Access(problem="profile 'zarr' is not in x")),
+        with_worker(access=BucketAttempt(problem="profile 'zarr' is not in x")),
         "failed",
         "two-0: profile 'zarr'",
     ),
     (
         network.check_bucket,
-        with_worker(access=Access(STEPS)),
+        with_worker(access=BucketAttempt(STEPS)),
         "passed",
         "every host can list, put, get, delete in b",
     ),
@@ -227,7 +227,7 @@ def test_reads_options_as_ansible_gives_them() -> None:
 
 
 def test_the_table_has_a_line_for_each_process_and_each_check() -> None:
-    facts = with_worker(access=Access(problem="no"), process=None, silence="it has left", certificate_ends=NOW - 1)
+    facts = with_worker(access=BucketAttempt(problem="no"), process=None, silence="it has left", certificate_ends=NOW - 1)
     report = ClusterReport(facts, all_checks(facts, InfoRequest(bucket="b")), "error")
     lines = report.as_result()["table"]
     cells = {line.split()[0]: line.split() for line in lines if line}

@@ -15,7 +15,7 @@ from zarrstream.openstack.keystone import Login
 from zarrstream.probe.anonymous_bucket import Anonymous
 from zarrstream.probe.bucket_owner import Bucket
 from zarrstream.probe.privacy import Look
-from zarrstream.probe.signed_requests import Access
+from zarrstream.probe.signed_requests import BucketAccess
 
 NOW = datetime.datetime(2026, 11, 24, tzinfo=datetime.UTC)
 WANTED = wanted_from(
@@ -38,7 +38,7 @@ OPEN = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource
 
 
 def bucket(state: Any, *statements: dict[str, Any], anonymous: Anonymous = CLOSED, unknown: tuple[str, ...] = ()) -> dict[str, Look]:
-    return {"air": Look(Bucket("air", state), Access({"Statement": list(statements)}, unknown=unknown), anonymous, None)}
+    return {"air": Look(Bucket("air", state), BucketAccess({"Statement": list(statements)}, unknown=unknown), anonymous, None)}
 
 
 WHO = Login("js2", "u", "p", delegated=False, project_name="lab", user_name="ana")

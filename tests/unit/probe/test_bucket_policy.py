@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from zarrstream.probe.bucket_policy import closed_grants, closed_policy, named_grants, open_grants, open_statements
-from zarrstream.probe.signed_requests import Access, closing
+from zarrstream.probe.signed_requests import BucketAccess, closing
 
 NAMED = {"Effect": "Allow", "Principal": {"AWS": ["arn:aws:iam::p:root"]}, "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*"}
 FROM_HOME = {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}
@@ -94,6 +94,6 @@ def test_grants_of_an_acl() -> None:
 
 def test_closing_leaves_a_policy_alone_that_it_would_only_spell_differently() -> None:
     conditional = {"Statement": statement(Condition=FROM_HOME)}
-    assert not closing("b", Access(conditional, (OWNER,), "us")).changes
-    plan = closing("b", Access({"Statement": [statement(), NAMED]}, (ALL, OWNER, FRIEND), "us"))
+    assert not closing("b", BucketAccess(conditional, (OWNER,), "us")).changes
+    plan = closing("b", BucketAccess({"Statement": [statement(), NAMED]}, (ALL, OWNER, FRIEND), "us"))
     assert (plan.policy, plan.grants) == ({"Statement": [NAMED]}, (OWNER, FRIEND))

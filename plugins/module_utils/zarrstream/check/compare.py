@@ -40,7 +40,7 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Block:
+class EncodedValues:
     """Values in encoded form with the attributes that say what they mean."""
 
     values: np.ndarray
@@ -57,7 +57,7 @@ class Difference:
     source: str
 
 
-def rule_for(layout: ArrayLayout, stored: Block, source: Block, repacked: bool) -> Rule:
+def rule_for(layout: ArrayLayout, stored: EncodedValues, source: EncodedValues, repacked: bool) -> Rule:
     """The strictest rule that a correct store can meet; the blocks may be empty, their dtype and attributes count.
 
     ``repacked`` says that the numbers are meant to be others than in the source, as encoding asked for.
@@ -67,7 +67,7 @@ def rule_for(layout: ArrayLayout, stored: Block, source: Block, repacked: bool) 
     return _packing_loss(stored, source, lossy) if lossy or repacked else Rule()
 
 
-def type_name(block: Block) -> str:
+def type_name(block: EncodedValues) -> str:
     """Kind and width of the values; the same for both byte orders, and for every way to keep text."""
     dtype = block.values.dtype
     return "text" if dtype.kind in _TEXT else f"{dtype.kind}{dtype.itemsize}"
@@ -95,7 +95,7 @@ def flat_codecs(codecs: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield from flat_codecs(configuration.get("codecs"))
 
 
-def _packing_loss(stored: Block, source: Block, lossy: list[tuple[float, float, str]]) -> Rule:
+def _packing_loss(stored: EncodedValues, source: EncodedValues, lossy: list[tuple[float, float, str]]) -> Rule:
     absolute = sum(loss[0] for loss in lossy)
     relative = sum(loss[1] for loss in lossy)
     reasons = [loss[2] for loss in lossy]
@@ -113,7 +113,7 @@ def _packing_loss(stored: Block, source: Block, lossy: list[tuple[float, float, 
     return Rule(False, absolute, relative, ", ".join(reasons) or "packed otherwise than in the source")
 
 
-def difference(rule: Rule, stored: Block, source: Block) -> Difference | None:
+def difference(rule: Rule, stored: EncodedValues, source: EncodedValues) -> Difference | None:
     """The first difference of two blocks of one shape, or None."""
     if rule.exact and type_name(stored) != type_name(source):
         return Difference(stored.values.size, (), f"{stored.values.dtype} values", f"{source.values.dtype} values")
@@ -122,7 +122,7 @@ def difference(rule: Rule, stored: Block, source: Block) -> Difference | None:
     return _decoded(rule, decode(stored), decode(source))
 
 
-def decode(block: Block) -> np.ndarray:
+def decode(block: EncodedValues) -> np.ndarray:
     """The values as xarray would hand them to a user: unpacked, masked, times as dates."""
     import xarray as xr
 

@@ -18,7 +18,7 @@ from ..metadata.layout import ArrayLayout, count_to, item_bytes
 from ..metadata.shards import left_out
 from ..parallel import REQUESTS
 from ..text import human_bytes, many, one_line
-from .compare import Block, Difference, Rule, difference, rule_for
+from .compare import Difference, EncodedValues, Rule, difference, rule_for
 from .executor import Executor, Outcome, Task
 from .reference import Reference
 from .registry import CHECKS
@@ -131,7 +131,7 @@ class Examiner:
         if self.reference is None or rule is None:
             return Outcome(task, stored=len(data))
         source = self.reference.source_block(task.layout.path, task.layout.region(task.place))
-        stored = Block(values, self.reference.stored[task.layout.path].attrs)
+        stored = EncodedValues(values, self.reference.stored[task.layout.path].attrs)
         try:
             unequal = difference(rule, stored, source)
         except (ValueError, TypeError, OverflowError) as error:  # attributes that unpack to nothing

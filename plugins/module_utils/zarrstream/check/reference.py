@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..metadata.chunks import ChunkReader
 from ..metadata.hierarchy import join
 from ..text import one_line
-from .compare import Block, packing, type_name
+from .compare import EncodedValues, packing, type_name
 from .snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -59,12 +59,12 @@ class Reference:
         # xarray declares NaN as the fill value of floats, which changes nothing.
         return any(plain(left.get(key)) != plain(right.get(key)) for key in left.keys() | right.keys() if key != "_FillValue")
 
-    def source_block(self, name: str, region: tuple[slice, ...]) -> Block:
+    def source_block(self, name: str, region: tuple[slice, ...]) -> EncodedValues:
         """A region of the source, read now."""
         block = self.source.block(name, tuple((part.start, part.stop) for part in region))
-        return Block(block.values, block.attrs)
+        return EncodedValues(block.values, block.attrs)
 
-    def empty_blocks(self, name: str) -> tuple[Block, Block]:
+    def empty_blocks(self, name: str) -> tuple[EncodedValues, EncodedValues]:
         """A block without values of the store and one of the source: dtype and attributes only."""
         return _empty(self.stored[name]), _empty(self.source.variables[name])
 
@@ -129,7 +129,7 @@ def _open_stored(reader: ChunkReader) -> tuple[dict[str, xr.Dataset], str]:
         return {}, one_line(error)
 
 
-def _empty(variable: xr.Variable) -> Block:
+def _empty(variable: xr.Variable) -> EncodedValues:
     import numpy as np
 
-    return Block(np.empty((0,) * variable.ndim, dtype=variable.dtype), variable.attrs)
+    return EncodedValues(np.empty((0,) * variable.ndim, dtype=variable.dtype), variable.attrs)

@@ -10,7 +10,7 @@ from typing import Any
 from ..findings import CheckResult, Findings, found, passed
 from ..metadata.chunks import ChunkReader
 from ..text import many, one_line, shortened
-from .compare import Block, decode, is_time, packing, type_name
+from .compare import EncodedValues, decode, is_time, packing, type_name
 from .reference import Reference, plain
 from .registry import CHECKS
 from .snapshot import Snapshot
@@ -71,12 +71,12 @@ def _compare_variable(reference: Reference, name: str) -> tuple[list[str], bool]
     return problems, packed
 
 
-def _compare_decoded(left: Block, right: Block) -> list[str]:
+def _compare_decoded(left: EncodedValues, right: EncodedValues) -> list[str]:
     times = [is_time(block.attributes) for block in (left, right)]
     if any(times):  # xarray decodes no empty block of times; ``_compare_times`` takes real ones
         return [] if all(times) else ["counts time in units of 'since' on one side only"]
     try:
-        one, other = Block(decode(left), {}), Block(decode(right), {})
+        one, other = EncodedValues(decode(left), {}), EncodedValues(decode(right), {})
     except Exception as error:  # noqa: BLE001 - xarray raises anything for attributes that contradict each other
         return [f"xarray cannot decode it: {one_line(error)}"]
     same = type_name(one)[0] == type_name(other)[0]  # float32 and float64 are one kind: packing decides between them
@@ -113,7 +113,7 @@ def _compare_times(shot: Snapshot, reader: ChunkReader, reference: Reference, na
         if data is None:
             continue  # 'complete' and 'decode' tell
         try:
-            stored = Block(reader.decode(layout, place, data), reference.stored[name].attrs)
+            stored = EncodedValues(reader.decode(layout, place, data), reference.stored[name].attrs)
             source = reference.source_block(name, layout.region(place))
             one, other = decode(stored), decode(source)
         except Exception as error:  # noqa: BLE001 - damaged bytes, or units that no calendar knows

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..check.report import Report
 from ..check.request import request_from as check_request_from
 from ..libraries import missing_libraries_named
-from ..probe.run import Report as ProbeReport
+from ..probe.run import ProbeReport
 from ..probe.run import request_from as probe_request_from
 from ..probe.run import run as run_probe
 from ..write.progress import Progress

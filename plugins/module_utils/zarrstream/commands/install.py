@@ -19,8 +19,7 @@ from pathlib import Path
 
 from ..errors import BadRequest, ZarrstreamError
 from ..package import package_files
-from .modes import Change as ModeChange
-from .modes import settle, settle_shared
+from .modes import ModeChange, settle, settle_shared
 
 NAME = "zarrstream"
 _SCRIPT = """#!{python}

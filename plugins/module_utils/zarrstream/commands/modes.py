@@ -24,7 +24,7 @@ _BEGINNINGS = (b"#!", b"\x7fELF")
 
 
 @dataclass(frozen=True)
-class Change:
+class ModeChange:
     """What differs at ``path``: its owner (a user's number) and mode as they were found, and as they should be."""
 
     path: str
@@ -43,7 +43,7 @@ class Change:
         return f"{self.path}: {self.mode:04o} of {self.owner} -> {self.wanted_mode:04o} of {self.wanted_owner}"
 
 
-def settle(path: Path, owner: int, *, dry_run: bool = False) -> list[Change]:
+def settle(path: Path, owner: int, *, dry_run: bool = False) -> list[ModeChange]:
     """Set owner and modes at ``path`` and of all that is in it; gives what that changes.
 
     What is not there needs nothing. Raises ZarrstreamError where it may not be changed.
@@ -52,13 +52,13 @@ def settle(path: Path, owner: int, *, dry_run: bool = False) -> list[Change]:
         return list(_settle(folder, path.name, str(path), state, _Task(owner, dry_run))) if state else []
 
 
-def settle_shared(path: Path, *, dry_run: bool = False) -> list[Change]:
+def settle_shared(path: Path, *, dry_run: bool = False) -> list[ModeChange]:
     """Let everybody enter a folder in which others' things may lie, and nobody but its owner write there; a sticky one stays as it is."""
     with _parent(path) as (folder, state):
         if state is None or not stat.S_ISDIR(state.st_mode) or state.st_mode & stat.S_ISVTX:
             return []
         mode = stat.S_IMODE(state.st_mode)
-        change = Change(str(path), state.st_uid, mode, state.st_uid, mode & ~_OTHERS_MAY_WRITE | _ALL_MAY_ENTER)
+        change = ModeChange(str(path), state.st_uid, mode, state.st_uid, mode & ~_OTHERS_MAY_WRITE | _ALL_MAY_ENTER)
         if change.wanted_mode == mode:
             return []
         if not dry_run:
@@ -86,12 +86,12 @@ class _Task:
     dry_run: bool
 
 
-def _settle(folder: int, name: str, path: str, state: os.stat_result, task: _Task) -> Iterator[Change]:
+def _settle(folder: int, name: str, path: str, state: os.stat_result, task: _Task) -> Iterator[ModeChange]:
     wanted = _mode(folder, name, path, state)
     if wanted is None:
         return
     if stat.S_IMODE(state.st_mode) != wanted or state.st_uid != task.owner:
-        change = Change(path, state.st_uid, stat.S_IMODE(state.st_mode), task.owner, wanted)
+        change = ModeChange(path, state.st_uid, stat.S_IMODE(state.st_mode), task.owner, wanted)
         yield change
         if not task.dry_run:
             _set(folder, name, change, state)
@@ -99,7 +99,7 @@ def _settle(folder: int, name: str, path: str, state: os.stat_result, task: _Tas
         yield from _inside(folder, name, path, task)
 
 
-def _inside(folder: int, name: str, path: str, task: _Task) -> Iterator[Change]:
+def _inside(folder: int, name: str, path: str, task: _Task) -> Iterator[ModeChange]:
     try:
         inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
     except PermissionError:
@@ -138,7 +138,7 @@ def _begins_as_program(folder: int, name: str) -> bool:
         os.close(file)
 
 
-def _set(folder: int, name: str, change: Change, seen: os.stat_result) -> None:
+def _set(folder: int, name: str, change: ModeChange, seen: os.stat_result) -> None:
     try:
         held = os.open(name, os.O_PATH | os.O_NOFOLLOW, dir_fd=folder)
     except FileNotFoundError:

@@ -18,7 +18,7 @@ from ..profiles.endpoint import anonymous_endpoint
 from ..profiles.profile import Profile
 from ..storage.boto import plain_get, verification
 from . import anonymous_read
-from .signed_requests import Access
+from .signed_requests import BucketAccess
 
 _SECONDS = 60.0
 
@@ -93,7 +93,7 @@ class Known:
 
     asked: int = 0
     read: tuple[str, ...] = ()
-    access: Access = field(default_factory=Access)
+    access: BucketAccess = field(default_factory=BucketAccess)
 
 
 def prove_public(sights: list[Sight], sha256: str | None, bucket: str) -> str:

@@ -13,7 +13,7 @@ from . import bucket_policy, sampling
 from .anonymous_bucket import Anonymous, anonymous_endpoint, ask_anonymously
 from .bucket_owner import Bucket
 from .bucket_policy import Opening
-from .signed_requests import Access
+from .signed_requests import BucketAccess
 from .signer import Signer
 
 _NOTHING = Anonymous(s3_list=False, s3_read=False, swift_list=False, swift_read=False)
@@ -29,7 +29,7 @@ class Look:
     """What was found. ``openings`` let everybody in, as far as policy and ACL could be read; ``unknown`` says what could not."""
 
     bucket: Bucket
-    access: Access
+    access: BucketAccess
     anonymous: Anonymous
     endpoint: str | None
 
@@ -94,8 +94,8 @@ def look(name: str, store: Any, signer: Callable[[], Signer], s3_url: str, swift
     """
     bucket = bucket_find.find(store, name)
     if bucket.state != "ours":
-        return Look(bucket, Access(), _NOTHING, None)
-    access = signer().look(name) if bucket.is_rgw else Access()
+        return Look(bucket, BucketAccess(), _NOTHING, None)
+    access = signer().look(name) if bucket.is_rgw else BucketAccess()
     keys = sampling.some_keys(bucket_find.pages(store, name))
     reads = ".r:" in bucket.read_acl or any(each.where.endswith("policy") for each in bucket_policy.open_statements(access.policy))
     anonymous = ask_anonymously(name, s3_url, swift_url, verify, keys, opens_reading=reads)

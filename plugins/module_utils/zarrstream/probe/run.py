@@ -19,8 +19,7 @@ from ..profiles.profile import Profile, aws_session, config_path, credentials_pa
 from ..storage.access import BY_DEFAULT, Access, access_from
 from ..storage.boto import ATTEMPTS, both_clocks, plain_get, s3_client, server_clock, translate, verification
 from ..storage.timeouts import CONNECT_TIMEOUT, PATIENCE
-from . import anonymous, sampling
-from . import signed_requests as bucket_signed
+from . import anonymous, sampling, signed_requests
 from .debug_log import debug_log
 
 SKEW_LIMIT = 900  # seconds; beyond, servers refuse signatures
@@ -44,7 +43,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Check:
+class Step:
     """One named step: whether it worked, what was seen or why not, and how long it took in seconds."""
 
     name: str
@@ -54,13 +53,13 @@ class Check:
 
 
 @dataclass
-class Report:
+class ProbeReport:
     """What the steps found. ``clock_skew_seconds`` is positive where this host is ahead; ``failure`` is of the first failed step.
 
     ``rules``: the variables of the environment that AWS tools believe rather than the profile. The steps go without them.
     """
 
-    checks: list[Check] = field(default_factory=list)
+    checks: list[Step] = field(default_factory=list)
     clock_skew_seconds: int | None = None
     anonymous_endpoint: str | None = None
     server: str = "unknown"
@@ -90,7 +89,7 @@ def request_from(options: Mapping[str, Any]) -> Request:
     return Request(access=access_from(options), **known)
 
 
-def run(request: Request) -> Report:
+def run(request: Request) -> ProbeReport:
     """Take all steps that make sense. A failed step is in the report; BadRequest is raised for a request without sense."""
     if request.anonymous is not None and not request.bucket:
         raise BadRequest("anonymous is set, but no bucket to read as an anonymous client. Set bucket.")
@@ -100,13 +99,13 @@ def run(request: Request) -> Report:
 class _Probe:
     def __init__(self, request: Request) -> None:
         self._request = request
-        self._report = Report()
+        self._report = ProbeReport()
         self._body = secrets.token_bytes(request.size)
         self._key = PREFIX + secrets.token_hex(16)
         self._written = False
         self._server_time: datetime | None = None
 
-    def run(self) -> Report:
+    def run(self) -> ProbeReport:
         profile = self._check("endpoint", self._endpoint)
         if profile is None:
             return self._report
@@ -130,7 +129,7 @@ class _Probe:
         except ZarrstreamError as error:
             ok, message, result = False, str(error), None
             self._report.failure = self._report.failure or error
-        self._report.checks.append(Check(name, ok, message, round(time.monotonic() - started, 3)))
+        self._report.checks.append(Step(name, ok, message, round(time.monotonic() - started, 3)))
         return result
 
     def _endpoint(self) -> tuple[str, Profile]:
@@ -293,7 +292,7 @@ class _Probe:
         keys = sampling.some_keys(lambda prefix: self._page(client, profile, bucket, prefix))
         read = [each for each in keys if any(anonymous.may_read(place, bucket, each, profile) for place in places)]
         # Stock Swift has no policy, and shows its own ACL as an S3 one.
-        access = bucket_signed.look(client, bucket, profile) if self._report.server == "rgw" else bucket_signed.Access()
+        access = signed_requests.look(client, bucket, profile) if self._report.server == "rgw" else signed_requests.BucketAccess()
         return anonymous.prove_private(sights, listable, bucket, anonymous.Known(len(keys), tuple(read), access)), None
 
     def _page(self, client: Any, profile: Profile, bucket: str, prefix: str) -> tuple[list[str], list[str]]:

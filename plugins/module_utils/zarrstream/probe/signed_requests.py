@@ -18,7 +18,7 @@ _NO_POLICY = ("NoSuchBucketPolicy", "NotImplemented", "MethodNotAllowed")  # Swi
 
 
 @dataclass(frozen=True)
-class Access:
+class BucketAccess:
     """The policy (None for none) and the S3 ACL of a bucket. ``unknown`` says what could not be read, and why."""
 
     policy: dict[str, Any] | None = None
@@ -38,7 +38,7 @@ class Access:
         return bucket_policy.named_grants(self.grants, self.owner)
 
 
-def look(client: Any, bucket: str, profile: Profile) -> Access:
+def look(client: Any, bucket: str, profile: Profile) -> BucketAccess:
     """Read what the pair of ``client`` may read; ``profile`` is for messages."""
     unknown: list[str] = []
 
@@ -56,7 +56,7 @@ def look(client: Any, bucket: str, profile: Profile) -> Access:
     policy = ask("its bucket policy", client.get_bucket_policy, *_NO_POLICY).get("Policy")
     acl = ask("its S3 ACL", client.get_bucket_acl, "NotImplemented")
     versioning = ask("whether it keeps versions", client.get_bucket_versioning, "NotImplemented")
-    return Access(
+    return BucketAccess(
         json.loads(policy) if policy else None,
         tuple(acl.get("Grants", ())),
         acl.get("Owner", {}).get("ID", ""),
@@ -70,7 +70,7 @@ class Closing:
     """What takes the unconditional openings away: the policy and the grants as they will be. Grants by name stay as they are."""
 
     bucket: str
-    access: Access
+    access: BucketAccess
     policy: dict[str, Any] | None
     grants: tuple[dict[str, Any], ...]
 
@@ -111,7 +111,7 @@ class Closing:
             raise translate(error, "close", profile, self.bucket) from None
 
 
-def closing(bucket: str, access: Access) -> Closing:
+def closing(bucket: str, access: BucketAccess) -> Closing:
     """What has to change for nobody to come without a name: pure."""
     openings = bucket_policy.open_statements(access.policy)
     policy = bucket_policy.closed_policy(access.policy) if any(not each.conditional for each in openings) else access.policy

@@ -13,7 +13,7 @@ from ..openstack.keystone import Ec2Keys, login
 from ..profiles.profile import DEFAULT_REGION, Profile, read_profile
 from ..storage.boto import expected_region, s3_client, translate
 from ..storage.timeouts import PATIENCE
-from .signed_requests import Access, look
+from .signed_requests import BucketAccess, look
 
 _PAIRS = 3  # of those that Keystone lists
 
@@ -26,10 +26,10 @@ class Signer:
     profile: Profile | None = None
     why_not: str = ""
 
-    def look(self, bucket: str) -> Access:
+    def look(self, bucket: str) -> BucketAccess:
         """What it may read of the bucket."""
         if self.client is None or self.profile is None:
-            return Access(unknown=(f"its bucket policy and S3 ACL: {self.why_not}",))
+            return BucketAccess(unknown=(f"its bucket policy and S3 ACL: {self.why_not}",))
         return look(self.client, bucket, self.profile)
 
 

@@ -15,12 +15,11 @@ from typing import Any
 
 from ...errors import BadRequest, Unreachable
 from ...libraries import TASKS
-from ...scheduler import Scheduler as Address
-from ...scheduler import parse_scheduler
+from ...scheduler import Scheduler, parse_scheduler
 from ..tls_errors import keep_errors_apart
 from . import remote
 from .checks import Expected, absent
-from .facts import MIB, SCHEDULER, Access, Facts, Link, Process, Scheduler, Worker
+from .facts import MIB, SCHEDULER, BucketAttempt, Facts, Link, Process, SchedulerState, Worker
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def collect(request: InfoRequest) -> Facts:
     return asyncio.run(_collect(request, place.address, security))
 
 
-def _place(request: InfoRequest) -> Address:
+def _place(request: InfoRequest) -> Scheduler:
     """The scheduler that was asked for, or else that of Dask's configuration."""
     import dask.config
 
@@ -108,13 +107,13 @@ class _Collector:
             workers = await self._with_access(workers)
         return Facts(scheduler, workers, self._get_versions()["packages"], time.time(), tuple(links))
 
-    async def _scheduler(self, address: str) -> Scheduler:
+    async def _scheduler(self, address: str) -> SchedulerState:
         comm = self._client.scheduler_comm.comm
         certificate = comm.extra_info.get("peercert")
         versions = (await self._from_scheduler(self._get_versions))["packages"]
         silence = _foreign(versions)
         process = None if silence else Process(**await self._from_scheduler(remote.look_here, list(self._request.packages)))
-        return Scheduler(
+        return SchedulerState(
             address=address,
             versions=versions,
             cipher=" ".join(str(part) for part in (comm.extra_info.get("cipher") or ())[:2]),
@@ -160,7 +159,7 @@ class _Collector:
         answer = answers.get(address, "it has left")
         return f"{type(answer).__name__}: {answer}" if isinstance(answer, Exception) else answer
 
-    async def _links_of_scheduler(self, workers: list[Worker], scheduler: Scheduler) -> list[Link]:
+    async def _links_of_scheduler(self, workers: list[Worker], scheduler: SchedulerState) -> list[Link]:
         """One after the other: they would share the way."""
         if not scheduler.process:
             return []
@@ -197,10 +196,10 @@ class _Collector:
         return tuple(replace(worker, access=found.get(worker.address)) for worker in workers)
 
 
-def _access(answer: Any) -> Access:
+def _access(answer: Any) -> BucketAttempt:
     if isinstance(answer, str):
-        return Access(problem=answer)
-    return Access(**{**answer, "steps": tuple(answer.get("steps", ()))})
+        return BucketAttempt(problem=answer)
+    return BucketAttempt(**{**answer, "steps": tuple(answer.get("steps", ()))})
 
 
 def _foreign(versions: Mapping[str, str | None]) -> str:

@@ -31,7 +31,7 @@ class Process:
 
 
 @dataclass(frozen=True)
-class Access:
+class BucketAttempt:
     """One attempt at the bucket. ``steps`` are those of s3_probe; ``problem`` is of the first that failed, '' for none."""
 
     steps: tuple[Mapping[str, Any], ...] = ()
@@ -61,7 +61,7 @@ class Worker:
     certificate_ends: float | None = None  # seconds since the epoch
     process: Process | None = None
     silence: str = ""
-    access: Access | None = None
+    access: BucketAttempt | None = None
 
     @property
     def host(self) -> str:
@@ -88,7 +88,7 @@ class Worker:
 
 
 @dataclass(frozen=True)
-class Scheduler:
+class SchedulerState:
     """The scheduler; ``cipher`` is '' without TLS."""
 
     address: str
@@ -120,14 +120,14 @@ class Link:
 class Facts:
     """All that was found. ``now`` is in seconds since the epoch, ``client`` the versions where the module runs."""
 
-    scheduler: Scheduler
+    scheduler: SchedulerState
     workers: tuple[Worker, ...]
     client: Mapping[str, str | None]
     now: float
     links: tuple[Link, ...] = ()
 
     @property
-    def nodes(self) -> tuple[tuple[str, Scheduler | Worker], ...]:
+    def nodes(self) -> tuple[tuple[str, SchedulerState | Worker], ...]:
         """The scheduler and the workers, by the names that messages have for them."""
         return ((SCHEDULER, self.scheduler), *((worker.label, worker) for worker in self.workers))
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from ...findings import CheckResult, Findings, found, passed, skipped
 from .checks import CHECKS
-from .facts import Access, Facts, Link, Worker
+from .facts import BucketAttempt, Facts, Link, Worker
 
 # Within one cloud a round trip takes a millisecond and a link carries a hundred MiB/s: these mean that something is wrong.
 ROUND_TRIP = 0.1  # seconds
@@ -91,7 +91,7 @@ def check_bucket(facts: Facts, bucket: str) -> CheckResult:
     return passed(f"every host can {', '.join(steps)} in {bucket}", hosts=[worker.host for worker, _unused in tried])
 
 
-def _accesses(facts: Facts) -> Iterator[tuple[Worker, Access]]:
+def _accesses(facts: Facts) -> Iterator[tuple[Worker, BucketAttempt]]:
     return ((worker, worker.access) for worker in facts.workers if worker.access)
 
 

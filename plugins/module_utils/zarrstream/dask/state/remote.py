@@ -127,7 +127,7 @@ async def _clock(remote: Any) -> tuple[float, float]:
 
 
 async def try_bucket(request: dict[str, Any]) -> dict[str, Any]:
-    """The fields of an Access: s3_probe's steps, with the profile that this process finds on its host."""
+    """The fields of a BucketAttempt: s3_probe's steps, with the profile that this process finds on its host."""
     return await asyncio.to_thread(_try_bucket, request)
 
 

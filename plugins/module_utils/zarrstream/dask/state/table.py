@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from ...findings import CheckResult
 from ...text import aligned, human_bytes
-from .facts import SCHEDULER, Access, Facts, Worker, days_left
+from .facts import SCHEDULER, BucketAttempt, Facts, Worker, days_left
 
 _HEAD = ("", "host", "address", "threads", "memory", "Dask", "zarrstream", "certificate", "round trip", "MiB/s", "bucket")
 _MARKS = {"passed": "ok", "failed": "FAILED", "warning": "warning", "skipped": "-"}
@@ -44,7 +44,7 @@ def _worker(facts: Facts, it: Worker) -> tuple[str, ...]:
     )
 
 
-def _bucket(access: Access | None) -> str:
+def _bucket(access: BucketAttempt | None) -> str:
     if access is None:
         return "-"
     return "FAILED" if access.problem else "ok"
