@@ -111,8 +111,7 @@ from pathlib import Path
 
 from ..module_utils.cloud_module import CloudModule
 from ..module_utils.zarrstream.errors import Unreachable, ZarrstreamError
-from ..module_utils.zarrstream.machines.find import Finder, console_keys, settled
-from ..module_utils.zarrstream.machines.marks import KIT
+from ..module_utils.zarrstream.machines.find import Finder, console_keys, servers_to_ask, settled
 from ..module_utils.zarrstream.machines.resources import in_removal_order
 from ..module_utils.zarrstream.openstack.keystone import Ec2Keys, login
 
@@ -145,14 +144,16 @@ class ClusterInfoModule(CloudModule):
                     f"cloud '{who.cloud}' has no {service} service, so no servers can be made. Name another one, or no vm_servers."
                 )
         finder = Finder(self.conn)
+        file = params["host_keys_missing_from"] and Path(params["host_keys_missing_from"])
+        known_hosts = file and (file.read_text() if file.exists() else "")
         found = settled(finder, cluster, params["settle"]) if cluster else finder.resources()
         return {
             "resources": [each.shown() for each in in_removal_order(found)],
-            "taken": {kind: [name for name in names if _concerns(name, cluster)] for kind, names in finder.taken.items()},
+            "taken": finder.unmarked(cluster),
             "flavors": finder.flavors() if params["images"] else [],
             "images": finder.images(params["images"]),
             "networks": finder.networks(params["networks"]),
-            "host_keys": console_keys(self.conn, self.unpinned(found), params["keys_timeout"]),
+            "host_keys": console_keys(self.conn, servers_to_ask(found, params["host_keys_of"], known_hosts), params["keys_timeout"]),
             "owner": who.user_name,
             "ec2_credentials": self.access_keys(who) if params["ec2_credentials"] else None,
         }
@@ -161,20 +162,6 @@ class ClusterInfoModule(CloudModule):
         """None where the cloud refuses to list them."""
         pairs = Ec2Keys(self.conn, who).list()
         return None if pairs is None else sorted(pair.access_key for pair in pairs)
-
-    def unpinned(self, found):
-        """Servers whose host keys are wanted."""
-        wanted, file = set(self.params["host_keys_of"]), self.params["host_keys_missing_from"]
-        servers = [each for each in found if each.kind == "server" and each.details["status"] == "ACTIVE"]
-        if file:
-            pinned = Path(file).read_text() if Path(file).exists() else ""
-            wanted |= {each.id for each in servers if each.id not in pinned}
-        return [each for each in servers if each.id in wanted]
-
-
-def _concerns(name, cluster):
-    """Whether a thing without the mark is worth a word."""
-    return cluster in name if cluster else name.startswith(KIT)
 
 
 def main():

@@ -91,12 +91,10 @@ removed:
   elements: str
 """
 
-import base64
-
 from ..module_utils.cloud_module import CloudModule
 from ..module_utils.zarrstream.errors import ZarrstreamError
 from ..module_utils.zarrstream.machines.lease import is_alive
-from ..module_utils.zarrstream.machines.servers import make, remove
+from ..module_utils.zarrstream.machines.servers import make, remove, request_for
 
 
 class ClusterServersModule(CloudModule):
@@ -128,32 +126,14 @@ class ClusterServersModule(CloudModule):
         servers, process = self.params["servers"], self.params["process"]
         if self.ansible.check_mode:
             return {"changed": bool(servers), "asked": [each["name"] for each in servers], "refused": {}}
-        asked, refused = make(self.conn, map(self.request, servers), lambda: process is None or is_alive(process))
+        requests = [request_for(server, self.params) for server in servers]
+        asked, refused = make(self.conn, requests, lambda: process is None or is_alive(process))
         return {"changed": bool(asked), "asked": asked, "refused": refused}
 
     def absent(self):
         ids = self.params["ids"]
         removed = ids if self.ansible.check_mode else remove(self.conn, ids, self.params["removal_timeout"])
         return {"changed": bool(removed), "removed": removed}
-
-    def request(self, server):
-        """What Nova is asked for."""
-        params, group = self.params, server.get("server_group")
-        request = {
-            "name": server["name"],
-            "flavor_id": server["flavor_id"],
-            "image_id": server["image_id"],
-            "metadata": server["metadata"],
-            "key_name": params["key_name"],
-            "networks": [{"uuid": params["network"]}],
-            "security_groups": [{"name": params["security_group"]}],
-            "config_drive": params["config_drive"],
-        }
-        if params["user_data"]:
-            request["user_data"] = base64.b64encode(params["user_data"].encode()).decode()
-        if group:
-            request["scheduler_hints"] = {"group": params["server_groups"][group]}
-        return request
 
 
 def main():

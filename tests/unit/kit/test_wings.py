@@ -33,6 +33,7 @@ WINGS: dict[str, set[str]] = {
     "dask": {*READ, "encoding", "check", "write", "probe"},
     "commands": {*READ, "encoding", "check", "write", "dask", "openstack", "probe"},
 }
+LONGEST = 350  # lines of a file
 DOOR = "__main__"  # what is started goes in at the top
 
 
@@ -78,6 +79,13 @@ def test_the_page_shows_this_table():
     page = (CORE.parents[2] / "docs/architecture.md").read_text()
     shown = dict(re.findall(r"^\| `(\w+)` \| [^|]+ \| ?([^|]*?) ?\|$", page, re.MULTILINE))
     assert {name: set(re.findall(r"\w+", below)) for name, below in shown.items()} == WINGS
+
+
+def test_no_file_is_longer_than_a_reader_bears():
+    """Of a module what is code: its documentation is a page of its own."""
+    pages = re.compile(r'^(DOCUMENTATION|EXAMPLES|RETURN) = r?""".*?^"""$', re.MULTILINE | re.DOTALL)
+    lines = {path: pages.sub("", path.read_text()).count("\n") for path in CORE.parents[1].rglob("*.py")}
+    assert not {path: count for path, count in lines.items() if count > LONGEST}
 
 
 def shipped(module: str) -> set[str]:

@@ -8,11 +8,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from zarrstream.machines.find import Finder
+from zarrstream.machines.find import Finder, servers_to_ask
 from zarrstream.machines.lease import Leases
 from zarrstream.machines.marks import Mark, lease_name, server_group_name
 from zarrstream.machines.reap import reapable
 from zarrstream.machines.resources import Resource
+from zarrstream.machines.servers import request_for
 
 NOW = datetime.datetime(2026, 11, 24, 12, tzinfo=datetime.UTC)
 
@@ -110,6 +111,32 @@ def test_what_is_called_as_the_kit_calls_its_things_is_not_the_kits() -> None:
     assert {each.cluster for each in ours.resources()} == {"laptop"}
     assert theirs.resources() == []
     assert theirs.taken == {kind: [name] for kind, name in NAMES.items()}
+    assert theirs.unmarked("laptop") == {kind: [name] if "laptop" in name else [] for kind, name in NAMES.items()}
+    assert theirs.unmarked(None) == {kind: [name] if name.startswith("zarrstream") else [] for kind, name in NAMES.items()}
+
+
+@pytest.mark.parametrize(
+    ("ids", "known_hosts", "asked"), [([], None, ""), (["b"], None, "b"), (["b"], "a ssh-ed25519", "b"), ([], "b", "a"), ([], "", "ab")]
+)
+def test_running_servers_whose_keys_are_wanted_are_asked(ids: list[str], known_hosts: str | None, asked: str) -> None:
+    found = [Resource("server", each, each, "laptop", details={"status": "ERROR" if each == "c" else "ACTIVE"}) for each in "abc"]
+    assert [each.id for each in servers_to_ask([*found, Resource("volume", "a", "a", "laptop")], ids, known_hosts)] == list(asked)
+
+
+def test_request_for_a_server_says_what_all_have_in_common() -> None:
+    common = {"user_data": "", "server_groups": {"apart": "7"}} | {
+        "key_name": "key",
+        "network": "n",
+        "security_group": "s",
+        "config_drive": True,
+        "user_data": "",
+        "server_groups": {"apart": "7"},
+    }
+    server = {"name": "a", "flavor_id": "f", "image_id": "i", "metadata": {"zarrstream": "laptop"}}
+    plain = {**server, "key_name": "key", "networks": [{"uuid": "n"}], "security_groups": [{"name": "s"}], "config_drive": True}
+    assert request_for(server, common) == plain
+    full = request_for({**server, "server_group": "apart"}, {**common, "user_data": "#cloud-config"})
+    assert full == {**plain, "user_data": "I2Nsb3VkLWNvbmZpZw==", "scheduler_hints": {"group": "7"}}
 
 
 def test_somebody_elses_group_is_no_lease() -> None:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 from . import marks
@@ -53,6 +53,13 @@ class Finder:
     def networks(self, names: Iterable[str]) -> dict[str, str]:
         """Ids of the networks of these names that there are, also those that another project shares."""
         return {each.name: each.id for name in sorted(set(names)) for each in self._conn.network.networks(name=name)}
+
+    def unmarked(self, cluster: str | None) -> dict[str, list[str]]:
+        """Of the names that are ``taken``, those that concern a cluster, or that look like the kit's."""
+        return {
+            kind: [name for name in names if (cluster in name if cluster else name.startswith(marks.KIT))]
+            for kind, names in self.taken.items()
+        }
 
     def _marked(self, kind: str, entries: Iterable[Any], mark_of: Callable[[Any], Mark | None]) -> Iterator[tuple[Any, Mark]]:
         for entry in entries:
@@ -141,6 +148,12 @@ def settled(finder: Finder, cluster: str, seconds: float) -> list[Resource]:
     if seconds:
         _until(lambda: finder.moving(cluster), lambda moving: not moving, seconds)
     return finder.resources(cluster)
+
+
+def servers_to_ask(found: Iterable[Resource], ids: Collection[str], known_hosts: str | None) -> list[Resource]:
+    """Servers whose host keys are wanted: those of the ids, and all that ``known_hosts``, the text of a file, does not name."""
+    running = [each for each in found if each.kind == "server" and each.details["status"] == "ACTIVE"]
+    return [each for each in running if each.id in ids or (known_hosts is not None and each.id not in known_hosts)]
 
 
 def console_keys(conn: Any, servers: Iterable[Resource], seconds: float) -> dict[str, list[str]]:

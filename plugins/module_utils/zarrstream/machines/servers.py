@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,23 @@ from ..errors import ZarrstreamError
 # Nova takes a second or so for each.
 AT_ONCE = 8
 _POLL_SECONDS = 3
+
+
+def request_for(server: Mapping[str, Any], common: Mapping[str, Any]) -> dict[str, Any]:
+    """What Nova is asked for: a server of the plan, and what all of them have in ``common``, as cluster_servers names it."""
+    group = server.get("server_group")
+    request = {
+        **{name: server[name] for name in ("name", "flavor_id", "image_id", "metadata")},
+        "key_name": common["key_name"],
+        "networks": [{"uuid": common["network"]}],
+        "security_groups": [{"name": common["security_group"]}],
+        "config_drive": common["config_drive"],
+    }
+    if common["user_data"]:
+        request["user_data"] = base64.b64encode(common["user_data"].encode()).decode()
+    if group:
+        request["scheduler_hints"] = {"group": common["server_groups"][group]}
+    return request
 
 
 def make(conn: Any, requests: Iterable[Mapping[str, Any]], wanted: Callable[[], bool]) -> tuple[list[str], dict[str, str]]:
