@@ -194,13 +194,13 @@ def run(module: AnsibleModule) -> dict:
     accounts = find_accounts(params["users"]) or [None]
     foreseen = [ensure(params, account, dry=True) for account in accounts]
     done = foreseen if module.check_mode else [ensure(params, account, dry=False) for account in accounts]
-    for result, _unused in done:
-        if result["shadowed_by"]:
-            module.warn(profile_file.shadow_warning(name, result["shadowed_by"], result["read_as"]))
-    files = [result for result, _unused in done]
+    for _unused, _changes, misread in done:
+        if misread.warning:
+            module.warn(misread.warning)
+    files = [result for result, _changes, _unused in done]
     return {
         "changed": any(result["changed"] for result in files),
-        "diff": [change for _unused, changes in done for change in changes] if module._diff else [],
+        "diff": [change for _unused, changes, _misread in done for change in changes] if module._diff else [],
         "profile": name,
         "path": files[0]["path"],
         "files": files,
@@ -211,8 +211,8 @@ def run(module: AnsibleModule) -> dict:
     }
 
 
-def ensure(params: dict, account: Account | None, *, dry: bool) -> tuple[dict, list[dict]]:
-    """Find, plan, apply for one user; the result and its diffs."""
+def ensure(params: dict, account: Account | None, *, dry: bool) -> tuple[dict, list[dict], profile_file.Misread]:
+    """Find, plan, apply for one user; the result, its diffs, and what AWS tools make of the profile."""
     name, present = params["name"], params["state"] == "present"
     config_file = str(account.home / ".aws" / "config") if account else params["config_file"]
     with acting_as(account) if account else contextlib.nullcontext(), profile_file.locked(config_file, make=present and not dry):
@@ -232,7 +232,7 @@ def ensure(params: dict, account: Account | None, *, dry: bool) -> tuple[dict, l
         "shadowed_by": list(misread.places),
         "read_as": misread.read_as,
     }
-    return result, [plan.diff(), *([ca_plan.diff()] if ca_plan.changed else [])]
+    return result, [plan.diff(), *([ca_plan.diff()] if ca_plan.changed else [])], misread
 
 
 def settings(params: dict, found: profile_file.FoundFile) -> ProfileSettings:

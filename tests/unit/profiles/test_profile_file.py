@@ -364,9 +364,9 @@ def test_shadow_is_reported(config, credentials, own, shadow):
         (config.parent / "credentials").write_text(credentials)
     config.write_text(config.read_text() + own)
     found = profile_file.find(str(config))
-    places = profile_file.shadowed_by("lab", found.text, found, str(config))
-    assert [Path(place).name for place in places] == ([shadow] if shadow else [])
-    assert (profile_file.shadow_warning("lab", places) is None) == (shadow is None)
+    misread = profile_file.misread("lab", found.text, found, str(config))
+    assert [Path(place).name for place in misread.places] == ([shadow] if shadow else [])
+    assert (misread.warning is None) == (shadow is None)
 
 
 @pytest.mark.parametrize("name", ["lab", "default"])

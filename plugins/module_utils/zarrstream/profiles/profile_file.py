@@ -132,7 +132,17 @@ class Misread:
     @property
     def warning(self) -> str | None:
         """What to say about it; None where there is nothing to say."""
-        return shadow_warning(self.profile, list(self.places), self.read_as)
+        if not self.places:
+            return None
+        where = " and ".join(self.places)
+        if effective.FAILURE in self.read_as:
+            failure = self.read_as[effective.FAILURE].rstrip(".")
+            return f"AWS tools cannot use profile '{self.profile}': {failure} ({where}). Correct or remove it there."
+        seen = f" ({effective.said(self.read_as)})" if self.read_as else ""
+        return (
+            f"AWS tools do not use what profile '{self.profile}' says, since {where} is asked first{seen}. "
+            "Remove it there, or choose another name for the profile."
+        )
 
 
 def misread(name: str, text: str | None, found: FoundFile, config_file: str | None = None) -> Misread:
@@ -170,25 +180,6 @@ def misread_on_disk(name: str, config_file: str | None = None) -> Misread:
     except OSError:  # in the credentials file alone
         text = ""
     return misread(name, text, FoundFile(path, text, None, None), config_file)
-
-
-def shadowed_by(name: str, text: str | None, found: FoundFile, config_file: str | None = None) -> list[str]:
-    """What AWS tools believe rather than this profile in ``text``: places, for people to look at."""
-    return list(misread(name, text, found, config_file).places)
-
-
-def shadow_warning(name: str, places: list[str], read_as: Mapping[str, str] | None = None) -> str | None:
-    """What to say about them."""
-    if not places:
-        return None
-    where = " and ".join(places)
-    if read_as and effective.FAILURE in read_as:
-        return f"AWS tools cannot use profile '{name}': {read_as[effective.FAILURE].rstrip('.')} ({where}). Correct or remove it there."
-    seen = f" ({effective.said(read_as)})" if read_as else ""
-    return (
-        f"AWS tools do not use what profile '{name}' says, since {where} is asked first{seen}. "
-        "Remove it there, or choose another name for the profile."
-    )
 
 
 def _holds_profile(credentials: Path, name: str) -> bool:

@@ -44,10 +44,6 @@ class Declared:
         """Whether the real path of something is that of a declared file, or lies in a declared folder."""
         return any(real == place or real.startswith(f"{place.rstrip('/')}/") for place in self.places)
 
-    def and_of(self, *places: str) -> Declared:
-        """These and more."""
-        return Declared((*self.places, *places))
-
     def open(self, path: str) -> int:
         """A descriptor of a declared file; raises Outside, NotRegular, OSError."""
         file = open_regular(path)

@@ -14,9 +14,10 @@ import getpass
 import os
 import re
 import secrets
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,8 @@ from .nofollow import ABSENT, CREATE, FOLDER, READ, NoFollow
 from .objects import Objects
 
 if TYPE_CHECKING:
-    from zarr.abc.store import Store
+    from zarr.abc.buffer import Buffer, BufferPrototype
+    from zarr.abc.store import ByteRequest, Store
 
 PARTS = "parts"  # of the sidecar: half-written files
 _PART = re.compile(r"[0-9a-f]{32}")
@@ -156,10 +158,32 @@ class FolderObjects(Objects):
                     os.rmdir(name, dir_fd=parent)
 
     def zarr_store(self) -> Store:
-        """The Zarr store at ``place`` for zarr-python, to read."""
-        from .folder_reader import folder_reader
+        """The Zarr store at ``place`` for zarr-python, to read: zarr's own LocalStore follows links."""
+        import asyncio
 
-        return folder_reader(self)
+        from ..compat import as_buffer
+        from .zarr_store import part_of, reading_store
+
+        objects, root = self, self.place.key
+
+        class FolderReader(reading_store()):  # type: ignore[misc]
+            async def get(self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None) -> Buffer | None:
+                data = await asyncio.to_thread(objects.get_range, f"{root}/{key}", partial(part_of, byte_range))
+                return None if data is None else as_buffer(data, prototype)
+
+            async def exists(self, key: str) -> bool:
+                return await asyncio.to_thread(objects.head, f"{root}/{key}") is not None
+
+            async def list(self) -> AsyncIterator[str]:
+                for info in objects.list(root):
+                    if not info.kind:
+                        yield info.key.removeprefix(f"{root}/")
+
+            async def list_dir(self, prefix: str) -> AsyncIterator[str]:
+                for name in await asyncio.to_thread(objects.names, f"{root}/{prefix.strip('/')}".rstrip("/")):
+                    yield name
+
+        return FolderReader(read_only=True)
 
     def translate(self, error: Exception, verb: str, key: str) -> ZarrstreamError:
         """An OSError as one of ours."""

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from ..abandon import Runner
 from ..errors import ZarrstreamError
+from ..text import many
 from .limiter import Limiter
 from .obstore_errors import read_answer
 from .timeouts import TIMEOUT
@@ -42,7 +43,7 @@ class GaveUp(Exception):
     @property
     def tried(self) -> str:
         """How often and how long, for messages."""
-        return f" ({self.attempts} attempt{'s' if self.attempts > 1 else ''} in {self.seconds:.0f} s)"
+        return f" ({many(self.attempts, 'attempt')} in {self.seconds:.0f} s)"
 
 
 @dataclass
