@@ -15,10 +15,10 @@ from ..profiles.profile_file import FilePlan, FoundFile
 from ..profiles.profile_text import NEW, ProfileSettings
 from ..signals import held_back
 from . import ec2_note
-from .ec2_find import Keys
 from .ec2_note import Note, Noted, NoteFile, Owner, Stage
 from .ec2_plan import Ec2Plan, Left, Pair
-from .signed_request import Proof
+from .keystone import Ec2Keys
+from .signed_request import SignedRequest
 
 _PROPAGATION = 15.0  # seconds until a new pair must be known to the object store
 
@@ -64,7 +64,7 @@ class Change:
         """What ``apply`` would do, as far as it can be said; a revoked pair may turn out to be gone already."""
         return Outcome(self.decision.pair, self.decision.revoke, self.decision.left)
 
-    def apply(self, keys: Keys, proof: Proof, propagation: float = _PROPAGATION, grace: float = 0) -> Outcome:
+    def apply(self, keys: Ec2Keys, proof: SignedRequest, propagation: float = _PROPAGATION, grace: float = 0) -> Outcome:
         """Note, create, prove, write, revoke, in this order: whatever fails, a working pair stays and the note says which keys exist.
 
         ``grace``: seconds between the writing and the revoking of the pair that was replaced, for whoever has just read the old one.
@@ -93,7 +93,7 @@ class Change:
         noted = [self.notes.note.find(key) for key in access_keys]
         return any(each is None or each.stage is not Stage.CREATING for each in noted)
 
-    def _create(self, keys: Keys, proof: Proof, propagation: float) -> Pair:
+    def _create(self, keys: Ec2Keys, proof: SignedRequest, propagation: float) -> Pair:
         pair = self._make(keys)
         try:
             _await(pair, proof, propagation)
@@ -109,7 +109,7 @@ class Change:
         found = profile_file.find(str(self.found.path))
         return profile_file.values(self.owner.profile, found).get("aws_access_key_id") == pair.access_key
 
-    def _make(self, keys: Keys) -> Pair:
+    def _make(self, keys: Ec2Keys) -> Pair:
         """A new pair, noted before Keystone is asked for it: by its access key where we may choose that, else by those that there are."""
         if keys.chooses:
             pair = Pair(secrets.token_hex(16), secrets.token_hex(16))
@@ -153,7 +153,7 @@ class Change:
         """The pairs whose place another one takes, the one that the profile holds last."""
         return (*self.decision.replaced, *(key for key in self.decision.revoke if self._was_used((key,))))
 
-    def _revoke(self, keys: Keys) -> tuple[tuple[str, ...], tuple[Left, ...]]:
+    def _revoke(self, keys: Ec2Keys) -> tuple[tuple[str, ...], tuple[Left, ...]]:
         """Revoke what was decided, each noted at once; in a profile that works, one that cannot be revoked is no failure of the run."""
         revoked, left = [], list(self.decision.left)
         for key in self.decision.revoke:
@@ -178,7 +178,7 @@ class Change:
             **{**error.details, "not_revoked": access_key},
         )
 
-    def _undo(self, access_key: str, keys: Keys, error: BaseException) -> None:
+    def _undo(self, access_key: str, keys: Ec2Keys, error: BaseException) -> None:
         """Delete what was just made; where that fails too, the error in flight names the pair that is left."""
         try:
             deleted = keys.delete(access_key)
@@ -194,7 +194,7 @@ class Change:
             self.notes.save(self.notes.note.without(access_key))
 
 
-def _await(pair: Pair, proof: Proof, seconds: float) -> None:
+def _await(pair: Pair, proof: SignedRequest, seconds: float) -> None:
     """Wait until the object store knows the new pair."""
     deadline = time.monotonic() + seconds
     while not proof.works(pair):

@@ -7,28 +7,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Protocol
 
 from ..errors import AccessRefused
 from .ec2_note import NOTHING, Note, Noted, Stage
 from .ec2_plan import Found, Pair, Seen, Wanted, check
-from .keystone import Login, project_of_owner
-from .signed_request import Proof, reach
+from .keystone import Ec2Keys, Login, project_of_owner
+from .signed_request import SignedRequest, reach
 
 
-class Keys(Protocol):
-    """What is asked of Keystone; ``keystone.Ec2Keys`` is the real one."""
-
-    @property
-    def chooses(self) -> bool: ...
-    def list(self) -> tuple[Pair, ...] | None: ...
-    def look(self, access_key: str) -> Seen: ...
-    def create_as(self, pair: Pair) -> bool: ...
-    def create(self) -> Pair: ...
-    def delete(self, access_key: str) -> bool: ...
-
-
-def find(wanted: Wanted, place: Place, keys: Keys, proof: Proof, who: Login) -> Found:
+def find(wanted: Wanted, place: Place, keys: Ec2Keys, proof: SignedRequest, who: Login) -> Found:
     """Ask only what the decision needs. Raises an error where the endpoint cannot be asked: then nothing may be made."""
     check(wanted)
     found = Found(held=place.held, note=place.note, elsewhere=place.elsewhere)
@@ -69,7 +56,7 @@ def _has_to_work(wanted: Wanted, found: Found) -> bool:
     return wanted.finishes or any(each.stage is Stage.REPLACED for each in found.note.of(wanted.owner))
 
 
-def _is_revoked(wanted: Wanted, found: Found, keys: Keys) -> bool:
+def _is_revoked(wanted: Wanted, found: Found, keys: Ec2Keys) -> bool:
     """Whether the pair in the profile, which we made, is gone: Ceph RGW accepts a revoked one for five minutes more."""
     noted = found.note.find(found.held.access_key) if found.held else None
     if not (noted and noted.access_key and noted.ours and noted.is_of(wanted.owner)):
@@ -77,7 +64,7 @@ def _is_revoked(wanted: Wanted, found: Found, keys: Keys) -> bool:
     return keys.look(noted.access_key).exists is False
 
 
-def _look(wanted: Wanted, found: Found, keys: Keys) -> dict[Noted, Seen]:
+def _look(wanted: Wanted, found: Found, keys: Ec2Keys) -> dict[Noted, Seen]:
     """What Keystone says of the noted pairs that the profile does not hold; of those that were replaced, where they may have to go."""
     held = found.held.access_key if found.held else None
     mine = [each for each in found.note.of(wanted.owner) if each.access_key and each.access_key != held]
@@ -85,7 +72,7 @@ def _look(wanted: Wanted, found: Found, keys: Keys) -> dict[Noted, Seen]:
     return {each: keys.look(each.access_key) for each in asked if each.access_key}
 
 
-def _with_noted(wanted: Wanted, found: Found, looked: Mapping[Noted, Seen], keys: Keys) -> Found:
+def _with_noted(wanted: Wanted, found: Found, looked: Mapping[Noted, Seen], keys: Ec2Keys) -> Found:
     """What has become of the pairs that runs before this one noted."""
     now = datetime.now(UTC)
     gone = [each for each, seen in looked.items() if seen.exists is False]
@@ -117,7 +104,7 @@ def _usable(wanted: Wanted, found: Found, listed: tuple[Pair, ...] | None) -> tu
     return tuple(pair for pair in listed if pair.access_key == held or (wanted.adopt and not found.note.find(pair.access_key)))
 
 
-def _with_held(found: Found, keys: Keys) -> Found:
+def _with_held(found: Found, keys: Ec2Keys) -> Found:
     """What Keystone says of the pair in the profile."""
     if not found.held:
         return found
@@ -131,7 +118,7 @@ def _noted_project(found: Found) -> str | None:
     return noted.project_id if noted else None
 
 
-def _prove_supplied(pair: Pair, proof: Proof) -> None:
+def _prove_supplied(pair: Pair, proof: SignedRequest) -> None:
     if not proof.works(pair):
         raise AccessRefused(
             f"the object store refuses the supplied access_key {pair.access_key} with its secret_key. The pair is wrong, revoked, or "

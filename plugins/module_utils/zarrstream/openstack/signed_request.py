@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import replace
-from typing import Protocol
 
 from ..errors import AccessRefused
 from ..profiles.profile import DEFAULT_REGION, Profile
@@ -15,16 +14,6 @@ from ..storage.timeouts import PATIENCE
 from .ec2_plan import Pair
 
 _REFUSED = ("InvalidAccessKeyId", "SignatureDoesNotMatch")  # all others leave open whether the pair works
-
-
-class Proof(Protocol):
-    """What is asked of the object store; ``SignedRequest`` is the real one."""
-
-    @property
-    def region(self) -> str: ...
-    @property
-    def owner(self) -> str | None: ...
-    def works(self, pair: Pair) -> bool: ...
 
 
 class SignedRequest:
@@ -62,7 +51,7 @@ class SignedRequest:
         return True
 
 
-def reach(proof: Proof) -> None:
+def reach(proof: SignedRequest) -> None:
     """Show by a pair that nobody knows that the endpoint answers, this host's clock is right, and which region it wants."""
     try:
         proof.works(Pair(secrets.token_hex(16), secrets.token_hex(16)))
