@@ -9,12 +9,21 @@ import os
 from ansible_collections.openstack.cloud.plugins.module_utils.openstack import OpenStackModule
 
 from .zarrstream.compat import cloud_files
+from .zarrstream.errors import ZarrstreamError
 from .zarrstream.openstack.cloud_entry import ENVIRONMENT, explained
 from .zarrstream.openstack.keystone import unusable_login
 
 
 class CloudModule(OpenStackModule):
-    """The collection's base class, with more to say about a login that cannot work."""
+    """The collection's base class, with more to say about a login that cannot work. A module has ``answer``, which gives its result."""
+
+    def run(self):
+        """End with the result, or with an error of the core and its details."""
+        try:
+            result = self.answer()
+        except ZarrstreamError as error:
+            self.fail_json(msg=str(error), **error.details)
+        self.exit_json(**{"changed": False, **result})
 
     def openstack_cloud_from_module(self):
         """Log in, or say what is missing, or which settings of the login do not fit together."""

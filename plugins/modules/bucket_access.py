@@ -64,7 +64,7 @@ left:
 """
 
 from ..module_utils.cloud_module import CloudModule
-from ..module_utils.zarrstream.errors import AccessRefused, ZarrstreamError
+from ..module_utils.zarrstream.errors import AccessRefused
 from ..module_utils.zarrstream.openstack.catalog import endpoint_from
 from ..module_utils.zarrstream.openstack.keystone import ca_for, services
 from ..module_utils.zarrstream.probe.signed_requests import closing
@@ -80,13 +80,7 @@ class BucketAccessModule(CloudModule):
     }
     module_kwargs = {"supports_check_mode": True}
 
-    def run(self):
-        try:
-            self.exit_json(**self.ensure())
-        except ZarrstreamError as error:
-            self.fail_json(msg=str(error), **error.details)
-
-    def ensure(self):
+    def answer(self):
         """Find, plan, apply."""
         params, bucket = self.params, self.params["bucket"]
         endpoint = endpoint_from(params["endpoint_url"], services(self.conn))

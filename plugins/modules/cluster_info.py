@@ -110,7 +110,7 @@ owner:
 from pathlib import Path
 
 from ..module_utils.cloud_module import CloudModule
-from ..module_utils.zarrstream.errors import Unreachable, ZarrstreamError
+from ..module_utils.zarrstream.errors import Unreachable
 from ..module_utils.zarrstream.machines.find import Finder, console_keys, servers_to_ask, settled
 from ..module_utils.zarrstream.machines.resources import in_removal_order
 from ..module_utils.zarrstream.openstack.keystone import Ec2Keys, login
@@ -129,13 +129,7 @@ class ClusterInfoModule(CloudModule):
     }
     module_kwargs = {"supports_check_mode": True}
 
-    def run(self):
-        try:
-            self.exit_json(changed=False, **self.find())
-        except ZarrstreamError as error:
-            self.fail_json(msg=str(error), **error.details)
-
-    def find(self):
+    def answer(self):
         params, cluster = self.params, self.params["cluster"]
         who = login(self.conn)
         for service in ("compute", "network"):

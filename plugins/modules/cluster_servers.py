@@ -92,7 +92,6 @@ removed:
 """
 
 from ..module_utils.cloud_module import CloudModule
-from ..module_utils.zarrstream.errors import ZarrstreamError
 from ..module_utils.zarrstream.machines.lease import is_alive
 from ..module_utils.zarrstream.machines.servers import make, remove, request_for
 
@@ -116,11 +115,8 @@ class ClusterServersModule(CloudModule):
         "required_if": [("state", "present", ["key_name", "network", "security_group", "servers"]), ("state", "absent", ["ids"])],
     }
 
-    def run(self):
-        try:
-            self.exit_json(**(self.present() if self.params["state"] == "present" else self.absent()))
-        except ZarrstreamError as error:
-            self.fail_json(msg=str(error), **error.details)
+    def answer(self):
+        return self.present() if self.params["state"] == "present" else self.absent()
 
     def present(self):
         servers, process = self.params["servers"], self.params["process"]

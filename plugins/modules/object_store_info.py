@@ -152,7 +152,6 @@ anonymous_endpoint:
 from functools import partial
 
 from ..module_utils.cloud_module import CloudModule
-from ..module_utils.zarrstream.errors import ZarrstreamError
 from ..module_utils.zarrstream.openstack.catalog import endpoint_from, swift_url_of
 from ..module_utils.zarrstream.openstack.keystone import ca_for, services, verification
 from ..module_utils.zarrstream.probe.privacy import look
@@ -168,13 +167,7 @@ class ObjectStoreInfoModule(CloudModule):
     }
     module_kwargs = {"supports_check_mode": True}
 
-    def run(self):
-        try:
-            self.exit_json(changed=False, **self.find())
-        except ZarrstreamError as error:
-            self.fail_json(msg=str(error), **error.details)
-
-    def find(self):
+    def answer(self):
         params, catalog = self.params, services(self.conn)
         swift_url = swift_url_of(catalog, str(self.conn.config.name))
         s3_url = endpoint_from(params["endpoint_url"], catalog)
