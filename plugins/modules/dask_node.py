@@ -16,6 +16,13 @@ options:
   python:
     description: The Python of an environment, to be described.
     type: path
+  packages:
+    description:
+      - Names of packages in the environment of O(python) that the service imports. What a process has imported stays with it, so
+        a change of their files is a reason to restart the service.
+    type: list
+    elements: str
+    default: []
   service:
     description: Name of a systemd service, whose unit is C(/etc/systemd/system/<service>.service).
     type: str
@@ -159,6 +166,7 @@ from ..module_utils.zarrstream.errors import ZarrstreamError
 
 SPEC = {
     "python": {"type": "path"},
+    "packages": {"type": "list", "elements": "str", "default": []},
     "service": {"type": "str"},
     "user": {"type": "dict", "options": {"name": {"type": "str", "required": True}, "home": {"type": "str", "required": True}}},
     "connect_to": {"type": "dict", "options": {"host": {"type": "str", "required": True}, "port": {"type": "int", "required": True}}},
@@ -186,7 +194,7 @@ def run(module: AnsibleModule) -> dict:
     python, why_not = node.ask_python(params["python"]) if params["python"] else (None, "")
     service = node.ask_systemd(params["service"]) if params["service"] else None
     wanted = [node.wanted_from(each) for each in params["files"]]
-    plan = node.plan(wanted, node.look(wanted), python, service, node.home_for(wanted))
+    plan = node.plan(wanted, node.look(wanted), python, service, node.home_for(wanted), node.digests(params["packages"], python))
     if not module.check_mode:
         node.apply(plan.changes)
     return {

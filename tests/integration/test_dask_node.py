@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import secrets
+import venv
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,21 @@ def test_an_environment_that_does_not_run_is_no_failure(modules: Any, home: Path
     assert (node["environment"], node["executable"]) == ("", "")
     assert "none" in node["why_not"]
     assert node["cores"] >= 1
+
+
+def test_the_number_of_a_service_follows_the_packages_that_it_imports(modules: Any, tmp_path: Path) -> None:
+    """An environment in which the role zarr_stack replaces the package and nothing else."""
+    venv.create(tmp_path / "stack", symlinks=True)
+    package = next((tmp_path / "stack/lib").glob("python3*/site-packages")) / "zarrstream"
+    package.mkdir()
+
+    def number(content: str, packages: list[str]) -> str:
+        (package / "__init__.py").write_text(content)
+        arguments = {"python": str(tmp_path / "stack/bin/python"), "packages": packages}
+        return str(modules("dask_node", arguments, check=True).result["definition"])
+
+    assert number("a = 1", ["zarrstream"]) == number("a = 1", ["zarrstream"]) != number("a = 2", ["zarrstream"])
+    assert number("a = 1", []) == number("a = 2", [])
 
 
 def test_what_is_wrong_is_named_with_its_value(modules: Any, home: Path, files: list[dict[str, Any]]) -> None:

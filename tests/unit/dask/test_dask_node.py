@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import sysconfig
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,26 @@ def test_what_the_service_does_not_read_anew_is_put_right_without_a_restart(path
 def test_what_the_service_wants(wanted: list[Wanted], python: Python, service: Service, action: str, ends: bool) -> None:
     plan = node.plan(wanted, THERE, python, service, "/root")
     assert (plan.action, plan.ends) == (action, ends)
+
+
+def test_a_package_that_was_replaced_restarts_what_has_imported_it_and_nothing_else(tmp_path: Path) -> None:
+    """The environment is the same: the package follows the modules, from run to run."""
+    python = replace(PYTHON, libraries=str(tmp_path))
+    (tmp_path / "zarrstream/probe").mkdir(parents=True)
+    (tmp_path / "zarrstream/probe/run.py").write_text("old = 1")
+    before = node.digests(["zarrstream"], python)
+    definition = node.define(ALL, python, before)
+    found = THERE | {UNIT.path: replace(THERE[UNIT.path], content=f"Environment=D={definition}\n".encode())}
+    started = replace(RUNS, status=f"definition={definition} dashboard=")
+    assert node.plan(ALL, found, python, started, "/root", before) == node.Plan((), definition)
+    (tmp_path / "zarrstream/probe/run.cpython-313.pyc").write_text("compiled")
+    assert node.digests(["zarrstream"], python) == before, "what Python compiles is nothing new"
+    (tmp_path / "zarrstream/probe/run.py").rename(tmp_path / "zarrstream/run.py")
+    after = node.digests(["zarrstream"], python)
+    plan = node.plan(ALL, found, python, started, "/root", after)
+    assert ([change.wanted.path for change in plan.changes], plan.action, plan.ends) == ([UNIT.path], "restart", True)
+    assert node.plan(ALL, THERE, python, RUNS, "/root").action == "", "a service that imports none of them"
+    assert node.digests(["zarrstream"], None) == {}, "an environment that is not there yet"
 
 
 def test_a_secret_shows_in_no_diff() -> None:
@@ -142,7 +163,10 @@ def test_an_environment_is_named_by_its_folder_and_one_that_does_not_run_says_wh
     prefix = Path(sys.prefix).resolve()
     (tmp_path / "current").symlink_to(prefix)
     python, why_not = node.ask_python(str(tmp_path / "current/bin/python"))
-    assert (python, why_not) == (Python(prefix.name, str(prefix / "bin/python"), ".".join(map(str, sys.version_info[:2]))), "")
+    assert why_not == ""
+    assert python is not None
+    assert python == Python(prefix.name, str(prefix / "bin/python"), ".".join(map(str, sys.version_info[:2])), python.libraries)
+    assert Path(python.libraries).resolve() == Path(sysconfig.get_path("purelib")).resolve(), "where its packages are"
     assert node.ask_python(str(tmp_path / "none"))[0] is None
     assert "none" in node.ask_python(str(tmp_path / "none"))[1]
 

@@ -16,8 +16,10 @@ import socket
 import stat
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ..errors import BadRequest, Conflict, WriteError
@@ -27,7 +29,9 @@ DEFINITION, HOME = "@definition@", "@home@"
 PATIENCE = 10.0  # seconds within which a port has to answer
 _KINDS = {"folder": stat.S_ISDIR, "file": stat.S_ISREG, "link": stat.S_ISLNK}
 _PROPERTIES = ("ActiveState", "UnitFileState", "StatusText")
-_ASK_PYTHON = "import sys; print(sys.prefix, sys.executable, '%d.%d' % sys.version_info[:2], sep='\\n')"
+_ASK_PYTHON = (
+    "import sys, sysconfig; print(sys.prefix, sys.executable, '%d.%d' % sys.version_info[:2], sysconfig.get_path('purelib'), sep='\\n')"
+)
 
 
 @dataclass(frozen=True)
@@ -45,11 +49,12 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Python:
-    """An environment, and the Python in it: the name of its folder, the program without links to the folder, and 3.13, say."""
+    """An environment, and the Python in it: the name of its folder, the program without links to the folder, 3.13, say, its packages."""
 
     environment: str
     executable: str
     version: str
+    libraries: str = ""
 
 
 @dataclass(frozen=True)
@@ -132,14 +137,21 @@ def home_for(wanted: list[Wanted]) -> str:
     return str(home)
 
 
-def plan(wanted: list[Wanted], found: dict[Path, Found], python: Python | None, service: Service | None, home: str) -> Plan:
+def plan(
+    wanted: list[Wanted],
+    found: dict[Path, Found],
+    python: Python | None,
+    service: Service | None,
+    home: str,
+    packages: Mapping[str, str] = MappingProxyType({}),
+) -> Plan:
     """Compare what is wanted with what is there.
 
     A service reads some of it once, at its start. That stands in its unit as one number, DEFINITION, so that a change of any of it is a
     change of the unit; and the service tells systemd with which one it was started, so that a run makes up for one that was interrupted
     before its restart.
     """
-    definition = define(wanted, python)
+    definition = define(wanted, python, packages)
     filled = [_filled(each, definition, home) for each in wanted]
     changes = tuple(Change(each, there) for each in filled if not _fits(each, there := found[each.path]))
     if service is None or not any(each.at_start for each in wanted):
@@ -151,9 +163,10 @@ def plan(wanted: list[Wanted], found: dict[Path, Found], python: Python | None, 
     return Plan(changes, definition, action, ends=service.is_active and not as_declared, reload=not as_declared)
 
 
-def define(wanted: list[Wanted], python: Python | None) -> str:
-    """The number of all that the service reads at its start."""
+def define(wanted: list[Wanted], python: Python | None, packages: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The number of all that the service reads at its start, the digests of ``packages`` by their names included."""
     read = [python and [python.environment, python.version], *([str(each.path), each.content] for each in wanted if each.at_start)]
+    read += [[name, digest] for name, digest in sorted(packages.items())]
     return hashlib.sha256(json.dumps(read).encode()).hexdigest()
 
 
@@ -188,9 +201,14 @@ def ask_python(program: str) -> tuple[Python | None, str]:
         return None, str(error)
     if said.returncode:
         return None, said.stderr.strip()
-    prefix, executable, version = said.stdout.splitlines()
+    prefix, executable, version, libraries = said.stdout.splitlines()
     environment = Path(prefix).resolve()
-    return Python(environment.name, str(environment / "bin" / Path(executable).name), version), ""
+    return Python(environment.name, str(environment / "bin" / Path(executable).name), version, libraries), ""
+
+
+def digests(names: list[str], python: Python | None) -> dict[str, str]:
+    """What the files of packages in the environment are, one number for each; those of one that is not there are none."""
+    return {name: _digest(Path(python.libraries) / name) for name in names} if python else {}
 
 
 def ask_systemd(name: str) -> Service:
@@ -252,6 +270,14 @@ def _filled(wanted: Wanted, definition: str, home: str) -> Wanted:
         return wanted
     content = wanted.content.replace(DEFINITION, definition).replace(HOME, home)
     return Wanted(wanted.path, wanted.mode, wanted.group, content, wanted.secret, wanted.at_start)
+
+
+def _digest(package: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(package)}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
 
 
 def _kind(wanted: Wanted) -> str:

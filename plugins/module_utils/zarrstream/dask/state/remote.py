@@ -136,7 +136,8 @@ def _try_bucket(request: dict[str, Any]) -> dict[str, Any]:
         probe = importlib.import_module("zarrstream.probe.run")
         wanted = probe.request_from(request)
     except (ImportError, AttributeError, TypeError) as error:
-        return {"problem": f"the package zarrstream is missing or of another version there ({error}): run the role zarr_stack on that host"}
+        remedy = "run the role zarr_stack on that host, and then dask_worker, which restarts workers with another one in their memory"
+        return {"problem": f"the package zarrstream is missing or of another version there ({error}): {remedy}"}
     try:
         report = probe.run(wanted)
     except Exception as error:  # noqa: BLE001 - a message that can travel, whatever it is
