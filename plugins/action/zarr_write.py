@@ -75,8 +75,7 @@ class Watch:
         self._action._connection = copy.copy(action._connection)
         self._action._connection.become = copy.copy(action._connection.become)
         self._command = f"cat {path if path.startswith('~') else shlex.quote(path)}"
-        host, store = task_vars.get("inventory_hostname", ""), str(action._task.args.get("store", ""))
-        self._label = shown(f"{host} {store.rstrip('/').rpartition('/')[2]}".strip())
+        self._host = str(task_vars.get("inventory_hostname", ""))
         self._stop, self._shown = threading.Event(), False
         self._thread = threading.Thread(target=self._run, name="zarrstream-watch", daemon=True)
 
@@ -110,8 +109,9 @@ class Watch:
 
     def _show(self, moment: Progress) -> None:
         self._shown = True
+        label = shown(f"{self._host} {moment.store.rstrip('/').rpartition('/')[2]}".strip())
         if ON_TERMINAL:
-            line = f"{self._label} {shown(bar(moment, display.columns - len(self._label) - 1))}"[: display.columns]
+            line = f"{label} {shown(bar(moment, display.columns - len(label) - 1))}"[: display.columns]
             display.display(f"\r{line}\x1b[K", stderr=True, screen_only=True, newline=False)
         else:
-            display.display(f"{self._label}: {shown(words(moment))}", stderr=True)
+            display.display(f"{label}: {shown(words(moment))}", stderr=True)

@@ -39,7 +39,14 @@ options:
     description:
       - The store, such as V(s3://bucket/air.zarr) or V(/data/air.zarr).
     type: str
-    required: true
+  stores:
+    description:
+      - Several stores in one run, which starts Python and its libraries once. Each is a dictionary of the other options; those
+        beside this one are for all of them that do not say otherwise.
+      - One that fails does not hold the others up; the task fails at the end.
+      - Exactly one of O(store) and O(stores) is required.
+    type: list
+    elements: dict
   anonymous:
     description:
       - Make all checks without credentials, as an anonymous client would.
@@ -150,6 +157,13 @@ EXAMPLES = r"""
     source: /data/air/*.nc
     sample: all
 
+- name: Prove several stores in one run
+  zarrstream.platform.zarr_check:
+    profile: zarr
+    stores:
+      - {store: s3://climate/air.zarr, source: /data/air/*.nc}
+      - {store: s3://climate/sea.zarr, source: /data/sea.nc, sample: all}
+
 - name: Let the workers of a Dask cluster compare every value
   zarrstream.platform.zarr_check:
     store: s3://climate/air.zarr
@@ -181,6 +195,11 @@ changed:
   description: Whether the files of O(report) were written. Without O(report), always V(false).
   type: bool
   returned: always
+stores:
+  description: The results of O(stores), in their order, each as it would be alone; RV(ignore:failed) and RV(ignore:msg) say what failed.
+  type: list
+  elements: dict
+  returned: with O(stores)
 ok:
   description: Whether no check found what O(fail_on) names. For V(never), errors count.
   type: bool
@@ -321,18 +340,18 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.several_stores import run_module
 from ..module_utils.zarrstream.check.lines import Lines, lines_that_open
 from ..module_utils.zarrstream.check.request import POLICIES, SEVERITIES, request_from
 from ..module_utils.zarrstream.check.run import CHECKS
 from ..module_utils.zarrstream.commands.check import check_store
-from ..module_utils.zarrstream.errors import ZarrstreamError
 from ..module_utils.zarrstream.options import DASK_OPTIONS, S3_OPTIONS
 from ..module_utils.zarrstream.storage.timeouts import TIMEOUT
 
 SPEC: dict[str, dict[str, Any]] = {
     **S3_OPTIONS,
     **DASK_OPTIONS,
-    "store": {"type": "str", "required": True},
+    "store": {"type": "str"},
     "anonymous": {"type": "bool", "default": False},
     "source": {"type": "raw"},
     "follow": {"type": "list", "elements": "path", "default": []},
@@ -346,19 +365,20 @@ SPEC: dict[str, dict[str, Any]] = {
 }
 
 
-def main() -> None:
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    try:
-        request = request_from(module.params)
-        checked = check_store(request, dry_run=module.check_mode)
-        shown = lines_that_open(request) if module.params["lines"] else Lines()
-    except ZarrstreamError as error:
-        module.fail_json(msg=str(error), **error.details)
+def check(module: AnsibleModule, options: dict[str, Any]) -> dict[str, Any]:
+    """The result for one store."""
+    request = request_from(options)
+    checked = check_store(request, dry_run=module.check_mode)
+    shown = lines_that_open(request) if options["lines"] else Lines()
     report = checked.report
     result = {**checked.as_result(), "lines": list(shown.lines), "lines_failed": shown.why_not}
     if report.ok or request.fail_on == "never":
-        module.exit_json(**result)
-    module.fail_json(msg=report.summary["line"], **result)
+        return result
+    return {**result, "failed": True, "msg": report.summary["line"]}
+
+
+def main() -> None:
+    run_module(SPEC, check)
 
 
 if __name__ == "__main__":

@@ -81,7 +81,14 @@ options:
     description:
       - Where to write, such as V(s3://bucket/air.zarr) or V(/data/air.zarr). The bucket exists already.
     type: str
-    required: true
+  stores:
+    description:
+      - Several stores in one run, which starts Python and its libraries once. Each is a dictionary of the other options; those
+        beside this one are for all of them that do not say otherwise.
+      - One that fails does not hold the others up; the task fails at the end.
+      - Exactly one of O(store) and O(stores) is required.
+    type: list
+    elements: dict
   zarr_format:
     description:
       - The version of the Zarr format.
@@ -167,7 +174,7 @@ options:
     default: manifest
   progress_path:
     description:
-      - A file that tells about once a second how far the write is, as JSON, with C(state), C(objects_done),
+      - A file that tells about once a second how far the write is, as JSON, with C(store), C(state), C(objects_done),
         C(objects_total), C(bytes_stored), C(mib_per_second), C(seconds_left), C(retries).
     type: path
 """
@@ -220,6 +227,13 @@ EXAMPLES = r"""
     mode: replace
     verify: full
 
+- name: Write several data sets in one run
+  zarrstream.platform.zarr_write:
+    profile: zarr
+    stores:
+      - {store: s3://climate/air.zarr, source: /data/air/*.nc, chunks: {time: 240}}
+      - {store: s3://climate/sea.zarr, source: /data/sea.nc}
+
 - name: Let the workers of a Dask cluster write
   zarrstream.platform.zarr_write:
     source: /shared/air/*.nc
@@ -245,6 +259,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+stores:
+  description: The results of O(stores), in their order, each as it would be alone; RV(ignore:failed) and RV(ignore:msg) say what failed.
+  type: list
+  elements: dict
+  returned: with O(stores)
 action:
   description:
     - What was done, or would be in check mode. One of V(create), V(replace), V(append), V(nothing), or V(continue) for a
@@ -422,8 +441,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.several_stores import run_module
 from ..module_utils.zarrstream.commands.write import preview, write_dataset
-from ..module_utils.zarrstream.errors import ZarrstreamError
 from ..module_utils.zarrstream.options import DASK_OPTIONS, S3_OPTIONS
 from ..module_utils.zarrstream.storage.timeouts import TIMEOUT
 from ..module_utils.zarrstream.write.remove import RemoveResult, preview_removal, remove_store
@@ -436,7 +455,7 @@ SPEC: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "source": {"type": "raw"},
     "follow": {"type": "list", "elements": "path", "default": []},
-    "store": {"type": "str", "required": True},
+    "store": {"type": "str"},
     "zarr_format": {"type": "int", "choices": [2, 3], "default": 3},
     "variables": {"type": "list", "elements": "str"},
     "chunks": {"type": "raw", "default": "auto"},
@@ -453,15 +472,15 @@ SPEC: dict[str, dict[str, Any]] = {
 }
 
 
-def present(module: AnsibleModule) -> WriteResult:
+def present(module: AnsibleModule, options: dict[str, Any]) -> WriteResult:
     """Write the store, or plan it."""
-    request = request_from(module.params)
+    request = request_from(options)
     return preview(request) if module.check_mode else write_dataset(request)
 
 
-def absent(module: AnsibleModule) -> RemoveResult:
+def absent(module: AnsibleModule, options: dict[str, Any]) -> RemoveResult:
     """Remove the store, or list what would go."""
-    request = remove_request_from(module.params)
+    request = remove_request_from(options)
     result = preview_removal(request) if module.check_mode else remove_store(request)
     if result.foreign_count:
         module.warn(
@@ -470,13 +489,14 @@ def absent(module: AnsibleModule) -> RemoveResult:
     return result
 
 
+def write(module: AnsibleModule, options: dict[str, Any]) -> dict[str, Any]:
+    """The result for one store."""
+    result = absent(module, options) if options["state"] == "absent" else present(module, options)
+    return {**result.to_dict(), "diff": result.diff()}
+
+
 def main() -> None:
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True, required_if=[("state", "present", ["source"])])
-    try:
-        result = absent(module) if module.params["state"] == "absent" else present(module)
-    except ZarrstreamError as error:
-        module.fail_json(msg=str(error), **error.details)
-    module.exit_json(**result.to_dict(), diff=result.diff())
+    run_module(SPEC, write, required_if=[("state", "present", ["source"])])
 
 
 if __name__ == "__main__":

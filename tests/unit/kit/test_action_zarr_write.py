@@ -14,7 +14,15 @@ from typing import Any
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[3]
-COPYING = {"state": "copying", "objects_done": 12, "objects_total": 40, "bytes_stored": 9, "mib_per_second": 35.25, "seconds_left": 3.4}
+COPYING = {
+    "store": "s3://bucket/air.zarr/",
+    "state": "copying",
+    "objects_done": 12,
+    "objects_total": 40,
+    "bytes_stored": 9,
+    "mib_per_second": 35.25,
+    "seconds_left": 3.4,
+}
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +41,6 @@ class FakeAction:
 
     def __init__(self, answers: list[Any]) -> None:
         self.answers, self.commands = answers, list[str]()
-        self._task = SimpleNamespace(args={"store": "s3://bucket/air.zarr/"})
         self._connection = SimpleNamespace(become=None)
 
     def _low_level_execute_command(self, command: str) -> dict[str, str]:

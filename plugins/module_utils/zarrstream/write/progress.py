@@ -34,6 +34,7 @@ class Progress:
     mib_per_second: float
     seconds_left: float | None
     retries: int = 0
+    store: str = ""
 
 
 def check_path(text: str | None) -> Path | None:
@@ -47,8 +48,14 @@ def check_path(text: str | None) -> Path | None:
 class ProgressReporter:
     """Counts what is done and tells it about once a second, to a file and to a function; both may be None."""
 
-    def __init__(self, path: Path | None, tell: Callable[[Progress], None] | None = None, retries: Callable[[], int] = lambda: 0) -> None:
-        self._path, self._tell, self._retries = path, tell, retries
+    def __init__(
+        self,
+        path: Path | None,
+        tell: Callable[[Progress], None] | None = None,
+        retries: Callable[[], int] = lambda: 0,
+        store: str = "",
+    ) -> None:
+        self._path, self._tell, self._retries, self._store = path, tell, retries, store
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._state, self._total, self._done, self._stored, self._read = "preparing", 0, 0, 0, 0
         self._began = time.monotonic()
@@ -106,6 +113,7 @@ class ProgressReporter:
                 mib_per_second=round(self._read / 2**20 / seconds, 1),
                 seconds_left=None if left is None else round(left, 1),
                 retries=self._retries(),
+                store=self._store,
             )
 
     def _run(self) -> None:

@@ -111,7 +111,7 @@ def remove_store(request: RemoveRequest, progress: Callable[[Progress], None] | 
     with missing_libraries_named(), closing(request.transport), on_interrupt(GRACE, request.transport.abandon):
         found = _gather(request)
         if found.anything:
-            with ProgressReporter(path, progress, retries=lambda: request.transport.retries) as reporter:
+            with ProgressReporter(path, progress, retries=lambda: request.transport.retries, store=request.store) as reporter:
                 _remove(found, reporter)
         return _result(request, found, began)
 

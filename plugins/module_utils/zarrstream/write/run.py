@@ -75,7 +75,7 @@ def write_dataset(request: WriteRequest, make_executor: MakeExecutor, progress: 
         with _open(request, situation, make_executor) as session:
             if not session.plan.extent.anything:
                 return _unchanged(request, situation)
-            with ProgressReporter(path, progress, retries=lambda: session.retries) as reporter:
+            with ProgressReporter(path, progress, retries=lambda: session.retries, store=request.store) as reporter:
                 return session.run(reporter)
 
 
