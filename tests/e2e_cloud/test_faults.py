@@ -250,4 +250,4 @@ def test_reap_lists_and_removes_what_has_expired(site: Site) -> None:
     with connect() as cloud:
         cloud.compute.delete_keypair("zarrstream-laptop")
         cloud.network.delete_security_group(cloud.network.find_security_group(f"{CLUSTER}-mine"))
-    say("reap: lists at first, leaves a young cluster alone, removes an expired one with a stray port; EC2 credentials with zarr_reap_credentials")
+    say("reap: lists at first, leaves a young cluster, removes an expired one with a stray port; EC2 credentials when told")
