@@ -43,6 +43,7 @@ def test_each_python_is_asked_once_and_only_what_the_modules_know() -> None:
         {"profile": "zarr", "source": "/air.nc", "store": "s3://b/air.zarr", "chunks": {"time": 4}},
         {"profile": "zarr", "store": "s3://b/old.zarr", "state": "absent"},
     ]
+    assert group["steps"] == ["write", "remove"]
     two = requests(settled([AIR, SEA | {"stack_path": "/o"}], PLACES, DEFAULTS), ["write"])
     assert [(group["python"], len(group["stores"])) for group in two] == [("/z/python", 1), ("/o/current/bin/python", 1)]
     assert requests([], ["write"]) == []

@@ -36,7 +36,8 @@ def settled(datasets: Iterable[Dataset], places: dict[str, dict[str, Any]], defa
 def requests(datasets: Iterable[Dataset], steps: list[str], report: str = "") -> list[dict[str, Any]]:
     """One entry for each ``python``: options of a module in ``stores``, and what each is for in ``steps`` and ``datasets``.
 
-    The data sets are settled ones; steps are write, prove, and read, which is for public data sets in buckets alone.
+    The data sets are settled ones; steps are write, which is remove for those that are to be absent, prove, and read,
+    which is for public ones in buckets alone.
     """
     groups: dict[str, dict[str, Any]] = {}
     for step in steps:
@@ -45,7 +46,7 @@ def requests(datasets: Iterable[Dataset], steps: list[str], report: str = "") ->
             if options is not None:
                 group = groups.setdefault(dataset["python"], {"python": dataset["python"], "stores": [], "steps": [], "datasets": []})
                 group["stores"].append(options)
-                group["steps"].append(step)
+                group["steps"].append("remove" if step == "write" and dataset.get("state") == "absent" else step)
                 group["datasets"].append(dataset)
     return list(groups.values())
 
