@@ -393,8 +393,10 @@ def test_progress_is_told(source: Path, tmp_path: Path, monkeypatch: pytest.Monk
     assert states == ["preparing", "copying", "verifying", "publishing", "done"]
     done = [moment.objects_done for moment in told]
     assert done == sorted(done)
-    assert documents[0].keys() == {"objects_done", "objects_total", "bytes_stored", "mib_per_second", "seconds_left", "state", "retries"}
+    fields = {"objects_done", "objects_total", "bytes_stored", "mib_per_second", "seconds_left", "state", "retries", "store"}
+    assert documents[0].keys() == fields
     last = json.loads(path.read_text())
+    assert last["store"] == str(tmp_path / "air.zarr")
     assert (last["state"], last["objects_done"], last["objects_total"]) == ("done", result.objects, result.objects)
     assert last["bytes_stored"] == result.bytes_stored
     assert last["seconds_left"] == 0
