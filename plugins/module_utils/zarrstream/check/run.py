@@ -17,7 +17,7 @@ from ..interrupt import GRACE, on_interrupt
 from ..libraries import missing_libraries_named
 from ..metadata.chunks import ChunkReader
 from ..text import meant
-from . import access, registry, roundtrip, structure  # noqa: F401 - where checks are entered
+from . import access, registry, roundtrip, structure  # noqa: F401 - where checks are entered; pylint: disable=unused-import
 from .contents import Tally, examine
 from .executor import Executor, MakeExecutor
 from .meaning import check_open

@@ -196,6 +196,7 @@ def look(wanted: list[Wanted]) -> dict[Path, Found]:
 def ask_python(program: str) -> tuple[Python | None, str]:
     """Describe the environment of a Python, or why it cannot run."""
     try:
+        # This knows no Ansible; pylint: disable-next=ansible-bad-function
         said = subprocess.run([program, "-c", _ASK_PYTHON], capture_output=True, text=True, check=False, timeout=60)
     except (OSError, subprocess.TimeoutExpired) as error:
         return None, str(error)
@@ -214,7 +215,7 @@ def digests(names: list[str], python: Python | None) -> dict[str, str]:
 def ask_systemd(name: str) -> Service:
     """What systemd says of a service; of one that it does not know, that it is not active. Raises BadRequest without systemd."""
     try:
-        said = subprocess.run(
+        said = subprocess.run(  # this knows no Ansible; pylint: disable=ansible-bad-function
             ["systemctl", "show", name, *(f"--property={each}" for each in _PROPERTIES)],
             capture_output=True,
             text=True,

@@ -12,7 +12,7 @@ from ... import __version__
 from ...errors import BadRequest
 from ...findings import CheckResult, acceptable, summary_of
 from ...libraries import TASKS, missing_libraries_named
-from . import network  # noqa: F401 - where checks are entered
+from . import network  # noqa: F401 - where checks are entered; pylint: disable=unused-import
 from .checks import CHECKS, Expected
 from .collect import InfoRequest, collect
 from .facts import SCHEDULER, Facts, Worker, days_left
