@@ -363,9 +363,7 @@ def source(tmp_path: Path) -> Path:
         pytest.param("write", hangs_on("HEAD"), 3, marks=pytest.mark.thorough),
     ],
 )
-def test_ctrl_c_ends_a_command_promptly(
-    server: Server, config: Path, source: Path, command: str, how: Answer, until: int
-) -> None:
+def test_ctrl_c_ends_a_command_promptly(server: Server, config: Path, source: Path, command: str, how: Answer, until: int) -> None:
     server.own.how = how
     began = interrupted(command, source, config, lambda: len(server.own.seen) >= until)
     assert began < PROMPT
