@@ -7,12 +7,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import SourceError, ZarrstreamError
-from ..metadata.attributes import MEANING
+from .consistency import check_consistent
 from .declared import Declared
 from .netcdf import open_file
+from .time_units import same_units
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -32,7 +33,7 @@ def combine_files(paths: Sequence[str], declared: Declared | None = None) -> xr.
             opened = open_file(path, lazy_arrays=True, declared=declared)
             datasets.append(same_units(datasets[0], opened, paths[0], path) if datasets else opened)
         for path, dataset in zip(paths[1:], datasets[1:], strict=True):
-            _compare(datasets[0], dataset, paths[0], path)
+            check_consistent(datasets[0], dataset, paths[0], path)
         _check_order(datasets, paths)
         combined = xr.combine_by_coords(
             datasets, compat="equals", data_vars="minimal", coords="minimal", join="exact", combine_attrs="override"
@@ -63,96 +64,6 @@ def _describe_as(combined: xr.Dataset, datasets: Sequence[xr.Dataset]) -> None:
         first = next(dataset.variables[name] for dataset in datasets if name in dataset.variables)
         variable.attrs = dict(first.attrs)
         variable.encoding = dict(first.encoding)
-
-
-def _compare(first: xr.Dataset, other: xr.Dataset, first_path: str, other_path: str) -> None:
-    shared = set(first.variables) & set(other.variables)
-    if set(first.data_vars) & set(other.data_vars):  # files of the same kind: a variable that one lacks would be filled up
-        for name in sorted(set(first.variables) ^ set(other.variables), key=str):
-            has, lacks = (first_path, other_path) if name in first.variables else (other_path, first_path)
-            text = f"'{name}' is in {has} but not in {lacks}: files of one data set hold the same variables. Correct one, or name others."
-            raise SourceError(text, variable=str(name), files=[first_path, other_path])
-    for name in sorted(shared, key=str):
-        one, two = first.variables[name], other.variables[name]
-        for what, ours, theirs in [("dtype", _type(one), _type(two)), ("dimensions", one.dims, two.dims), *_meanings(one, two)]:
-            if not _equal(ours, theirs):
-                raise SourceError(
-                    f"'{name}' has {what} {_shown(ours)} in {first_path} but {_shown(theirs)} in {other_path}: joined, the numbers of "
-                    "one would mean something else. Convert one of the files, or write two stores.",
-                    variable=str(name),
-                    files=[first_path, other_path],
-                )
-
-
-def _type(variable: xr.Variable) -> str:
-    return "text" if variable.dtype.kind in "OTU" else str(variable.dtype.newbyteorder("="))
-
-
-def _meanings(one: xr.Variable, two: xr.Variable) -> list[tuple[str, Any, Any]]:
-    return [(key, one.attrs.get(key), two.attrs.get(key)) for key in MEANING]
-
-
-def _equal(one: Any, two: Any) -> bool:
-    import numpy as np
-
-    if isinstance(one, np.generic | np.ndarray | float) and isinstance(two, np.generic | np.ndarray | float):
-        ours, theirs = np.asarray(one), np.asarray(two)
-        floats = ours.dtype.kind == theirs.dtype.kind == "f"
-        return bool(np.array_equal(ours, theirs, equal_nan=floats))
-    return bool(one == two)
-
-
-def _shown(value: Any) -> str:
-    return "none" if value is None else f"'{value}'"
-
-
-def same_units(first: xr.Dataset, other: xr.Dataset, first_path: str, other_path: str) -> xr.Dataset:
-    """``other`` with its times counted from where those of ``first`` are: files often count each from their own first day."""
-    changed = {}
-    for name, variable in other.variables.items():
-        if name not in first.variables:
-            continue
-        ours, theirs = first.variables[name].attrs, variable.attrs
-        units = [str(attrs.get("units", "")) for attrs in (ours, theirs)]
-        same_calendar = str(ours.get("calendar", "standard")) == str(theirs.get("calendar", "standard"))
-        if units[0] == units[1] or not all(" since " in text for text in units) or not same_calendar:
-            continue
-        changed[name] = _recount(str(name), first.variables[name], variable, (first_path, other_path))
-        bounds = ours.get("bounds", ours.get("climatology"))  # these have the units of their coordinate, and often none of their own
-        if bounds in first.variables and bounds in other.variables and "units" not in other.variables[bounds].attrs:
-            edges = [dataset.variables[bounds].copy(deep=False) for dataset in (first, other)]
-            for edge, attrs in zip(edges, (ours, theirs), strict=True):
-                edge.attrs = {**edge.attrs, "units": attrs["units"], "calendar": attrs.get("calendar", "standard")}
-            changed[bounds] = _recount(str(bounds), edges[0], edges[1], (first_path, other_path))
-            changed[bounds].attrs = dict(other.variables[bounds].attrs)
-    return other.assign(changed) if changed else other
-
-
-def _recount(name: str, first: xr.Variable, other: xr.Variable, paths: tuple[str, str]) -> xr.Variable:
-    import cftime
-    import numpy as np
-
-    refusal = SourceError(
-        f"'{name}' counts '{first.attrs['units']}' in {paths[0]} but '{other.attrs['units']}' in {paths[1]}, and its times have no exact "
-        f"{first.dtype} in the first. Give the files the same units.",
-        variable=name,
-        files=list(paths),
-    )
-    if any(key in variable.attrs for variable in (first, other) for key in ("scale_factor", "add_offset", "_FillValue", "missing_value")):
-        raise refusal
-    calendar = str(first.attrs.get("calendar", "standard"))
-    values = np.asarray(other.values)
-    try:
-        dates = cftime.num2date(values, other.attrs["units"], calendar)
-        counted = np.asarray(cftime.date2num(dates, first.attrs["units"], calendar))
-        recounted = counted.astype(first.dtype)
-        again = cftime.num2date(recounted, first.attrs["units"], calendar)
-    except (ValueError, OverflowError):
-        raise refusal from None
-    if not (np.array_equal(recounted, counted) and np.array_equal(again, dates)):
-        raise refusal
-    attrs = {**other.attrs, "units": first.attrs["units"]}
-    return type(other)(other.dims, recounted, attrs, encoding=other.encoding)
 
 
 def _check_order(datasets: Sequence[xr.Dataset], paths: Sequence[str]) -> None:

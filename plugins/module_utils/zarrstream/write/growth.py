@@ -162,7 +162,7 @@ def count_from(source: Source, stored: Mapping[str, ArrayLayout], url: str) -> N
     import numpy as np
     import xarray as xr
 
-    from ..source.combine import same_units
+    from ..source.time_units import same_units
 
     shared = {name: array for name, array in stored.items() if name in source.variables}
     empty = {name: np.zeros((0,) * len(array.dims), source.variables[name].dtype) for name, array in shared.items()}
