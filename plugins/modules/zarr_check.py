@@ -69,6 +69,16 @@ options:
     type: list
     elements: path
     default: []
+  combine:
+    description:
+      - How the files of O(source) are joined, as O(zarrstream.platform.zarr_write#module:combine) takes it. Without it, as they were at
+        the write, by the manifest of the store.
+    type: raw
+  prepare:
+    description:
+      - What is done to each file before, as O(zarrstream.platform.zarr_write#module:prepare) takes it. Without it, as at the write.
+    type: list
+    elements: dict
   checks:
     description:
       - Identifiers of the checks to make. Without it, all that apply.
@@ -355,6 +365,8 @@ SPEC: dict[str, dict[str, Any]] = {
     "anonymous": {"type": "bool", "default": False},
     "source": {"type": "raw"},
     "follow": {"type": "list", "elements": "path", "default": []},
+    "combine": {"type": "raw"},
+    "prepare": {"type": "list", "elements": "dict"},
     "checks": {"type": "list", "elements": "str", "choices": list(CHECKS)},
     "sample": {"type": "str", "default": "4"},
     "missing": {"type": "str", "choices": list(POLICIES), "default": "error"},

@@ -62,8 +62,8 @@ options:
       - A store on a web server needs consolidated metadata, as nothing can be listed there. Whether it changed is found by
         asking for size, tag and time of each of its objects.
       - Required with O(state=present).
-      - Several files become one data set along their coordinates. Files that overlap, contradict each other or are
-        packed differently are refused. Attributes are those of the first file.
+      - Several files become one data set along their coordinates, or as O(combine) says. Files that overlap, contradict each other or
+        are packed differently are refused. Attributes are those of the first file.
       - The files that are named here are read, and no others. HDF5 that keeps values in another file (external storage, a virtual
         data set) or has links to one, links in a Zarr store that lead out of its folder, and links that a glob matches and that
         lead out of the folder where the glob begins are refused, unless O(follow) declares where they lead. FIFOs, devices and
@@ -95,6 +95,34 @@ options:
     type: int
     choices: [2, 3]
     default: 3
+  combine:
+    description:
+      - How several files are joined; a dictionary with some of the names below. Without it, along the coordinates in which they differ,
+        sorted by them; what overlaps or contradicts is refused.
+      - C(dim), the dimension. It may be one without a coordinate, or a new one. Files are then in the order in which they are named, globs
+        sorted by name, unless C(value_from) gives it a coordinate.
+      - "C(value_from), what tells the coordinate where the files have none. V(coordinate), their own (the default); V({scalar: NAME}), a
+        variable of one value, or along that dimension alone; V({attribute: NAME}), a global attribute; V({filename: PATTERN}), a part of
+        the name. In a pattern V(*) is any text, V(?) one character, V({}) the value, a text without V(_), and V({%Y%m%d%H}) a date of some
+        of V(%Y), V(%j), V(%m), V(%d), V(%H), V(%M), V(%S)."
+      - C(overlap), what becomes of steps that several files have. V(refuse) (the default), V(first) or V(last), those of the file that is
+        named first or last.
+      - C(tolerance), by how much coordinates, bounds included, may differ between files and count as equal, in their units. Those of the
+        first file are written.
+      - C(static), what becomes of fields without the joined dimension that differ. V(refuse) (the default), or V(first), those of the
+        first file.
+      - C(differing), names of attributes and auxiliary variables that may differ. Those of the first file are written.
+      - "A list of such dictionaries for several dimensions, the outermost first, such as members of an ensemble, each in files by time,
+        V([{dim: member, value_from: {scalar: realization}}, {dim: time}]). C(tolerance), C(static) and C(differing) hold for all files
+        and are said once."
+      - Part of what makes a store another one. With O(mode=append), that of the store holds where it is left out.
+    type: raw
+  prepare:
+    description:
+      - What is done to each file before files are joined, a list of steps.
+    type: list
+    elements: dict
+    default: []
   variables:
     description:
       - The variables to write, with the coordinates, bounds and grid mappings that they refer to. Without it, all.
@@ -233,6 +261,26 @@ EXAMPLES = r"""
     stores:
       - {store: s3://climate/air.zarr, source: /data/air/*.nc, chunks: {time: 240}}
       - {store: s3://climate/sea.zarr, source: /data/sea.nc}
+
+- name: Join the files of WRF, which have no coordinate of time, by their XTIME
+  zarrstream.platform.zarr_write:
+    source: /data/wrf/wrfout_d01_*
+    store: s3://climate/wrf.zarr
+    profile: zarr
+    combine:
+      dim: Time
+      value_from: {scalar: XTIME}
+
+- name: Join the members of an ensemble, which only the names of the files tell, and of each its years
+  zarrstream.platform.zarr_write:
+    source: /data/ensemble/tas_*_r*i1p1f1_*.nc
+    store: s3://climate/tas.zarr
+    profile: zarr
+    combine:
+      - dim: member
+        value_from: {filename: "tas_*_r{}i1p1f1_*.nc"}
+      - dim: time
+        overlap: last
 
 - name: Let the workers of a Dask cluster write
   zarrstream.platform.zarr_write:
@@ -457,6 +505,8 @@ SPEC: dict[str, dict[str, Any]] = {
     "follow": {"type": "list", "elements": "path", "default": []},
     "store": {"type": "str"},
     "zarr_format": {"type": "int", "choices": [2, 3], "default": 3},
+    "combine": {"type": "raw"},
+    "prepare": {"type": "list", "elements": "dict", "default": []},
     "variables": {"type": "list", "elements": "str"},
     "chunks": {"type": "raw", "default": "auto"},
     "shards": {"type": "raw"},

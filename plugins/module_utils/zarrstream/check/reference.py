@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..metadata.chunks import ChunkReader
 from ..metadata.hierarchy import join
+from ..source.reading import AS_FOUND
 from ..text import one_line
 from .compare import EncodedValues, packing, type_name
 from .snapshot import Snapshot
@@ -27,6 +29,7 @@ class Reference:
     def __init__(self, source: Source, stored: dict[str, xr.Dataset], problem: str, encoding: dict[str, Any] | None) -> None:
         self.source = source
         self.items: tuple[Item, ...] = ()  # where it is from
+        self.reading = AS_FOUND
         self.encoding = encoding
         self.problem = problem
         self.groups: dict[str, dict[str, Any]] = {path: dict(group.attrs) for path, group in stored.items()}
@@ -79,23 +82,29 @@ def open_reference(shot: Snapshot, reader: ChunkReader, items: tuple[Item, ...] 
 
     request = shot.request
     items = items or find_source(request.source, request.open_place, request.follow)
-    source = open_items(items)
+    reading = request.reading(_written(shot))
+    source = open_items(items, reading)
     source.select(_written_variables(shot))
     stored, problem = _open_stored(reader)
     reference = Reference(source, stored, problem, _asked_encoding(shot))
-    reference.items = items
+    reference.items, reference.reading = items, reading
     return reference
+
+
+def _written(shot: Snapshot) -> Mapping[str, Any]:
+    """The request of the write, by the manifest; empty where there is none."""
+    return shot.manifest.request if shot.manifest and isinstance(shot.manifest.request, dict) else {}
 
 
 def _written_variables(shot: Snapshot) -> list[str] | None:
     """The variables that were asked for when the store was written; None for all of the source."""
-    names = shot.manifest.request.get("variables") if shot.manifest and isinstance(shot.manifest.request, dict) else None
+    names = _written(shot).get("variables")
     return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
 
 
 def _asked_encoding(shot: Snapshot) -> dict[str, Any] | None:
     """The encodings that were asked for when the store was written; None where nobody knows."""
-    asked = shot.manifest.request.get("encoding") if shot.manifest and isinstance(shot.manifest.request, dict) else None
+    asked = _written(shot).get("encoding")
     # Until 3bc5fa7 a manifest had what the request said, in which packing had no name of its own.
     told = isinstance(asked, dict) and all(isinstance(options, dict) and "packing" in options for options in asked.values())
     return asked if told else None

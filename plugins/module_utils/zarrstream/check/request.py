@@ -10,6 +10,9 @@ from typing import Any
 
 from ..errors import BadRequest
 from ..scheduler import Scheduler, parse_scheduler
+from ..source.joins import Combine, parse_combine
+from ..source.prepare import Step, parse_prepare
+from ..source.reading import Reading, parse_reading
 from ..storage.access import BY_DEFAULT, Access, access_from
 from ..storage.open import Reach
 
@@ -22,6 +25,7 @@ class CheckRequest(Reach):
     """What to check and how. ``sample`` is the number of objects decoded for each array; None means all of them.
 
     ``checks`` empty means every check that applies; ``anonymous`` reads without credentials, as an anonymous client would.
+    ``combine`` and ``prepare`` are None for those of the write, by the manifest.
     """
 
     store: str
@@ -29,6 +33,8 @@ class CheckRequest(Reach):
     anonymous: bool = False
     source: tuple[str, ...] = ()
     follow: tuple[str, ...] = ()
+    combine: Combine | None = None
+    prepare: tuple[Step, ...] | None = None
     checks: tuple[str, ...] = ()
     sample: int | None = 4
     seed: int = 0
@@ -44,16 +50,32 @@ class CheckRequest(Reach):
             if value not in allowed:
                 raise BadRequest(f"{name} is '{value}'. Use one of: {', '.join(allowed)}.")
 
+    def reading(self, written: Mapping[str, Any]) -> Reading:
+        """How the source is read; ``written`` is the request in the manifest. Raises BadRequest for one that cannot be understood."""
+        found = parse_reading({name: written.get(name) for name in ("combine", "prepare") if getattr(self, name) is None})
+        return Reading(found.combine if self.combine is None else self.combine, found.prepare if self.prepare is None else self.prepare)
+
 
 def request_from(options: Mapping[str, Any]) -> CheckRequest:
     """The request in options as people write them: ``sample`` may be 'all', ``source`` one text or a list."""
-    known = {item.name for item in fields(CheckRequest)} - {"access", "scheduler", "sample", "source", "follow", "checks"}
+    known = {item.name for item in fields(CheckRequest)} - {
+        "access",
+        "scheduler",
+        "sample",
+        "source",
+        "follow",
+        "combine",
+        "prepare",
+        "checks",
+    }
     return CheckRequest(
         access=access_from(options),
         scheduler=parse_scheduler(options.get("scheduler"), options.get("scheduler_tls")),
         sample=_sample(options.get("sample", 4)),
         source=_source(options.get("source")),
         follow=tuple(options.get("follow") or ()),
+        combine=None if options.get("combine") is None else parse_combine(options["combine"]),
+        prepare=None if options.get("prepare") is None else parse_prepare(options["prepare"]),
         checks=tuple(options.get("checks") or ()),
         **{name: value for name, value in options.items() if name in known},
     )

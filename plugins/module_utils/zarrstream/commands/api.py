@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     # For readers of types alone, of Python 3.11; pylint: disable=unsupported-binary-operation
     AnyPath = str | os.PathLike[str]
     Lengths = Mapping[str, int | str]
+    Joining = Mapping[str, Any] | Sequence[Mapping[str, Any]]
     # pylint: enable=unsupported-binary-operation
 
 # What may begin with ~. Sources and stores may be URLs and see to it themselves.
@@ -52,6 +53,8 @@ def write(
     shards: Lengths | Literal["auto"] | None = None,
     memory: str | None = None,
     encoding: Mapping[str, Mapping[str, Any]] | None = None,
+    combine: Joining | None = None,
+    prepare: Sequence[Mapping[str, Any]] = (),
     consolidated: bool = True,
     mode: Literal["create", "replace", "append"] = "create",
     append_dim: str | None = None,
@@ -82,6 +85,9 @@ def write(
         chunks: Lengths of chunks by dimension, counted in values, such as ``{"time": 240}``; dimensions that are left out are chosen.
         shards: Lengths of shards by dimension, whole multiples of the chunks; none, if not given.
         memory: What the data may take at a time, such as ``"2GiB"``; half of what is free, if not given.
+        combine: How several files are joined: some of dim, value_from, overlap, tolerance, static, differing; a list, outermost first, for
+            several dimensions.
+        prepare: What is done to each file before: a list of steps.
         encoding: By variable, some of compressor, filters, dtype, scale_factor, add_offset, _FillValue.
         consolidated: Write consolidated metadata.
         mode: What to do with a store that is there; ``create`` refuses another one.
@@ -117,6 +123,8 @@ def check(
     anonymous: bool = False,
     source: AnyPath | Sequence[AnyPath] | None = None,
     follow: Sequence[AnyPath] = (),
+    combine: Joining | None = None,
+    prepare: Sequence[Mapping[str, Any]] | None = None,
     checks: Sequence[str] | None = None,
     sample: int | Literal["all"] = 4,
     missing: Literal["error", "fill", "manifest"] = "error",
@@ -137,6 +145,8 @@ def check(
         anonymous: Read without credentials.
         source: What it was made from, to compare with.
         follow: Folders that links in the source may lead to.
+        combine: How the files of the source are joined; as at the write, by its manifest, if not given.
+        prepare: What is done to each file before; as at the write, if not given.
         checks: Those to make, by their ``id``; all that apply, if not given.
         sample: How many objects of each array are decoded and compared.
         missing: Whether a chunk may be missing.

@@ -14,6 +14,8 @@ _WRITTEN = (
     "chunks",
     "shards",
     "encoding",
+    "combine",
+    "prepare",
     "variables",
     "zarr_format",
     "consolidated",

@@ -98,6 +98,7 @@ def _write_options(parser: Parser) -> None:
     parser.add_argument("--shards", type=_lengths, metavar="DIM=N,…", help="lengths of shards by dimension, or auto")
     parser.add_argument("--memory", metavar="SIZE", help="what the data may take while they are written, such as 2GiB")
     parser.add_argument("--encoding", type=_document, default={}, metavar="JSON", help="encoding by variable; @FILE reads it from a file")
+    _reading_options(parser, [])
     parser.add_argument("--consolidated", action=argparse.BooleanOptionalAction, default=True, help="write consolidated metadata")
     parser.add_argument("--mode", choices=MODES, default="create", help="what to do with a store that is there")
     parser.add_argument("--append-dim", metavar="DIM", help="the dimension along which append adds")
@@ -118,6 +119,7 @@ def _check_options(parser: Parser) -> None:
     parser.add_argument("store", metavar="STORE", help="the store: s3://bucket/name.zarr or a path")
     parser.add_argument("--source", action="append", metavar="SOURCE", help="what it was made from, to compare with; may be repeated")
     _follow_option(parser)
+    _reading_options(parser, None)
     parser.add_argument("--checks", type=_names, action="extend", metavar="A,B", help=f"those to make, of {', '.join(CHECKS)}")
     parser.add_argument("--sample", default="4", metavar="N", help="objects of each array to decode, or all (default 4)")
     parser.add_argument("--missing", choices=POLICIES, default="error", help="whether a chunk may be missing (default error)")
@@ -135,6 +137,13 @@ def _follow_option(parser: Parser) -> None:
         default=[],
         metavar="FOLDER",
         help="a folder that links in the source may lead to; they are refused elsewhere; may be repeated",
+    )
+
+
+def _reading_options(parser: Parser, prepare: list[Any] | None) -> None:
+    parser.add_argument("--combine", type=_documents, metavar="JSON", help="how several files are joined; @FILE reads it from a file")
+    parser.add_argument(
+        "--prepare", type=_documents, default=prepare, metavar="JSON", help="what is done to each file before; @FILE reads it from a file"
     )
 
 
@@ -192,12 +201,24 @@ def _lengths(text: str) -> str | dict[str, str]:
 
 
 def _document(text: str) -> dict[str, Any]:
+    document = _json(text)
+    if not isinstance(document, dict):
+        raise argparse.ArgumentTypeError(f'\'{shortened(text, 60)}\' is not a JSON object such as {{"t2m": {{"dtype": "int16"}}}}')
+    return document
+
+
+def _documents(text: str) -> Any:
+    """An object, or a list of them: whoever reads the request says what is wrong in it."""
+    document = _json(text)
+    if not isinstance(document, dict | list):
+        raise argparse.ArgumentTypeError(f'\'{shortened(text, 60)}\' is not a JSON object such as {{"dim": "time"}}, or a list of them')
+    return document
+
+
+def _json(text: str) -> Any:
     try:
-        document = json.loads(Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text)
+        return json.loads(Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text)
     except OSError as error:
         raise argparse.ArgumentTypeError(f"{text[1:]} cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:
         raise argparse.ArgumentTypeError(f"'{shortened(text, 60)}' is not JSON ({error})") from None
-    if not isinstance(document, dict):
-        raise argparse.ArgumentTypeError(f'\'{shortened(text, 60)}\' is not a JSON object such as {{"t2m": {{"dtype": "int16"}}}}')
-    return document

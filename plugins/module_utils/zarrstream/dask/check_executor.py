@@ -19,11 +19,13 @@ from ..errors import BadRequest
 from ..metadata.chunks import ChunkReader
 from ..metadata.layout import ArrayLayout
 from ..source.items import Stat, stat_items, take_digests
+from ..source.reading import AS_FOUND
 from ..text import human_bytes
 from .check_job import CheckJob
 from .connection import Cluster
 from .job import follow_of
 
+_APART = ("access", "scheduler", "combine", "prepare")  # these go as plain values
 TOGETHER = 16  # objects a task: they wait for the server, not for the worker
 
 
@@ -47,7 +49,7 @@ class CheckCluster(Cluster):
         self._threads = max(1, workers_for(layouts, self._budget) // threads)
         request, place = shot.request, shot.place
         local = place.parent is not None
-        asked = {field.name: getattr(request, field.name) for field in fields(request) if field.name not in ("access", "scheduler")}
+        asked = {field.name: getattr(request, field.name) for field in fields(request) if field.name not in _APART}
         items = reference.items if reference else ()
         self.start(
             CheckJob,
@@ -57,6 +59,7 @@ class CheckCluster(Cluster):
                 "request": {**asked, "store": str(place.parent / place.key) if place.parent and local else place.url},
                 "source": [item.place for item in items],
                 "follow": follow_of(request),
+                "reading": (reference.reading if reference else AS_FOUND).normal(),
                 "stats": [stat.to_dict() for stat in _stats(shot, reference)] if reference else [],
                 "documents": shot.tree.raw,
                 "listed": shot.listing is not None,

@@ -19,6 +19,7 @@ from ..metadata.chunks import ChunkReader
 from ..metadata.hierarchy import read_hierarchy
 from ..parallel import each
 from ..sidecar.manifest import Manifest
+from ..source.reading import parse_reading
 from .job import Job
 
 Place = tuple[str, tuple[int, ...]]  # path of an array, and which of its objects
@@ -29,7 +30,8 @@ class CheckJob(Job):
 
     def __init__(self, spec: Mapping[str, Any], worker: str) -> None:
         super().__init__(spec, worker)
-        self.request = CheckRequest(**spec["request"], access=self.access)
+        reading = parse_reading(spec["reading"])
+        self.request = CheckRequest(**spec["request"], access=self.access, combine=reading.combine, prepare=reading.prepare)
         self.transport = self.request.transport  # one for both
         self._taking = threading.Lock()
 

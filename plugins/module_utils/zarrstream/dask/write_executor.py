@@ -65,6 +65,7 @@ class WriteCluster(Cluster):
                 "access": request.access.to_dict(),
                 "source": [item.place for item in situation.items],
                 "follow": follow_of(request),
+                "reading": situation.reading.normal(),
                 "stats": [stat.to_dict() for stat in situation.stats],
                 "store": plain_place(situation.place),
                 "encodings": plan.manifest.request["encoding"],

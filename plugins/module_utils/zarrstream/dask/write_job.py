@@ -30,12 +30,13 @@ class WriteJob(Job):
         """Find source and store; reads the lock's place, to see now whether this worker's profile is let in."""
         from ..encoding.encoder import Encoder
         from ..source.open import open_items
+        from ..source.reading import parse_reading
         from ..write.growth import count_from, encodings_of, stored_arrays
 
         self.place = place_of(self.spec["store"])
         read_lock(self.open_place(self.place))
         self.items = self.find_items()
-        self.source = open_items(self.items)
+        self.source = open_items(self.items, parse_reading(self.spec["reading"]))
         try:
             if self.spec["roots"]:
                 count_from(self.source, stored_arrays(self.spec["roots"]), self.place.url)

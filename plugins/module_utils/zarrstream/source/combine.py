@@ -13,13 +13,15 @@ from ..errors import SourceError, ZarrstreamError
 from .consistency import check_consistent
 from .declared import Declared
 from .netcdf import open_file
+from .prepare import prepared
+from .reading import AS_FOUND, Reading
 from .time_units import same_units
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
-def combine_files(paths: Sequence[str], declared: Declared | None = None) -> xr.Dataset:
+def combine_files(paths: Sequence[str], declared: Declared | None = None, reading: Reading = AS_FOUND) -> xr.Dataset:
     """The files in encoded form, joined along their coordinates; attributes are those of the first file.
 
     Raises SourceError, naming two files and a variable, for other dtypes or packing, missing variables, coordinates that
@@ -30,7 +32,7 @@ def combine_files(paths: Sequence[str], declared: Declared | None = None) -> xr.
     datasets: list[xr.Dataset] = []
     try:
         for path in paths:
-            opened = open_file(path, lazy_arrays=True, declared=declared)
+            opened = prepared(open_file(path, lazy_arrays=True, declared=declared), path, reading.prepare)
             datasets.append(same_units(datasets[0], opened, paths[0], path) if datasets else opened)
         for path, dataset in zip(paths[1:], datasets[1:], strict=True):
             check_consistent(datasets[0], dataset, paths[0], path)

@@ -9,19 +9,22 @@ from collections.abc import Sequence
 from .dataset import Source
 from .items import Item
 from .netcdf import ENCODED, Groups, open_file
+from .prepare import prepared
+from .reading import AS_FOUND, Reading
 
 
-def open_items(items: Sequence[Item]) -> Source:
-    """Open what ``find_source`` found; several files become one data set."""
+def open_items(items: Sequence[Item], reading: Reading = AS_FOUND) -> Source:
+    """Open what ``find_source`` found, as ``reading`` says; several files become one data set."""
     if items[0].kind == "zarr":
         from .zarr_source import open_zarr
 
         stored, below = open_zarr(items[0], ENCODED)
-        return Source(stored, items[0].place, wide_text=True, groups=below)
+        return Source(prepared(stored, items[0].place, reading.prepare), items[0].place, wide_text=True, groups=below)
     if len(items) == 1:
         groups: Groups = {}
-        return Source(open_file(items[0].place, groups=groups, declared=items[0].declared), items[0].place, groups=groups)
+        opened = open_file(items[0].place, groups=groups, declared=items[0].declared)
+        return Source(prepared(opened, items[0].place, reading.prepare), items[0].place, groups=groups)
     from .combine import combine_files
 
     places = [item.place for item in items]
-    return Source(combine_files(places, items[0].declared), f"{places[0]} and {len(places) - 1} more")
+    return Source(combine_files(places, items[0].declared, reading), f"{places[0]} and {len(places) - 1} more")

@@ -13,7 +13,8 @@ from ..encoding.codecs import parse_encoding
 
 _LAYOUT = 1  # raised when the same request begins to give other objects
 # How the normal request says that an option was left out. One that comes later belongs here: manifests of today do not name it.
-LEFT_OUT: dict[str, Any] = {"variables": None, "chunks": "auto", "shards": None, "encoding": {}}
+_LATER: dict[str, Any] = {"combine": [], "prepare": []}  # of these a fingerprint has only what was asked for: those of before stay
+LEFT_OUT: dict[str, Any] = {"variables": None, "chunks": "auto", "shards": None, "encoding": {}, **_LATER}
 
 
 def normal_request(
@@ -24,6 +25,8 @@ def normal_request(
     chunks: Mapping[str, int] | None,
     encoding: Mapping[str, Mapping[str, Any]],
     shards: Mapping[str, int] | None = None,
+    combine: Sequence[Mapping[str, Any]] = (),
+    prepare: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """The request in one spelling: order and defaults make no difference."""
     return {
@@ -33,12 +36,15 @@ def normal_request(
         "chunks": dict(sorted(chunks.items())) if chunks else "auto",
         "shards": None if shards is None else dict(sorted(shards.items())) or "auto",
         "encoding": {name: dict(sorted(options.items())) for name, options in sorted(encoding.items()) if options},
+        "combine": [dict(join) for join in combine],
+        "prepare": [dict(step) for step in prepare],
     }
 
 
 def fingerprint(request: Mapping[str, Any], digests: Sequence[str]) -> str:
     """A hexadecimal digest over a normal request and the digests of the source's items, in order."""
-    document = {"layout": _LAYOUT, "request": request, "source": list(digests)}
+    asked = {key: value for key, value in request.items() if key not in _LATER or value != _LATER[key]}
+    document = {"layout": _LAYOUT, "request": asked, "source": list(digests)}
     return hashlib.sha256(json.dumps(document, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 

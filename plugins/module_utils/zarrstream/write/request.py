@@ -13,6 +13,7 @@ from ..errors import BadRequest
 from ..libraries import missing_libraries_named
 from ..planning.memory import parse_memory
 from ..scheduler import Scheduler, parse_scheduler
+from ..source.reading import AS_FOUND, Reading, parse_reading
 from ..storage.access import BY_DEFAULT, Access, access_from
 from ..storage.open import Reach
 from .fingerprint import normal_request
@@ -33,6 +34,7 @@ class WriteRequest(Reach):
     access: Access = BY_DEFAULT
     follow: tuple[str, ...] = ()
     zarr_format: Literal[2, 3] = 3
+    reading: Reading = AS_FOUND
     variables: tuple[str, ...] | None = None
     chunks: dict[str, int] | None = None
     shards: dict[str, int] | None = None
@@ -65,6 +67,7 @@ class WriteRequest(Reach):
             chunks=self.chunks,
             shards=self.shards,
             encoding={name: encoding.normal() for name, encoding in self.encodings.items()},
+            **self.reading.normal(),
         )
 
 
@@ -83,6 +86,7 @@ def request_from(options: Mapping[str, Any]) -> WriteRequest:
             source=tuple(source),
             access=access_from(given),
             follow=tuple(given.get("follow", ())),
+            reading=parse_reading(given),
             variables=tuple(given["variables"]) if "variables" in given else None,
             chunks=chunk_lengths(given.get("chunks")),
             shards=shard_lengths(given.get("shards")),

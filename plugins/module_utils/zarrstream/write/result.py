@@ -10,6 +10,7 @@ from typing import Any, Literal
 from ..errors import ZarrstreamError
 from ..sidecar.manifest import MANIFEST
 from ..source.items import Item, Stat
+from ..source.reading import Reading, parse_reading
 from ..storage.location import StoreUrl
 from ..storage.objects import Objects
 from ..text import shown
@@ -85,6 +86,11 @@ class Situation:
     state: State
     refusal: ZarrstreamError | None
     began: float
+
+    @property
+    def reading(self) -> Reading:
+        """How the source is read: as the request says, or as the store has it that grows."""
+        return parse_reading(self.normal)
 
     @property
     def manifest_url(self) -> str:

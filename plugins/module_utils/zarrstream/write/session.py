@@ -35,7 +35,7 @@ from .rewriting import rewrite_last
 @contextmanager
 def open_session(request: WriteRequest, situation: Situation, make_executor: MakeExecutor) -> Iterator[Session]:
     """A write with its source open and its executor ready; all of the request is checked, and nothing changed."""
-    with closing(open_items(situation.items)) as source, closing(make_executor(request)) as executor:
+    with closing(open_items(situation.items, situation.reading)) as source, closing(make_executor(request)) as executor:
         plan = _plan(request, situation, source, executor)
         if situation.refusal:
             raise situation.refusal
