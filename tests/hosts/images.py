@@ -33,23 +33,24 @@ CHANGES = ['CMD ["/sbin/init"]', "STOPSIGNAL SIGRTMIN+3", "ENV container=contain
 
 @dataclass(frozen=True)
 class Stack:
-    """What an image holds besides its base: environments that the role zarr_stack installs, as {path, lock}."""
+    """What an image holds besides its base: environments that the role zarr_stack installs, as {path, lock, owner}."""
 
     base: str
     environments: list[dict[str, str]]
 
 
-_ZARR = {"path": "/opt/zarrstream", "lock": str(ROLES / "zarr_stack" / "files" / "requirements.lock")}
-_NOTEBOOK = {"path": "/opt/zarrstream-notebook", "lock": str(ROLES / "notebook" / "files" / "requirements.lock")}
+# As on a real site: of the person who logs in, and of root for the service. To give an environment away later copies all its files.
+_ZARR = {"path": "/opt/zarrstream", "lock": "zarr_stack/files/requirements.lock", "owner": "debian"}
+_NOTEBOOK = {"path": "/opt/zarrstream-notebook", "lock": "notebook/files/requirements.lock", "owner": "root"}
 STACKS = {"trixie-stack": Stack("trixie", [_ZARR]), "trixie-notebook": Stack("trixie", [_ZARR, _NOTEBOOK])}
 
 
 def stack_image_name(suite: str) -> str:
-    """Return the image's name; its tag changes with the base image, the locks, and the role that installs them."""
-    stack = STACKS[suite]
+    """Return the image's name; its tag changes with the base image, the locks and owners, and the role that installs them."""
+    environments = STACKS[suite].environments
     files = [RECIPE, *sorted(path for part in ("defaults", "tasks", "vars") for path in (ROLES / "zarr_stack" / part).glob("*.yml"))]
-    files += [Path(environment["lock"]) for environment in stack.environments]
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+    files += [ROLES / environment["lock"] for environment in environments]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in files) + repr(environments).encode()).hexdigest()
     return f"{REPOSITORY}:{suite}-{digest[:12]}"
 
 
