@@ -28,7 +28,7 @@ FIRST_HOST = {True: "11", False: "111"}
 # The scenarios that `make test` runs; the others are in `make test-all`: other situations of a role, and the roles of which neither systemd
 # nor another user is a part, or which the site applies to three hosts. docs/testing.md tells what stands for each.
 USUAL = ("default", "site")
-ELSEWHERE = ("bucket", "dask_client", "dask_tls", "ec2_credentials", "zarr_dataset")
+ELSEWHERE = ("bucket", "dask_client", "dask_scheduler", "dask_tls", "dask_worker", "ec2_credentials", "notebook", "zarr_dataset")
 # What a scenario holds besides playbooks that a side effect names.
 ORDINARY = ("converge.yml", "inventory.yml", "molecule.yml", "prepare.yml", "verify.yml")
 

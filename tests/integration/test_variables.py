@@ -201,6 +201,13 @@ def test_what_a_role_cannot_do_without_is_named(run_playbook: Any, role: str, mi
     assert f"missing required arguments: {missing}" in " ".join(run_playbook(play, check=False).output.split())
 
 
+def test_notebooks_do_not_run_as_root(run_playbook: Any) -> None:
+    play = "- hosts: localhost\n  gather_facts: false\n  roles: [zarrstream.platform.notebook]\n"
+    done = run_playbook(play, extra_vars={"notebook_user": "root"}, check=False)
+    assert (done.changed, done.rc) == (0, 2), done.output
+    assert "notebook_user is 'root' and notebook_port is 8888: an unprivileged user" in " ".join(done.output.split())
+
+
 def test_nothing_that_a_user_may_set_stands_beside_the_playbooks() -> None:
     found = [name for path in (ROOT / "playbooks" / "group_vars").rglob("*.yml") for name in yaml.safe_load(path.read_text())]
     assert set(found) & ({name for options in SPECS.values() for name in options} | TOLD) == set()

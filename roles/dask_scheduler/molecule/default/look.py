@@ -1,5 +1,6 @@
 """What the host says of the scheduler at this address: how it runs, who may read its key, who listens, and its dashboard."""
 
+import pwd
 import subprocess
 import sys
 import urllib.request
@@ -19,8 +20,9 @@ def main(address: str) -> None:
     assert exposure.returncode == 0, exposure.stdout.decode()
     modes = ask("stat", "--format=%U %G %a", "/etc/dask/tls/node.key", "/etc/dask/services/dask-scheduler.yaml").splitlines()
     assert modes == ["root dask 640"] * 2, modes
-    doors = {line.split()[3] for line in ask("ss", "-Hltn").splitlines()}
-    assert {door for door in doors if not door.endswith(":22")} == {f"{address}:8786", "127.0.0.1:8787"}, doors
+    sockets = [line.split() for line in ask("ss", "-Hltne").splitlines()]
+    doors = {socket[3] for socket in sockets if f"uid:{pwd.getpwnam('dask').pw_uid}" in socket}
+    assert doors == {f"{address}:8786", "127.0.0.1:8787"}, doors
     with urllib.request.urlopen("http://127.0.0.1:8787/status", timeout=60) as answer:
         assert b"Dask" in answer.read()
 

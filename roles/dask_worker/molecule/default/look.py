@@ -20,11 +20,11 @@ def service() -> None:
     assert exposure.returncode == 0, exposure.stdout.decode()
 
 
-def doors(address: str) -> None:
+def doors(address: str, processes: int) -> None:
     """The workers listen at the address of the host, at ports that a firewall can know; what asks nobody for a certificate on loopback."""
     found = [line.split()[3].rpartition(":") for line in ask("ss", "-Hltn").splitlines()]
     ports = sorted(int(port) // 100 for host, _, port in found if host == address)
-    assert ports == [88, 88, 89, 89], found
+    assert ports == [88] * processes + [89] * processes, found
     assert {host for host, _, port in found if port != "22"} == {address, "127.0.0.1"}, found
 
 
@@ -50,9 +50,11 @@ def gone() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "gone":
-        gone()
-    else:
-        service()
-        doors(sys.argv[1])
-        workers()
+    match sys.argv[1:]:
+        case ["gone"]:
+            gone()
+        case ["service", address, processes]:
+            service()
+            doors(address, int(processes))
+        case ["workers"]:
+            workers()
