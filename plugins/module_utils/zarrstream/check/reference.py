@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..errors import SourceError
 from ..metadata.chunks import ChunkReader
 from ..metadata.hierarchy import join
 from ..source.reading import AS_FOUND
@@ -83,7 +84,17 @@ def open_reference(shot: Snapshot, reader: ChunkReader, items: tuple[Item, ...] 
     request = shot.request
     items = items or find_source(request.source, request.open_place, request.follow)
     reading = request.reading(_written(shot))
-    source = open_items(items, reading)
+    try:
+        source = open_items(items, reading)
+    except SourceError:
+        taken = files_taken(shot)
+        if len(items) < 2 or len(taken) < 2:
+            raise
+        from .grown import in_order, open_grown
+
+        # What no write would join has been appended, one file after the other.
+        items = in_order(items, taken)
+        source = open_grown(items, reading)
     source.select(_written_variables(shot))
     stored, problem = _open_stored(reader)
     reference = Reference(source, stored, problem, _asked_encoding(shot))
@@ -100,6 +111,11 @@ def _written_variables(shot: Snapshot) -> list[str] | None:
     """The variables that were asked for when the store was written; None for all of the source."""
     names = _written(shot).get("variables")
     return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
+
+
+def files_taken(shot: Snapshot) -> list[str]:
+    """The names of the files that the store was made from, in the order in which it took them."""
+    return [str(stat.get("name")) for stat in shot.manifest.source if isinstance(stat, dict)] if shot.manifest else []
 
 
 def _asked_encoding(shot: Snapshot) -> dict[str, Any] | None:

@@ -5,17 +5,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..findings import CheckResult, Findings, found, passed
 from ..metadata.chunks import ChunkReader
 from ..text import many, one_line, shortened
-from .compare import EncodedValues, decode, is_time, packing, type_name
+from .compare import EncodedValues, alike, decode, is_time, packing, type_name
 from .reference import Reference, plain
 from .registry import CHECKS
 from .snapshot import Snapshot
 
+if TYPE_CHECKING:
+    import numpy as np
+
 _BY_XARRAY = ("coordinates", "_ARRAY_DIMENSIONS")  # attributes that xarray moves between variables and data set
+_HIDDEN = "_nc"  # xarray shows no attribute of a Zarr store that begins so, such as _NCProperties, but shows that of a NetCDF-3 file
 
 
 @CHECKS.check("roundtrip", "store", "root", "source", place=110)
@@ -75,12 +79,21 @@ def _compare_decoded(left: EncodedValues, right: EncodedValues) -> list[str]:
     times = [is_time(block.attributes) for block in (left, right)]
     if any(times):  # xarray decodes no empty block of times; ``_compare_times`` takes real ones
         return [] if all(times) else ["counts time in units of 'since' on one side only"]
+    one, other = _decoded(left), _decoded(right)
+    if isinstance(one, str):
+        return [] if isinstance(other, str) else [f"xarray cannot decode it, other than the source's: {one}"]
+    if isinstance(other, str):
+        return []  # the store says more than its source, which xarray cannot decode
+    same = type_name(EncodedValues(one, {}))[0] == type_name(EncodedValues(other, {}))[0]  # packing decides between float32 and float64
+    return [] if same else [f"decodes to {one.dtype}, in the source to {other.dtype}"]
+
+
+def _decoded(block: EncodedValues) -> np.ndarray | str:
+    """The values as dates and numbers; the reason in words where xarray does not decode them."""
     try:
-        one, other = EncodedValues(decode(left), {}), EncodedValues(decode(right), {})
-    except Exception as error:  # noqa: BLE001 - xarray raises anything for attributes that contradict each other
-        return [f"xarray cannot decode it: {one_line(error)}"]
-    same = type_name(one)[0] == type_name(other)[0]  # float32 and float64 are one kind: packing decides between them
-    return [] if same else [f"decodes to {one.values.dtype}, in the source to {other.values.dtype}"]
+        return decode(block)
+    except Exception as error:  # noqa: BLE001 - xarray raises anything for attributes that contradict each other, and no calendar knows all units
+        return one_line(error)
 
 
 def _attributes(stored: Mapping[str, Any], source: Mapping[str, Any], ignore: tuple[str, ...], nan_fill: bool = False) -> list[str]:
@@ -89,6 +102,8 @@ def _attributes(stored: Mapping[str, Any], source: Mapping[str, Any], ignore: tu
         one, other = plain(stored.get(name)), plain(source.get(name))
         if one == other or (name == "_FillValue" and nan_fill and other is None and one == "NaN"):
             continue  # xarray declares NaN, which is what readers take for missing in any case
+        if name not in stored and str(name).lower().startswith(_HIDDEN):
+            continue
         if name not in stored:
             problems.append(f"attribute '{name}' of the source is missing")
         elif name not in source:
@@ -114,13 +129,27 @@ def _compare_times(shot: Snapshot, reader: ChunkReader, reference: Reference, na
             continue  # 'complete' and 'decode' tell
         try:
             stored = EncodedValues(reader.decode(layout, place, data), reference.stored[name].attrs)
-            source = reference.source_block(name, layout.region(place))
-            one, other = decode(stored), decode(source)
-        except Exception as error:  # noqa: BLE001 - damaged bytes, or units that no calendar knows
+        except Exception as error:  # noqa: BLE001 - damaged bytes
             return [f"its times do not decode: {one_line(error)}"]
-        if one.shape != other.shape or _dates(one) != _dates(other):
-            return [f"times decode to {_dates(one)[0]} …, in the source to {_dates(other)[0]} …"]
+        source = reference.source_block(name, layout.region(place))
+        problem = "" if alike(stored, source) else _other_dates(stored, source)
+        if problem:
+            return [problem]
     return []
+
+
+def _other_dates(stored: EncodedValues, source: EncodedValues) -> str:
+    """What tells the dates of two blocks apart, or ''; for the checks of values and attributes, where neither has any."""
+    one, other = _decoded(stored), _decoded(source)
+    if isinstance(one, str) and isinstance(other, str):
+        return ""
+    if isinstance(one, str):
+        return f"its times do not decode, other than the source's: {one}"
+    if isinstance(other, str):
+        return f"times decode to {_dates(one)[0]} …, and those of the source do not: {other}"
+    if one.shape != other.shape or _dates(one) != _dates(other):
+        return f"times decode to {_dates(one)[0]} …, in the source to {_dates(other)[0]} …"
+    return ""
 
 
 def _dates(values: Any) -> list[str]:

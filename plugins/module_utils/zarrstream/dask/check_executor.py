@@ -12,7 +12,7 @@ from typing import Any
 from ..check.compare import Difference
 from ..check.contents import BUDGET, COPIES, decoded_bytes, workers_for
 from ..check.executor import Outcome, Task
-from ..check.reference import Reference
+from ..check.reference import Reference, files_taken
 from ..check.request import CheckRequest
 from ..check.snapshot import Snapshot
 from ..errors import BadRequest
@@ -64,6 +64,7 @@ class CheckCluster(Cluster):
                 "documents": shot.tree.raw,
                 "listed": shot.listing is not None,
                 "manifest": shot.manifest.request if shot.manifest else None,
+                "taken": files_taken(shot),
             },
         )
 

@@ -43,7 +43,7 @@ class CheckJob(Job):
             raise AssertionError("the host has read it")
         self.shot = Snapshot(self.request, open_for_reading(self.request), tree=tree)
         if spec["manifest"] is not None:
-            self.shot.manifest = Manifest("", tree.zarr_format, "", spec["manifest"], [], {})
+            self.shot.manifest = Manifest("", tree.zarr_format, "", spec["manifest"], [{"name": name} for name in spec["taken"]], {})
         if self.shot.fetch(tree.root_key) != spec["documents"][tree.root_key]:
             text = (
                 f"store '{self.request.store}' is not the same place here as on the host. A folder has to be on a file system that all of "
