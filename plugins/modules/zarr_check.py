@@ -88,11 +88,15 @@ options:
       - V(complete), every object that the metadata announce is in the listing.
       - V(strays), nothing else is.
       - V(sizes), no object is empty or shorter than its codecs can write.
+      - V(inner_chunks), every chunk inside every shard is in the shard's index, and the index is sound. It reads the indexes alone, with a
+        request for each shard; of more than 1000 shards only where it is named here or O(sample) is V(all).
       - V(manifest), size and MD5 of every object are those that were recorded at the write. It takes the MD5 from the
         ETags of the listing and reads no object. A folder has no ETags, so there it compares sizes only.
       - V(codecs), every codec is installed here.
       - V(decode), chunks decode.
       - V(fill_value), no value that is data reads as missing.
+      - V(order), coordinates of time and place rise or fall at each step, and none is there twice or missing.
+      - V(gaps), no step of time is left out, where most steps have one length; months and years may differ by their days.
       - V(roundtrip), dtype, shape, dimensions, attributes and times are those of the source.
       - V(values), values are those of the source.
       - V(anonymous), a client without keys reads the store and gets 404 for what is not there. Made when it is named here
@@ -107,10 +111,13 @@ options:
       - complete
       - strays
       - sizes
+      - inner_chunks
       - manifest
       - codecs
       - decode
       - fill_value
+      - order
+      - gaps
       - roundtrip
       - values
       - anonymous

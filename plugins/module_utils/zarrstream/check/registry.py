@@ -4,7 +4,8 @@
 
 - ``store``, the snapshot, and ``documents``, the reader of its chunks, or None where there is no root document;
 - ``root``, the reader where that document can be read; ``listing``, the snapshot where it has a listing besides;
-- ``source``, what the store was made from, and ``objects``, the tally of those that were read.
+- ``source``, what the store was made from, and ``objects``, the tally of those that were read;
+- ``axes``, the coordinates of time and place.
 """
 
 from __future__ import annotations

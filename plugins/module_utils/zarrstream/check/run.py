@@ -17,7 +17,8 @@ from ..interrupt import GRACE, on_interrupt
 from ..libraries import missing_libraries_named
 from ..metadata.chunks import ChunkReader
 from ..text import meant
-from . import access, registry, roundtrip, structure  # noqa: F401 - where checks are entered; pylint: disable=unused-import
+from . import access, inner_chunks, registry, roundtrip, structure  # noqa: F401 - where checks are entered; pylint: disable=unused-import
+from .axes import Axis, read_axes
 from .contents import Tally, examine
 from .executor import Executor, MakeExecutor
 from .meaning import check_open
@@ -97,8 +98,14 @@ def _run(
             "listing": (shot if root and shot.listing is not None else None, closed or shot.listing_problem),
             "source": (reference, closed or "no source is given"),
             "objects": (tally, closed or "sample is 0: no object is read"),
+            "axes": (_axes(shot, root, chosen), closed or "sample is 0: no object is read"),
         }
         return [opened if check is check_open else check.of(there) for check in chosen], tally
+
+
+def _axes(shot: Snapshot, root: ChunkReader | None, chosen: list[Check]) -> list[Axis] | None:
+    """The coordinates, read once for all checks that need them."""
+    return read_axes(shot, root) if root and shot.request.sample != 0 and any("axes" in check.needs for check in chosen) else None
 
 
 def _reference(shot: Snapshot, root: ChunkReader | None, chosen: list[Check]) -> AbstractContextManager[Reference | None]:

@@ -70,6 +70,14 @@ class Snapshot:
             self.pace.note(started, len(data))
         return data
 
+    def fetch_part(self, key: str, start: int, stop: int) -> bytes | None:
+        """Some bytes of an object of the store, None where there is none."""
+        started = time.monotonic()
+        data = self.objects.get_part(f"{self.place.key}/{key}", start, stop)
+        if data is not None:
+            self.pace.note(started, len(data))
+        return data
+
     def may_be_missing(self, key: str) -> bool:
         """Whether ``request.missing`` allows that this chunk or shard is not stored."""
         if self.request.missing == "manifest":

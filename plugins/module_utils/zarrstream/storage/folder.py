@@ -76,6 +76,10 @@ class FolderObjects(Objects):
         except OSError as error:
             raise self.translate(error, "read", key) from None
 
+    def get_part(self, key: str, start: int, stop: int) -> bytes | None:
+        """The bytes of a file from ``start`` to before ``stop``, as far as it has them; None where there is none."""
+        return self.get_range(key, lambda size: (min(start, size), stop))
+
     def head(self, key: str) -> dict[str, Any] | None:
         """Size and ``last_modified`` of a file; None where there is none."""
         try:

@@ -74,6 +74,10 @@ class Objects(ReadableObjects):
     """The same, to write as well."""
 
     @abstractmethod
+    def get_part(self, key: str, start: int, stop: int) -> bytes | None:
+        """The bytes of an object from ``start`` to before ``stop``, as far as it has them; None where there is none."""
+
+    @abstractmethod
     def put(self, key: str, data: bytes | memoryview, *, create: bool = False) -> None:
         """Write an object; ``create`` raises Conflict where it exists already."""
 
@@ -160,6 +164,16 @@ class BucketObjects(Objects):
             if not self._clients.reads(answer.meta["size"]):
                 answer = obstore.get(self._clients.reader(answer.meta["size"]), key)
             return bytes(answer.bytes())
+
+        return self._unless_absent(read, key)
+
+    def get_part(self, key: str, start: int, stop: int) -> bytes | None:
+        """The bytes of an object from ``start`` to before ``stop``, as far as it has them; None where there is none."""
+        import obstore
+
+        def read() -> bytes:
+            allow(self._time_for(stop - start))
+            return bytes(obstore.get_range(self._clients.reader(stop - start), key, start=start, end=stop))
 
         return self._unless_absent(read, key)
 
