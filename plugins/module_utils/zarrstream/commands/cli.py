@@ -12,8 +12,9 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, TextIO
 
@@ -47,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = make_parser().parse_args(arguments)
     stop = ExitStack()  # stays where an interrupted command still has threads that wait for something
     stop.enter_context(on_interrupt(LAST, partial(_stop, parsed.command)))
+    if getattr(parsed, "quiet", False):
+        stop.enter_context(_without_warnings())
     try:
         code, result, lines = COMMANDS[parsed.command](parsed)
     except ZarrstreamError as error:
@@ -64,6 +67,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"zarrstream {parsed.command}: {result['msg']}\n")
     _print(shown_json(result, indent=2, default=str) if parsed.json else "\n".join(map(shown, lines)))
     return code
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """What libraries warn of by Python's means, at import too, is for who develops with them; cron would mail it at each run."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _interrupted(command: str) -> str:

@@ -187,7 +187,7 @@ def _shared_options(parser: Parser) -> None:
     parser.add_argument("--config-file", type=os.path.expanduser, metavar="FILE", help="the file with the profile, if not ~/.aws/config")
     parser.add_argument("--ca-bundle", type=os.path.expanduser, metavar="FILE", help="the endpoint's CA, where the system does not know it")
     parser.add_argument("--json", action="store_true", help="print the result as JSON, as the Ansible module returns it")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.add_argument("--quiet", action="store_true", help="no progress, and no warnings of Python's libraries")
 
 
 def _names(text: str) -> list[str]:
