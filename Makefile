@@ -20,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # These would win over the profile that the kit writes.
 unexport AWS_CA_BUNDLE AWS_PROFILE AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_ENDPOINT_URL
 
-.PHONY: help demo demo-down environment test-environment test test-all lint lint-all unit integration faults e2e consumer molecule cloud-up cloud-down cloud-status cloud-test rgw-up rgw-down rgw-status rgw-test e2e-cloud cloud-faults bench lock changelog clean
+.PHONY: help demo demo-down environment test-environment test test-all lint lint-all unit integration faults e2e consumer molecule cloud-up cloud-down cloud-status cloud-test rgw-up rgw-down rgw-status rgw-test e2e-cloud cloud-faults corpus bench lock changelog clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -75,8 +75,8 @@ lint-all:
 	@$(TEST_VENV)/bin/yamllint --strict .
 	@PATH=$(abspath $(TEST_VENV)/bin):$$PATH $(TEST_VENV)/bin/ansible-lint -q $(LINT_LATER)
 
-unit: test-environment ## Unit tests: no server, a minute
-	@$(COST) unit $(PYTEST) -q -n 3 --dist loadgroup tests/unit
+unit: test-environment ## Unit tests, and twenty real files: no server, a minute
+	@$(COST) unit $(PYTEST) -q -n 3 --dist loadgroup tests/unit tests/corpus
 
 integration: test-environment ## Against the embedded cloud: real Keystone, real Swift, over TLS
 	@$(COST) integration $(PYTEST) -q -n 2 --dist loadfile tests/integration
@@ -116,6 +116,9 @@ rgw-status: test-environment ## Tell how the RGW cloud is and how to use it
 
 rgw-test: test-environment ## The tests on the RGW cloud: the one of `make rgw-up`, or one of their own
 	@$(COST) rgw-test $(PYTEST) -q tests/rgw
+
+corpus: test-environment ## Two hundred real files from packages: written, compared, checked, opened by others; CORPUS_CACHE=FOLDER keeps them
+	@PYTHONPATH=plugins/module_utils:tests $(COST) corpus $(TEST_VENV)/bin/python -m corpus $(ARGS)
 
 bench: test-environment ## Measure: ratios go to build/bench.json; BENCHES="write check docs" renews docs/benchmarks
 	@./make --environment $(BENCH_VENV) requirements/bench.lock

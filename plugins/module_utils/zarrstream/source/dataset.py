@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..compat import text_dtype
 from ..errors import BadRequest, SourceError, ZarrstreamError
-from ..metadata.hierarchy import folder_of, join
+from ..metadata.hierarchy import DOCUMENTS, folder_of, join
 from ..planning.chunking import ArraySource, Region
 from ..planning.plan import TEXT_ITEM
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     import xarray as xr
 
+_DOCUMENTS = {*DOCUMENTS[2], *DOCUMENTS[3]}
 _REFERENCES = ("coordinates", "bounds", "climatology", "grid_mapping", "ancillary_variables", "cell_measures", "formula_terms")
 
 
@@ -110,6 +111,12 @@ class Source:
             raise SourceError(
                 f"source {self.place}: the name '{name}' holds control characters, which make no key of an object. Rename it, or leave "
                 "it out: name the others in 'variables'.",
+                variable=name,
+            )
+        if not _DOCUMENTS.isdisjoint(name.split("/")):
+            raise SourceError(
+                f"source {self.place}: the name '{name}' is what Zarr calls a document of its own: no array can have it. "
+                "Rename it, or leave it out: name the others in 'variables'.",
                 variable=name,
             )
         if variable.dtype.kind not in "biufcSUOT" or "ragged" in variable.encoding:
