@@ -466,6 +466,15 @@ workers:
       description: Requests that it sent again. RV(retries) has them too.
       type: int
       sample: 0
+notes:
+  description:
+    - What of the source is stored in another way than the source has it, since a store cannot have it so, a sentence each. NaN and
+      Infinity in attributes become words, as JSON has none; text in Latin-1 becomes UTF-8; the fill value of text is kept
+      where xarray reads it. Empty if nothing was written.
+  type: list
+  elements: str
+  returned: success, with O(state=present)
+  sample: ["'t2m': attribute 'units' is no UTF-8: read as Latin-1"]
 verification:
   description: How the store was proved before it was published.
   type: dict

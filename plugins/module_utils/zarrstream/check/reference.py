@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import SourceError
 from ..metadata.chunks import ChunkReader
 from ..metadata.hierarchy import join
+from ..metadata.strict import storable
 from ..source.reading import AS_FOUND
 from ..text import one_line
 from .compare import EncodedValues, packing, type_name
@@ -97,6 +98,7 @@ def open_reference(shot: Snapshot, reader: ChunkReader, items: tuple[Item, ...] 
         source = open_grown(items, reading)
     source.select(_written_variables(shot))
     stored, problem = _open_stored(reader)
+    _as_stored(source, stored, reader.tree.zarr_format)
     reference = Reference(source, stored, problem, _asked_encoding(shot))
     reference.items, reference.reading = items, reading
     return reference
@@ -105,6 +107,17 @@ def open_reference(shot: Snapshot, reader: ChunkReader, items: tuple[Item, ...] 
 def _written(shot: Snapshot) -> Mapping[str, Any]:
     """The request of the write, by the manifest; empty where there is none."""
     return shot.manifest.request if shot.manifest and isinstance(shot.manifest.request, dict) else {}
+
+
+def _as_stored(source: Source, stored: dict[str, xr.Dataset], zarr_format: int) -> None:
+    """Give both sides the attributes that a store can have: what it has to spell otherwise is no difference."""
+    source.attrs = storable(source.attrs).attrs
+    source.groups = {path: storable(attrs).attrs for path, attrs in source.groups.items()}
+    variables = [*source.variables.values(), *(variable for group in stored.values() for variable in group.variables.values())]
+    for variable in variables:
+        variable.attrs = storable(variable.attrs, variable.dtype.kind, zarr_format).attrs
+    for group in stored.values():
+        group.attrs = storable(group.attrs).attrs
 
 
 def _written_variables(shot: Snapshot) -> list[str] | None:

@@ -101,7 +101,7 @@ def _write(parsed: argparse.Namespace) -> Answer:
     request = request_from(options_of(parsed))
     with Meter(sys.stderr, silent=parsed.quiet) as meter:
         result = write_dataset(request, meter.show)
-    return FINE, result.to_dict(), [_written(result)]
+    return FINE, result.to_dict(), [*(f"note: {note}" for note in result.notes), _written(result)]
 
 
 def _written(result: WriteResult) -> str:

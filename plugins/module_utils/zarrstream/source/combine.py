@@ -61,7 +61,7 @@ def _close(datasets: Sequence[xr.Dataset]) -> None:
 
 def _describe_as(combined: xr.Dataset, datasets: Sequence[xr.Dataset]) -> None:
     """Attributes and chunking of the file that was named first, wherever it lies among the others."""
-    combined.attrs = dict(datasets[0].attrs)
+    combined.attrs, combined.encoding = dict(datasets[0].attrs), dict(datasets[0].encoding)
     for name, variable in combined.variables.items():
         first = next(dataset.variables[name] for dataset in datasets if name in dataset.variables)
         variable.attrs = dict(first.attrs)

@@ -37,6 +37,7 @@ class Source:
         self.place = place
         self.attrs = dict(dataset.attrs)
         self.groups = {path: dict(group.attrs) for path, group in sorted((groups or {}).items())}
+        self.encodings = {path: dict(group.encoding) for path, group in {"": dataset, **(groups or {})}.items()}
         self.variables: dict[str, xr.Variable] = {
             join(path, str(name)): variable
             for path, group in sorted({"": dataset, **(groups or {})}.items())

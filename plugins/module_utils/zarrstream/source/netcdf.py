@@ -87,11 +87,14 @@ def _open_netcdf(file: SourceFile, mode: Literal["r"]) -> Any:
 def _open_group(store: Any, options: Mapping[str, Any]) -> xr.Dataset:
     import xarray as xr
 
+    from .latin_1 import read_latin_1
+
     for variable in store.ds.variables.values():
         if variable.chunking() not in ("contiguous", None):
             variable.set_var_chunk_cache(size=0)  # 16 MiB for each variable, and blocks are read once
     dataset = xr.open_dataset(store, engine="store", **ENCODED, **options)
     _describe_types(dataset, store.ds.variables)
+    read_latin_1(dataset, store.ds)
     return dataset
 
 

@@ -15,6 +15,7 @@ from ..errors import SourceError
 from ..metadata.attributes import MEANING
 from ..metadata.hierarchy import ARRAY, join, read_hierarchy
 from ..metadata.layout import ArrayLayout
+from ..metadata.strict import storable
 from ..planning.chunking import ArraySource, Region
 from ..source.dataset import Source
 
@@ -56,7 +57,7 @@ def check_compatible(stored: Mapping[str, ArrayLayout], wanted: Mapping[str, Arr
         for what, ours, theirs in [
             ("the dimensions", array.dims, there.dims),
             ("the shape", _without(array, dim), _without(there, dim)),
-            *((key, array.attributes.get(key), there.attributes.get(key)) for key in MEANING),
+            *((key, array.attributes.get(key), _as_stored_now(there).get(key)) for key in MEANING),
             *((key, value, there.document.get(key)) for key, value in array.document.items() if key not in _MAY_DIFFER),
         ]:
             if json.dumps(ours, sort_keys=True) != json.dumps(theirs, sort_keys=True):
@@ -69,6 +70,12 @@ def check_compatible(stored: Mapping[str, ArrayLayout], wanted: Mapping[str, Arr
     if lacking:
         text = f"'{lacking[0]}' is in store '{url}' but not in {place}: it would have no values in the new steps. Add it to the source."
         raise SourceError(text, variable=lacking[0])
+
+
+def _as_stored_now(array: ArrayLayout) -> dict[str, Any]:
+    """The attributes of a stored array; earlier versions stored NaN and Infinity as no JSON has them."""
+    floats = str(array.document.get("data_type")).startswith("float") or str(array.document.get("dtype"))[1:2] == "f"
+    return storable(array.attributes, "f" if floats else "i", 2).attrs
 
 
 def _without(array: ArrayLayout, dim: str) -> list[int]:

@@ -46,6 +46,7 @@ class WriteResult:
     verification: dict[str, Any]
     before: dict[str, Any]
     workers: list[dict[str, Any]] = field(default_factory=list)  # what each worker of a cluster did
+    notes: list[str] = field(default_factory=list)  # what of the source is stored in another way than it has it
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -55,7 +56,8 @@ class WriteResult:
         """The store before and after, a line for each array."""
         after = self._described(self.plan, self.fingerprint)
         before = self._described(self.before["plan"], self.before["fingerprint"]) if self.before else ""
-        return {"before": before if self.changed else after, "after": after}
+        noted = "".join(f"note: {shown(note)}\n" for note in self.notes)
+        return {"before": before if self.changed else after, "after": f"{after}{noted}"}
 
     def _described(self, plan: dict[str, Any], fingerprint: str) -> str:
         lines = [

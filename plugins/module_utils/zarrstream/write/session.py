@@ -225,6 +225,7 @@ class Session:
             retries=self.retries,
             verification=verification,
             workers=self.executor.shares(),
+            notes=list(self.plan.template.notes),
             before={"plan": manifest.plan, "fingerprint": manifest.fingerprint} if manifest else {},
         )
 
