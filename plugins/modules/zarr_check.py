@@ -84,6 +84,7 @@ options:
       - Identifiers of the checks to make. Without it, all that apply.
       - V(open), the store opens.
       - V(metadata), every document is valid, and dimensions of one name have one length.
+      - V(json), every document is strict JSON, without NaN and Infinity, which only Python's readers take.
       - V(consolidated), the consolidated metadata say what the documents of the nodes say.
       - V(complete), every object that the metadata announce is in the listing.
       - V(strays), nothing else is.
@@ -93,6 +94,8 @@ options:
       - V(manifest), size and MD5 of every object are those that were recorded at the write. It takes the MD5 from the
         ETags of the listing and reads no object. A folder has no ETags, so there it compares sizes only.
       - V(codecs), every codec is installed here.
+      - V(opens), plain xarray opens every group, decoded and not, with the consolidated metadata and without, and reads the first and
+        the last element of each variable. Where times alone do not decode, it is a warning; with O(source), where that is so too, none.
       - V(decode), chunks decode.
       - V(fill_value), no value that is data reads as missing.
       - V(order), coordinates of time and place rise or fall at each step, and none is there twice or missing.
@@ -107,6 +110,7 @@ options:
     choices:
       - open
       - metadata
+      - json
       - consolidated
       - complete
       - strays
@@ -114,6 +118,7 @@ options:
       - inner_chunks
       - manifest
       - codecs
+      - opens
       - decode
       - fill_value
       - order

@@ -8,7 +8,9 @@ Each has the version in which it was seen. ``tests/unit/ground/test_compat.py`` 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Coroutine, Iterable
+import sys
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -101,6 +103,19 @@ def indexing() -> Any:
     from xarray.core import indexing as found
 
     return found
+
+
+@contextmanager
+def without_dask() -> Iterator[None]:
+    """Let xarray not import Dask to see whether something is of Dask: what was never imported made nothing (xarray 2026.9.0)."""
+    import xarray.namedarray.utils as utils
+
+    asked = utils.is_dask_collection
+    utils.is_dask_collection = lambda value: "dask.base" in sys.modules and asked(value)  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        utils.is_dask_collection = asked
 
 
 def stay_away(client: Any) -> None:

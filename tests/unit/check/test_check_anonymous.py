@@ -84,7 +84,7 @@ def test_a_public_store_passes_without_a_signature(start: Start, seen: list[str]
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDOFSOMEBODY")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     found = check(start("honest"))
-    passed = {"open", "metadata", "consolidated", "codecs", "decode", "fill_value", "anonymous"}
+    passed = {"open", "metadata", "json", "consolidated", "codecs", "decode", "fill_value", "anonymous"}
     assert {name for name, result in found.items() if result.status == "passed"} == passed
     assert {result.status for name, result in found.items() if name not in passed} == {"skipped"}
     assert set(seen) == {"None"}, "no request carried a signature, whatever the environment holds"

@@ -171,3 +171,15 @@ def test_arguments_of() -> None:
     parser.add_argument("--above")
     parser.add_subparsers().add_parser("command").add_argument("--below")
     assert {"above", "below"} <= {argument.dest for argument in compat.arguments_of(parser)}
+
+
+def test_without_dask() -> None:
+    from xarray.namedarray import utils
+
+    asked = utils.is_dask_collection
+    with compat.without_dask():
+        assert utils.is_dask_collection is not asked
+        assert not utils.is_duck_dask_array(np.arange(3))
+        chunked = xr.Variable("x", np.arange(4)).chunk({"x": 2})
+        assert utils.is_duck_dask_array(chunked.data), "what Dask made stays Dask's"
+    assert utils.is_dask_collection is asked

@@ -14,7 +14,10 @@ from ..findings import CheckResult, Findings, found, passed, skipped
 from ..metadata.chunks import ChunkReader
 from ..metadata.hierarchy import ARRAY, ATTRIBUTES, CONSOLIDATED, GROUP, NODE_DOCUMENTS, Hierarchy, folder_of, join
 from ..metadata.layout import ArrayLayout
+from ..metadata.strict import strict_problem
+from ..source.zarr_source import bounded_store
 from ..text import human_bytes, many
+from .opening import open_plainly
 from .registry import CHECKS
 from .snapshot import Snapshot
 
@@ -83,6 +86,16 @@ def _conflicting_dimensions(tree: Hierarchy, wrong: Findings) -> None:
                 wrong.add({"array": path, "problem": f"dimension '{name}' has length {size}, in '{other}' {known}: xarray opens neither"})
 
 
+@CHECKS.check("json", "root", place=25)
+def check_json(reader: ChunkReader) -> CheckResult:
+    """Every document is strict JSON: Python reads NaN and Infinity there, readers in other languages refuse the store."""
+    problems = ((key, strict_problem(data)) for key, data in sorted(reader.tree.raw.items()))
+    wrong = Findings.of({"key": key, "problem": problem} for key, problem in problems if problem)
+    if wrong:
+        return found(wrong, f"{many(wrong.count, 'document')} that not every reader takes for JSON")
+    return passed(f"{many(len(reader.tree.raw), 'document')} of strict JSON")
+
+
 @CHECKS.check("consolidated", "store", "root", place=30)
 def check_consolidated(shot: Snapshot, reader: ChunkReader) -> CheckResult:
     """The consolidated metadata, which readers trust alone, say the same as the documents of the nodes."""
@@ -143,6 +156,38 @@ def check_codecs(reader: ChunkReader) -> CheckResult:
         return found(wrong, f"{many(wrong.count, 'codec')} not available here")
     names = sorted({codec["name"] for _path, layout in arrays for codec in layout.codecs})
     return passed(f"available here: {', '.join(names) or 'none is needed'}", codecs=names)
+
+
+@CHECKS.check("opens", "store", "root", place=85)
+def check_opens(shot: Snapshot, reader: ChunkReader) -> CheckResult:
+    """Plain xarray opens every group, decoded and not, by the consolidated metadata and without, and reads both ends of each variable."""
+    tree = reader.tree
+    if why := _not_for_xarray(reader):
+        return skipped(why)
+    chunks = bounded_store(shot.objects.zarr_store(), tree.arrays, shot.place.url, "store")
+    opened = open_plainly(tree, None if shot.request.sample == 0 else chunks.get)
+    wrong = Findings.of({"array": path, "problem": problem} for path, problem in sorted(opened.problems.items()))
+    if wrong:
+        return found(wrong, f"{many(wrong.count, 'variable')} that xarray does not open")
+    times = Findings.of({"array": path, "problem": problem} for path, problem in sorted(opened.times.items()))
+    if times and not shot.request.source:
+        return found(times, "opens with decode_times=False alone", "warning")
+    note = f"; with decode_times=False alone, as {', '.join(sorted(opened.times))} does not decode" if times else ""
+    return passed(f"xarray opens {len(tree.groups)} groups with {len(tree.arrays)} variables{note}")
+
+
+def _not_for_xarray(reader: ChunkReader) -> str:
+    """Why nobody opens the store with xarray, or why that has been said already; '' for a store to be opened."""
+    tree = reader.tree
+    if "" in tree.arrays:
+        return "a single array: xarray opens groups"
+    if tree.arrays and not any(layout.dims for layout in tree.arrays.values()):
+        return "its arrays name no dimensions: it was not made for xarray"
+    if tree.problems or tree.bad_consolidated:
+        return "its metadata are not valid, as other checks say"
+    if any(reader.missing_codecs(layout) or reader.array_problem(layout) for layout in tree.arrays.values()):
+        return "zarr-python does not open all of its arrays, as other checks say"
+    return ""
 
 
 @CHECKS.check("fill_value", "root", severity="warning", place=100)

@@ -102,9 +102,9 @@ def _culprit(tree: Hierarchy) -> tuple[str, str]:
     return "", ""
 
 
-def bounded_store(store: Store, arrays: Mapping[str, ArrayLayout], place: str) -> Store:
+def bounded_store(store: Store, arrays: Mapping[str, ArrayLayout], place: str, what: str = "source") -> Store:
     """A store whose chunks are looked at before Zarr decodes them. Raises SourceError for one that takes more than its array announces."""
-    bounds = _Bounds(arrays, place)
+    bounds = _Bounds(arrays, place, what)
     bounds.tell(store)
 
     class BoundedStore(reading_store()):  # type: ignore[misc]
@@ -135,8 +135,8 @@ def bounded_store(store: Store, arrays: Mapping[str, ArrayLayout], place: str) -
 class _Bounds:
     """What is known of the chunks of a store. Of a shard that is read in parts the index is needed, to know which part is which."""
 
-    def __init__(self, arrays: Mapping[str, ArrayLayout], place: str) -> None:
-        self.tree, self.place = Hierarchy(0, arrays=dict(arrays)), place
+    def __init__(self, arrays: Mapping[str, ArrayLayout], place: str, what: str) -> None:
+        self.tree, self.place, self.what = Hierarchy(0, arrays=dict(arrays)), place, what
         self._indexes: dict[str, Sequence[tuple[int, int]]] = {}
 
     def most(self, key: str) -> int:
@@ -168,7 +168,7 @@ class _Bounds:
             elif layout.inner_chunks is not None:
                 self._check_part(key, layout, data, wanted)
         except (TooLarge, ValueError) as error:
-            text = f"source '{self.place}': '{key}' is not decoded: {error}. The store is damaged, or made to do harm."
+            text = f"{self.what} '{self.place}': '{key}' is not decoded: {error}. The store is damaged, or made to do harm."
             raise SourceError(text, source=self.place, key=key) from None
 
     def _layout(self, key: str) -> ArrayLayout | None:

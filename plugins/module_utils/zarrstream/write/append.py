@@ -117,6 +117,7 @@ def plan_append(request: WriteRequest, situation: Situation, source: Source, exe
         inherited=old.manifest.objects,
         rewritten=old.rewritten,
         publish=publish_grown,
+        roots=situation.state.roots,
     )
 
 

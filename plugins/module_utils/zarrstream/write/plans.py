@@ -37,6 +37,7 @@ class StorePlan:
     staged: frozenset[str] = frozenset()
     rewritten: dict[str, list[str]] = field(default_factory=dict)
     publish: Callable[[Publication], None] = publish_new
+    roots: Mapping[str, bytes] = field(default_factory=dict, repr=False)  # root documents of the store that is there, where they stay
 
     @property
     def zarr_format(self) -> Literal[2, 3]:

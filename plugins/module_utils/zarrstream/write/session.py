@@ -23,6 +23,7 @@ from ..source.items import stat_items, take_digests
 from ..source.open import open_items
 from .destination import records_of, refuse_foreign, refuse_nested
 from .executor import Executor, MakeExecutor
+from .opening import check_documents, check_opens
 from .plans import StorePlan
 from .progress import ProgressReporter
 from .publish import Publication, begin, check_listing, finish, staging, unpublished
@@ -39,6 +40,7 @@ def open_session(request: WriteRequest, situation: Situation, make_executor: Mak
         plan = _plan(request, situation, source, executor)
         if situation.refusal:
             raise situation.refusal
+        check_documents(plan)
         session = Session(request, situation, plan, executor, _refuse_what_is_not_ours(situation))
         executor.prepare(plan, situation, session.write_id)
         yield session
@@ -75,6 +77,7 @@ class Session:
         self.records: dict[str, Stored] = {}
         self.kept: dict[str, Stored] = {}
         self.publication: Publication | None = None
+        self.notes = list(plan.template.notes)
 
     @property
     def retries(self) -> int:
@@ -89,7 +92,7 @@ class Session:
 
     def run(self, reporter: ProgressReporter) -> WriteResult:
         """Copy, prove, publish."""
-        situation = self.situation
+        situation, plan = self.situation, self.plan
         self.objects = self.request.open_place(situation.place, make_folders=True)
         lock = self._new_lock()
         reporter.begin("preparing", self.plan.manifest.plan["objects"])
@@ -102,6 +105,7 @@ class Session:
             reporter.begin("verifying")
             verification = self._verify()
             self.executor.settle(self.objects)
+            self.notes += check_opens(plan, self.objects)
             reporter.begin("publishing")
             self._publish(lock)
         except ZarrstreamError as error:
@@ -225,7 +229,7 @@ class Session:
             retries=self.retries,
             verification=verification,
             workers=self.executor.shares(),
-            notes=list(self.plan.template.notes),
+            notes=self.notes,
             before={"plan": manifest.plan, "fingerprint": manifest.fingerprint} if manifest else {},
         )
 
