@@ -63,7 +63,7 @@ options:
         asking for size, tag and time of each of its objects.
       - Required with O(state=present).
       - Several files become one data set along their coordinates, or as O(combine) says. Files that overlap, contradict each other or
-        are packed differently are refused. Attributes are those of the first file.
+        are packed differently are refused. What interleaves is sorted. Attributes are those of the first file.
       - The files that are named here are read, and no others. HDF5 that keeps values in another file (external storage, a virtual
         data set) or has links to one, links in a Zarr store that lead out of its folder, and links that a glob matches and that
         lead out of the folder where the glob begins are refused, unless O(follow) declares where they lead. FIFOs, devices and
@@ -107,8 +107,8 @@ options:
         of V(%Y), V(%j), V(%m), V(%d), V(%H), V(%M), V(%S)."
       - C(overlap), what becomes of steps that several files have. V(refuse) (the default), V(first) or V(last), those of the file that is
         named first or last.
-      - C(tolerance), by how much coordinates, bounds included, may differ between files and count as equal, in their units. Those of the
-        first file are written.
+      - C(tolerance), by how much coordinates, bounds included, may differ between files and count as equal, in their units. RV(notes) say
+        how much they did. Those of the first file are written.
       - C(static), what becomes of fields without the joined dimension that differ. V(refuse) (the default), or V(first), those of the
         first file.
       - C(differing), names of attributes and auxiliary variables that may differ. Those of the first file are written.
@@ -468,7 +468,8 @@ workers:
       sample: 0
 notes:
   description:
-    - What of the source is stored in another way than the source has it, since a store cannot have it so, a sentence each. NaN and
+    - What was decided and is worth a look, a sentence each, such as attributes and coordinates that differ between files.
+    - Also what of the source is stored in another way than the source has it, since a store cannot have it so. NaN and
       Infinity in attributes become words, as JSON has none; text in Latin-1 becomes UTF-8; the fill value of text is kept
       where xarray reads it. Empty if nothing was written.
   type: list

@@ -1,147 +1,181 @@
 # Copyright (c) 2026, the Zarrstream authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Several NetCDF files as one data set: xarray joins them, and what it would join wrongly or in silence is refused first."""
+"""Several NetCDF files as one data set, lazily: their coordinates are read when they are opened, and all else when it is asked for."""
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from ..errors import SourceError, ZarrstreamError
+from .alike import apart, variables_apart
 from .consistency import check_consistent
 from .declared import Declared
+from .given_values import place, rows_along, scalars_that_differ
+from .joining import Told, join_parts, lay_together
+from .joins import Join
 from .netcdf import open_file
+from .part import Part, coordinate_like, in_memory, part_of
 from .prepare import prepared
 from .reading import AS_FOUND, Reading
+from .refusals import no_order, other_type
 from .time_units import same_units
 
 if TYPE_CHECKING:
     import xarray as xr
 
+_SMALL = 2**22  # bytes of a field of the first file that stays in memory, to be compared with those of the others
+_TURNED = slice(None, None, -1)
 
-def combine_files(paths: Sequence[str], declared: Declared | None = None, reading: Reading = AS_FOUND) -> xr.Dataset:
-    """The files in encoded form, joined along their coordinates; attributes are those of the first file.
 
-    Raises SourceError, naming two files and a variable, for other dtypes or packing, missing variables, coordinates that
-    overlap or contradict each other, and times whose units cannot be converted exactly.
+def combine_files(
+    paths: Sequence[str], declared: Declared | None = None, reading: Reading = AS_FOUND, notes: list[str] | None = None
+) -> xr.Dataset:
+    """The files in encoded form as one data set; attributes are those of the first file.
+
+    What was decided about their coordinates is added to ``notes``. Raises SourceError, naming two files and a variable, for other
+    dtypes or packing, missing variables, coordinates that overlap or contradict each other, and times whose units cannot be
+    converted exactly.
     """
-    import xarray as xr
-
-    datasets: list[xr.Dataset] = []
+    opened = _Opened(reading)
     try:
         for path in paths:
-            opened = prepared(open_file(path, lazy_arrays=True, declared=declared), path, reading.prepare)
-            datasets.append(same_units(datasets[0], opened, paths[0], path) if datasets else opened)
-        for path, dataset in zip(paths[1:], datasets[1:], strict=True):
-            check_consistent(datasets[0], dataset, paths[0], path)
-        _check_order(datasets, paths)
-        combined = xr.combine_by_coords(
-            datasets, compat="equals", data_vars="minimal", coords="minimal", join="exact", combine_attrs="override"
-        )
-        if not isinstance(combined, xr.Dataset):
-            raise AssertionError("data sets give a data set")  # noqa: TRY004 - no caller's doing
-        _check_indexes(combined)
-    except (ZarrstreamError, ImportError):
-        _close(datasets)
+            opened.add(path, declared)
+        whole = opened.joined()
+        dataset = _dataset(whole)
+        dataset.encoding = opened.encoding
+    except BaseException:
+        opened.close()
         raise
-    except Exception as error:  # noqa: BLE001 - xarray has no exception of its own for "these do not fit together"
-        _close(datasets)
-        raise _misfit(datasets, paths, error) from None
-    combined.set_close(lambda: _close(datasets))
-    _describe_as(combined, datasets)
-    return combined
+    dataset.set_close(opened.close)
+    if notes is not None:
+        notes.extend(opened.told.notes())
+    return dataset
 
 
-def _close(datasets: Sequence[xr.Dataset]) -> None:
-    for dataset in datasets:
-        dataset.close()
+def _dataset(part: Part) -> xr.Dataset:
+    import xarray as xr
+
+    coordinates = {name: variable for name, variable in part.variables.items() if variable.dims == (name,)}
+    fields = {name: variable for name, variable in part.variables.items() if name not in coordinates}
+    return xr.Dataset(fields, xr.Coordinates(coordinates, indexes={}), dict(part.attrs))
 
 
-def _describe_as(combined: xr.Dataset, datasets: Sequence[xr.Dataset]) -> None:
-    """Attributes and chunking of the file that was named first, wherever it lies among the others."""
-    combined.attrs, combined.encoding = dict(datasets[0].attrs), dict(datasets[0].encoding)
-    for name, variable in combined.variables.items():
-        first = next(dataset.variables[name] for dataset in datasets if name in dataset.variables)
-        variable.attrs = dict(first.attrs)
-        variable.encoding = dict(first.encoding)
+class _Opened:
+    """The files one after the other: each is compared with the first one of its kind while it is open."""
+
+    def __init__(self, reading: Reading) -> None:
+        self.combine, self.steps, self.told = reading.combine, reading.prepare, Told()
+        self._open: list[xr.Dataset] = []
+        self._first: xr.Dataset | None = None
+        self._parts: list[Part] = []
+        self._first_path, self._firsts = "", dict[frozenset[str], Part]()
+        self._explicit = [join for join in self.combine.joins if join.dim is not None]
+
+    def add(self, path: str, declared: Declared | None) -> None:
+        """Open a file; raises SourceError."""
+        self._open.append(open_file(path, declared=declared))
+        dataset = prepared(self._open[-1], path, self.steps)
+        if self._first is None:
+            self._first, self._first_path = dataset, path
+        else:
+            dataset = same_units(self._first, dataset, self._first_path, path)
+            _check_types(self._first, dataset, (self._first_path, path))
+        part = part_of(dataset, path, len(self._parts), self.combine)
+        if self._parts:
+            check_consistent(self._first, dataset, self._first_path, path, differing=self.combine.differing | self._rows(part))
+        first_of_kind = self._firsts.get(part.kind)
+        self._parts.append(self._beside(first_of_kind, part) if first_of_kind else self._remember(part))
+
+    @property
+    def encoding(self) -> dict[Hashable, Any]:
+        """What the first file's data set has beside its attributes."""
+        return {} if self._first is None else dict(self._first.encoding)
+
+    def close(self) -> None:
+        """Close all files."""
+        for dataset in self._open:
+            dataset.close()
+
+    def joined(self) -> Part:
+        """All files as one; raises SourceError."""
+        kinds: dict[frozenset[str], list[Part]] = {}
+        for part in self._parts:
+            kinds.setdefault(part.kind, []).append(part)
+        return lay_together([self._joined(parts) for parts in kinds.values()], self.combine, self.told)
+
+    def _joined(self, parts: list[Part]) -> Part:
+        dims = [str(join.dim) for join in self._explicit]
+        for join in self._explicit:
+            parts = place(parts, join, {*dims, *self.combine.differing})
+        joins = [*self._explicit, *(Join(dim, None, self.combine.overlap) for dim in _differing_axes(parts) if dim not in dims)]
+        if joins:
+            return join_parts(parts, joins, self.combine, self.told)
+        if len(parts) > 1:
+            raise no_order(parts, scalars_that_differ(parts))
+        return parts[0]
+
+    def _rows(self, part: Part) -> frozenset[str]:
+        """What becomes rows of new dimensions, so that it differs from file to file."""
+        return rows_along(part) if any(join.dim not in part.sizes for join in self._explicit) else frozenset()
+
+    def _remember(self, part: Part) -> Part:
+        """The first one of its kind, with small fields that are compared in memory."""
+        small = {
+            name: in_memory(variable, variable.values)
+            for name, variable in part.variables.items()
+            if name not in part.axes and variable.nbytes <= _SMALL and name in self._shared(part, part)
+        }
+        self._firsts[part.kind] = replace(part, variables={**part.variables, **small}, same=frozenset(part.variables))
+        return replace(part, same=frozenset(part.variables))
+
+    def _beside(self, first: Part, part: Part) -> Part:
+        """A later one, with the coordinates of the first where they are those, and with what it shares with it compared."""
+        axes, variables = dict(part.axes), dict(part.variables)
+        for dim in [dim for dim in axes if dim in first.axes]:
+            one, two = first.axes[dim], axes[dim]
+            if apart(one, two) > self.combine.tolerance and len(two) > 1 and apart(one, two[_TURNED]) <= self.combine.tolerance:
+                variables = {name: each.isel({dim: _TURNED}) if dim in each.dims else each for name, each in variables.items()}
+                two = two[_TURNED]
+                self.told.turned.add(dim)
+            if (distance := apart(one, two)) <= self.combine.tolerance:
+                self.told.nearly(dim, distance)
+                axes[dim], variables[dim] = one, in_memory(variables[dim], one)
+        part = replace(part, variables=variables, axes=axes)
+        return replace(part, same=frozenset(self._equal(first, part)))
+
+    def _equal(self, first: Part, part: Part) -> Iterator[str]:
+        near = coordinate_like(part.variables)
+        for name in self._shared(first, part):
+            distance = variables_apart(first.variables[name], part.variables[name])
+            if distance <= (self.combine.tolerance if name in near else 0.0):
+                self.told.nearly(name, distance)
+                yield name
+
+    def _shared(self, first: Part, part: Part) -> set[str]:
+        """Fields that both should have the same of, as far as can be told before all files are known."""
+        if self.combine.static == "first":
+            return set()
+        rows = {str(join.dim) for join in self._explicit}
+        rows |= {dim for dim in part.sizes if dim in first.axes and dim in part.axes and apart(first.axes[dim], part.axes[dim])}
+        own = self._rows(first) | self.combine.differing | set(part.axes)
+        return {name for name, variable in part.variables.items() if name not in own and not rows & {str(dim) for dim in variable.dims}}
 
 
-def _check_order(datasets: Sequence[xr.Dataset], paths: Sequence[str]) -> None:
-    """Two files with the same stretch of a coordinate: xarray joins them where they only touch, and doubles values."""
-    kinds: dict[frozenset, list[int]] = {}
-    for index, dataset in enumerate(datasets):
-        kinds.setdefault(frozenset(dataset.data_vars), []).append(index)
-    for members in kinds.values():
-        differing = _differing(datasets, members)
-        if len(members) > 1 and not differing:
-            files = [paths[members[0]], paths[members[1]]]
-            raise SourceError(f"{files[0]} and {files[1]} hold the same variables at the same coordinates. Name only one.", files=files)
-        if len(differing) == 1:
-            _check_overlap(datasets, paths, members, differing[0])
-        elif differing:
-            _check_tiles(datasets, paths, members, differing)
-
-
-def _differing(datasets: Sequence[xr.Dataset], members: Sequence[int]) -> list[str]:
-    first = datasets[members[0]]
+def _differing_axes(parts: Sequence[Part]) -> list[str]:
+    first = parts[0]
     return [
-        str(dim)
-        for dim in first.dims
-        if dim in first.indexes
-        and any(dim not in datasets[index].indexes or not first.indexes[dim].equals(datasets[index].indexes[dim]) for index in members[1:])
+        dim
+        for dim in first.sizes
+        if dim in first.axes and any(dim not in part.axes or apart(first.axes[dim], part.axes[dim]) for part in parts[1:])
     ]
 
 
-def _check_overlap(datasets: Sequence[xr.Dataset], paths: Sequence[str], members: Sequence[int], dim: str) -> None:
-    spans = []
-    for index in members:
-        axis = datasets[index].indexes.get(dim)
-        if axis is None:
-            raise SourceError(f"{paths[index]} has no coordinate '{dim}', so its place among the files is unknown.", files=[paths[index]])
-        if len(axis):
-            spans.append((axis.min(), axis.max(), paths[index]))
-    spans.sort(key=lambda span: span[:2])
-    for (_unused, end, one), (begin, _unused, two) in itertools.pairwise(spans):
-        if begin <= end:
-            raise SourceError(
-                f"the coordinate '{dim}' overlaps in {one} (up to {end}) and {two} (from {begin}): values would be there twice. "
-                "Leave one of the files out, or cut it.",
-                variable=dim,
-                files=[one, two],
-            )
-
-
-def _check_tiles(datasets: Sequence[xr.Dataset], paths: Sequence[str], members: Sequence[int], dims: Sequence[str]) -> None:
-    """Files that differ in several coordinates have to be all the tiles of one area; else one coordinate contradicts the other."""
-    corners = [tuple(tuple(datasets[index].indexes[dim]) for dim in dims) for index in members]
-    expected = math.prod(len({corner[axis] for corner in corners}) for axis in range(len(dims)))
-    if len(corners) != expected:
-        files = [paths[members[0]], paths[members[1]]]
-        raise SourceError(
-            f"{files[0]} and {files[1]} differ in the coordinates {' and '.join(dims)}, and the files are not the {expected} tiles of one "
-            "area: they do not lie on one grid. Leave the odd file out, or put it on the grid of the others.",
-            variable=dims[-1],
-            files=files,
-        )
-
-
-def _check_indexes(combined: xr.Dataset) -> None:
-    for name, index in combined.indexes.items():
-        if not index.is_unique:
-            raise SourceError(f"the coordinate '{name}' has a value twice after joining the files: they overlap.", variable=str(name))
-
-
-def _misfit(datasets: Sequence[xr.Dataset], paths: Sequence[str], error: Exception) -> SourceError:
-    """The refusal of xarray, with the two files and the variable that it leaves out."""
-    reason = " ".join(str(error).split())
-    first = datasets[0]
-    for path, dataset in zip(paths[1:], datasets[1:], strict=False):
-        for name in sorted(set(first.variables) & set(dataset.variables), key=str):
-            one, two = first.variables[name], dataset.variables[name]
-            if one.dims == two.dims and one.shape == two.shape and f"'{name}'" in reason and not one.equals(two):  # type: ignore[no-untyped-call]
-                text = f"'{name}' differs between {paths[0]} and {path}, and the files do not lie beside each other along it. ({reason})"
-                return SourceError(text, variable=str(name), files=[paths[0], path])
-    files = [paths[0], paths[-1]]
-    return SourceError(f"{files[0]} and {files[1]} (of {len(paths)} files) do not fit together: {reason}", files=files)
+def _check_types(first: xr.Dataset, other: xr.Dataset, paths: tuple[str, str]) -> None:
+    """Raises SourceError for numbers of another type: one array has one."""
+    for name in sorted(first.variables.keys() & other.variables.keys(), key=str):
+        types = [dataset.variables[name].dtype for dataset in (first, other)]
+        if types[0] != types[1] and {dtype.kind for dtype in types} <= set("biuf"):
+            native = [str(dtype.newbyteorder("=")) for dtype in types]
+            if native[0] != native[1]:
+                raise other_type(str(name), native, paths)

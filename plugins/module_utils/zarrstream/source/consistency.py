@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-def check_consistent(first: xr.Dataset, other: xr.Dataset, first_path: str, other_path: str) -> None:
+def check_consistent(
+    first: xr.Dataset, other: xr.Dataset, first_path: str, other_path: str, *, differing: frozenset[str] = frozenset()
+) -> None:
     """Raises SourceError, naming both files and the variable, where the numbers of one would mean something else in the other."""
     shared = set(first.variables) & set(other.variables)
     if set(first.data_vars) & set(other.data_vars):  # files of the same kind: a variable that one lacks would be filled up
@@ -24,7 +26,7 @@ def check_consistent(first: xr.Dataset, other: xr.Dataset, first_path: str, othe
     for name in sorted(shared, key=str):
         one, two = first.variables[name], other.variables[name]
         for what, ours, theirs in [("dtype", _type(one), _type(two)), ("dimensions", one.dims, two.dims), *_meanings(one, two)]:
-            if not _equal(ours, theirs):
+            if what not in differing and not _equal(ours, theirs):
                 raise SourceError(
                     f"'{name}' has {what} {_shown(ours)} in {first_path} but {_shown(theirs)} in {other_path}: joined, the numbers of "
                     "one would mean something else. Convert one of the files, or write two stores.",
@@ -34,6 +36,8 @@ def check_consistent(first: xr.Dataset, other: xr.Dataset, first_path: str, othe
 
 
 def _type(variable: xr.Variable) -> str:
+    if variable.dtype.kind == "S":
+        return "bytes"  # of any width: the widest is taken
     return "text" if variable.dtype.kind in "OTU" else str(variable.dtype.newbyteorder("="))
 
 

@@ -31,10 +31,19 @@ class Source:
     Variables of groups are named by their path, ``model/air``; ``groups`` holds the attributes of each by its path.
     """
 
-    def __init__(self, dataset: xr.Dataset, place: str, *, wide_text: bool = False, groups: Mapping[str, xr.Dataset] | None = None) -> None:
+    def __init__(
+        self,
+        dataset: xr.Dataset,
+        place: str,
+        *,
+        wide_text: bool = False,
+        groups: Mapping[str, xr.Dataset] | None = None,
+        notes: Sequence[str] = (),
+    ) -> None:
         """With ``wide_text`` text of a fixed width stays so; else it is what xarray makes of NetCDF's text of any length."""
         self.dataset = dataset
         self.place = place
+        self.notes = list(notes)  # what the result of a write has to say of it
         self.attrs = dict(dataset.attrs)
         self.groups = {path: dict(group.attrs) for path, group in sorted((groups or {}).items())}
         self.encodings = {path: dict(group.encoding) for path, group in {"": dataset, **(groups or {})}.items()}

@@ -160,7 +160,7 @@ def direct_store() -> Any:
             return index.explicit_indexing_adapter(key, self.shape, index.IndexingSupport.BASIC, self._read)
 
         def _read(self, key: tuple[int | slice, ...]) -> Any:
-            region, rest = _region(key, self.shape)
+            region, rest = region_around(key, self.shape)
             try:
                 return self.chunked.read(region, self.lock)[rest].astype(self.dtype, copy=False)
             except _TROUBLE:
@@ -268,7 +268,7 @@ def _unshuffled(element: int, data: Any) -> Any:
     return bytes(Shuffle(element).decode(data[:-rest])) + bytes(data[-rest:])
 
 
-def _region(key: tuple[int | slice, ...], shape: Shape) -> tuple[Region, tuple[Any, ...]]:
+def region_around(key: tuple[int | slice, ...], shape: Shape) -> tuple[Region, tuple[Any, ...]]:
     """The smallest region around a basic selection, and what to select of it."""
     region: list[tuple[int, int]] = []
     rest: list[Any] = []

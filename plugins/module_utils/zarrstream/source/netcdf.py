@@ -32,15 +32,14 @@ Groups = dict[str, "xr.Dataset"]
 _DESCRIPTOR = re.compile(r"/proc/self/fd/\d+")
 
 
-def open_file(path: str, *, lazy_arrays: bool = False, groups: Groups | None = None, declared: Declared | None = None) -> xr.Dataset:
-    """One NetCDF or HDF5 file in encoded form; ``lazy_arrays`` for Dask arrays with indexes, as combining needs them.
+def open_file(path: str, *, groups: Groups | None = None, declared: Declared | None = None) -> xr.Dataset:
+    """One NetCDF or HDF5 file in encoded form, read where it is asked for.
 
-    Each is one Dask chunk: Dask reads only the piece that is asked for, and a graph of one node a variable stays quick.
     The groups below the root are added to ``groups``, by path; without it a file that has any is refused.
     """
     from .hdf5_chunks import direct_store, find_chunked
 
-    options: dict[str, Any] = {"chunks": -1} if lazy_arrays else {"create_default_indexes": False, "cache": False}
+    options: dict[str, Any] = {"create_default_indexes": False, "cache": False}
     chunked = {}
     file = SourceFile.look(path, declared)
     if not is_classic(file):

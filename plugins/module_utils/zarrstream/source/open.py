@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..errors import BadRequest
 from .dataset import Source
 from .items import Item
 from .netcdf import ENCODED, Groups, open_file
@@ -15,16 +16,21 @@ from .reading import AS_FOUND, Reading
 
 def open_items(items: Sequence[Item], reading: Reading = AS_FOUND) -> Source:
     """Open what ``find_source`` found, as ``reading`` says; several files become one data set."""
+    named = [str(join.dim) for join in reading.combine.joins if join.dim is not None]
     if items[0].kind == "zarr":
+        if named:
+            raise BadRequest(f"combine.dim is '{named[0]}', and source is a Zarr store: files are joined. Leave combine out.")
         from .zarr_source import open_zarr
 
         stored, below = open_zarr(items[0], ENCODED)
         return Source(prepared(stored, items[0].place, reading.prepare), items[0].place, wide_text=True, groups=below)
-    if len(items) == 1:
+    if len(items) == 1 and not reading.combine.joins:
         groups: Groups = {}
         opened = open_file(items[0].place, groups=groups, declared=items[0].declared)
         return Source(prepared(opened, items[0].place, reading.prepare), items[0].place, groups=groups)
     from .combine import combine_files
 
     places = [item.place for item in items]
-    return Source(combine_files(places, items[0].declared, reading), f"{places[0]} and {len(places) - 1} more")
+    more = f" and {len(places) - 1} more" if len(places) > 1 else ""
+    notes: list[str] = []
+    return Source(combine_files(places, items[0].declared, reading, notes), f"{places[0]}{more}", notes=notes)

@@ -46,7 +46,7 @@ class WriteResult:
     verification: dict[str, Any]
     before: dict[str, Any]
     workers: list[dict[str, Any]] = field(default_factory=list)  # what each worker of a cluster did
-    notes: list[str] = field(default_factory=list)  # what of the source is stored in another way than it has it
+    notes: list[str] = field(default_factory=list)  # what was decided, and is worth a look
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""

@@ -77,7 +77,7 @@ class Session:
         self.records: dict[str, Stored] = {}
         self.kept: dict[str, Stored] = {}
         self.publication: Publication | None = None
-        self.notes = list(plan.template.notes)
+        self.notes = [*plan.encoder.source.notes, *plan.template.notes]
 
     @property
     def retries(self) -> int:
