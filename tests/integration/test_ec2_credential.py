@@ -329,14 +329,18 @@ class Passing(BaseHTTPRequestHandler):
     def pass_on(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         makes = self.command == "POST" and "credentials" in self.path
-        if makes and self.server.hook("before", self.client_address[1]):
+        if makes and self.server.hook("before", self.ends()):
             return
         there = http.client.HTTPConnection(self.server.target.hostname, self.server.target.port)
         there.request(self.command, self.path, body, dict(self.headers))
         answer = there.getresponse()
         data = answer.read()
-        if not (makes and self.server.hook("after", self.client_address[1])):
+        if not (makes and self.server.hook("after", self.ends())):
             self.answer(answer, data)
+
+    def ends(self):
+        """Both ends of the connection, as the client's process has them. Its port alone may be another process's too, at another server."""
+        return self.client_address, self.connection.getsockname()
 
     def answer(self, answer, data):
         self.send_response_only(answer.status)
@@ -382,10 +386,10 @@ def killed(modules, tmp_path):
     """A function: run a rotation, and send it a signal before or after Keystone has made the new pair."""
 
     def run(cloud, login, moment, number):
-        def hook(now, port):
+        def hook(now, ends):
             if now != moment:
                 return False
-            client = next(each.pid for each in psutil.net_connections("tcp4") if each.laddr.port == port and each.pid != os.getpid())
+            client = next(each.pid for each in psutil.net_connections("tcp4") if (each.laddr, each.raddr) == ends)
             os.kill(client, number)
             return number == signal.SIGKILL
 
