@@ -1,8 +1,10 @@
-"""Sources for the tests of the writer."""
+"""Sources for the tests of the writer, and what all unit tests share."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,14 @@ def _nobody_else_writes() -> Iterator[None]:
     """No second of waiting for other writers at each takeover. Of the session, since tests undo what they have patched themselves."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lock, "SETTLE", 0.01)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _each_secret_is_hashed_once() -> Iterator[None]:
+    """The hash is slow on purpose, and hundreds of tests have the same few pairs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hashlib, "scrypt", cache(hashlib.scrypt))
         yield
 
 

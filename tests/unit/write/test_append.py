@@ -22,7 +22,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Failed to open Zarr store with consolidated metadata"),
 ]
 Format = Literal[2, 3]
-BOTH = pytest.mark.parametrize("zarr_format", [2, 3])
 
 
 def part(data: xr.Dataset, folder: Path, start: int, stop: int, /, **changes: Any) -> Path:
@@ -237,7 +236,7 @@ def test_readers_of_the_old_store_find_it_until_the_new_one_is_whole(
 
 
 @FORKS
-@BOTH
+@pytest.mark.parametrize("zarr_format", [pytest.param(2, marks=pytest.mark.thorough), 3])
 def test_an_append_killed_at_any_request_shows_old_or_new(tmp_path: Path, zarr_format: Format) -> None:
     old, new = tmp_path / "one.nc", tmp_path / "all.nc"
     data = xr.Dataset({"a": ("x", np.arange(7) * 3)}, {"x": np.arange(7)}, {"title": "t"})
