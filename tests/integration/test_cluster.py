@@ -242,6 +242,18 @@ def test_what_comes_later_is_appended_and_replaced(request_of: Any, tmp_path: Pa
     assert_alike(tmp_path / "one.zarr", tmp_path / "two.zarr")
 
 
+def test_workers_join_files_as_the_host_does(dask: Any, certificates: Certificates, request_of: Any, tmp_path: Path) -> None:
+    both = tuple(str(make_source(tmp_path / f"{start}.nc", start=start, stop=start + 12)) for start in (0, 10))
+    for name, scheduler in (("one.zarr", {"scheduler": None}), ("two.zarr", {})):
+        done = write_dataset(request_of(name, source=both, combine={"overlap": "last"}, verify="full", **scheduler))
+        assert bool(done.workers) is not bool(scheduler)
+    assert_alike(tmp_path / "one.zarr", tmp_path / "two.zarr")
+    where = {"scheduler": dask.scheduler_address, "scheduler_tls": certificates.files}
+    report = check_store(check_request({"store": str(tmp_path / "two.zarr"), "source": list(both), "sample": "all", **where}))
+    assert report.ok, report.summary["line"]
+    assert report.workers
+
+
 def test_a_worker_that_is_killed_costs_nothing_but_time(dask: Any, request_of: Any, tmp_path: Path) -> None:
     write_dataset(request_of("one.zarr", scheduler=None, chunks={"time": 1}))
     running = Background(request_of("two.zarr", chunks={"time": 1}))

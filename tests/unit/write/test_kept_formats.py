@@ -20,7 +20,7 @@ from zarrstream.sidecar.manifest import MANIFEST, parse_manifest
 from zarrstream.write.remove import remove_store
 
 FORMATS = Path(__file__).parents[1] / "formats"
-ORDER = ("08522d7", "b2739ae", "ab064bf", "e94b9c3", "32a46d4")  # oldest first
+ORDER = ("08522d7", "b2739ae", "ab064bf", "e94b9c3", "32a46d4", "05526a5")  # oldest first
 ARCHIVES = [FORMATS / f"{version}.tar.xz" for version in ORDER]
 FIRST = ARCHIVES[0]
 ENCODING = {"air": {"compressor": {"name": "zstd", "level": 3}, "dtype": "float32"}}
