@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from running import THOROUGH
 from zarrstream.encoding.codecs import CODECS, COMPRESSORS, FILTERS, Encoding, codec_arguments, parse_encoding, rehearse
-from zarrstream.encoding.packing import Packer
 from zarrstream.errors import BadRequest, SourceError
 from zarrstream.metadata import decoded
+from zarrstream.source.packing import Packer
 
 PARAMETERS: dict[str, Any] = {
     "bitround": {"keepbits": 10},

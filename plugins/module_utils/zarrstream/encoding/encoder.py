@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Literal
 from ..errors import BadRequest
 from ..planning.chunking import ArraySource, Region
 from ..source.dataset import Source
+from ..source.packing import SCRATCH, Packer
 from .codecs import Encoding, rehearse
-from .packing import SCRATCH, Packer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,7 +44,7 @@ class Encoder:
         if packer is None:
             return array
         dtype = packer.dtype
-        return replace(array, dtype=str(dtype), itemsize=dtype.itemsize, scratch=2 * array.itemsize + SCRATCH)
+        return replace(array, dtype=str(dtype), itemsize=dtype.itemsize, scratch=array.scratch + 2 * array.itemsize + SCRATCH)
 
     def placeholder(self, name: str) -> xr.Variable:
         """A variable with the dtype and attributes of what gets stored, and no length in any dimension."""

@@ -19,20 +19,21 @@ SCRATCH = 40  # bytes that an element takes while it is unpacked and packed anew
 class Packer:
     """Decodes a variable's blocks and encodes them anew by the CF conventions, each with the same fixed parameters."""
 
-    def __init__(self, name: str, source: xr.Variable, packing: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, source: xr.Variable, packing: Mapping[str, Any], field: str = "") -> None:
+        """``field`` of the request is what messages name; ``encoding`` by default."""
         import numpy as np
 
-        self.name = name
+        self.name, self.field = name, field or f"encoding.{name}"
         self.encoding: dict[str, Any] = {key: value for key, value in packing.items() if value is not None}
         empty = source[tuple(slice(0, 0) for _unused in source.dims)] if source.dims else source
         decoded = self._decode(empty.copy(deep=True))
         if decoded.dtype.kind not in "biuf":
-            raise BadRequest(f"encoding.{name} changes the packing, but '{name}' has dtype {decoded.dtype}: only numbers are packed.")
+            raise BadRequest(f"{self.field} changes the packing, but '{name}' has dtype {decoded.dtype}: only numbers are packed.")
         if ("scale_factor" in self.encoding or "add_offset" in self.encoding) and "dtype" not in self.encoding:
-            raise BadRequest(f"encoding.{name} has scale_factor or add_offset but no dtype: say what is stored, such as int16.")
+            raise BadRequest(f"{self.field} has scale_factor or add_offset but no dtype: say what is stored, such as int16.")
         self.dtype = np.dtype(self.encoding.setdefault("dtype", decoded.dtype.str[1:]))
         if self.dtype.kind not in "biuf":
-            raise BadRequest(f"encoding.{name}.dtype is '{self.encoding['dtype']}': only numbers are packed. Use int16, float32 …")
+            raise BadRequest(f"{self.field}.dtype is '{self.encoding['dtype']}': only numbers are packed. Use int16, float32 …")
         self.masked = "_FillValue" in source.attrs or "missing_value" in source.attrs
         if "_FillValue" not in packing and self.dtype.kind == "f" and (self.masked or decoded.dtype.kind == "f"):
             self.encoding["_FillValue"] = self.dtype.type(np.nan)
@@ -46,7 +47,10 @@ class Packer:
         decoded = self._decode(source)
         if self.dtype.kind in "iu":
             self._check_range(decoded)
-        return self._encode(decoded).values
+        values = self._encode(decoded).values
+        if self.dtype.kind == "f" and self.dtype.itemsize < decoded.dtype.itemsize:
+            self._check_finite(decoded.values, values)
+        return values
 
     def _decode(self, variable: xr.Variable) -> xr.Variable:
         from xarray.conventions import decode_cf_variable
@@ -76,10 +80,16 @@ class Packer:
         except (ValueError, TypeError, FloatingPointError, OverflowError):
             fits = False
         if not (fits or fill != fill):  # NaN is not equal to itself, and fits every float; pylint: disable=comparison-with-itself
-            raise BadRequest(f"encoding.{self.name}._FillValue is {fill!r}: {self.dtype} cannot hold it. Choose another.")
+            raise BadRequest(f"{self.field}._FillValue is {fill!r}: {self.dtype} cannot hold it. Choose another.")
         if fill != fill and self.dtype.kind != "f":  # pylint: disable=comparison-with-itself
-            raise BadRequest(f"encoding.{self.name}._FillValue is NaN: {self.dtype} cannot hold it. Choose a number.")
+            raise BadRequest(f"{self.field}._FillValue is NaN: {self.dtype} cannot hold it. Choose a number.")
         self.encoding["_FillValue"] = self.dtype.type(fill)
+
+    def _check_finite(self, decoded: np.ndarray, packed: np.ndarray) -> None:
+        import numpy as np
+
+        if bool((np.isinf(packed) & np.isfinite(decoded)).any()):
+            raise SourceError(f"'{self.name}' has values that {self.dtype} cannot hold. Set another dtype in {self.field}.")
 
     def _check_range(self, decoded: xr.Variable) -> None:
         import numpy as np
@@ -88,7 +98,7 @@ class Packer:
         missing = np.isnan(values) if values.dtype.kind == "f" else np.zeros((), bool)
         fill = self.encoding.get("_FillValue")
         if fill is None and missing.any():
-            raise SourceError(f"'{self.name}' has missing values, but encoding.{self.name} has no _FillValue to store them as. Set one.")
+            raise SourceError(f"'{self.name}' has missing values, but {self.field} has no _FillValue to store them as. Set one.")
         present = values[~missing] if missing.any() else values
         if not present.size:
             return
@@ -99,7 +109,7 @@ class Packer:
         if not (low >= limits.min and high <= limits.max):
             raise SourceError(
                 f"'{self.name}' has values from {present.min()} to {present.max()}: packed they are {low:.0f} to {high:.0f}, beyond "
-                f"{self.dtype}. Set another scale_factor, add_offset or dtype in encoding.{self.name}."
+                f"{self.dtype}. Set another scale_factor, add_offset or dtype in {self.field}."
             )
         if fill is not None and bool((scaled == fill).any()):
-            raise SourceError(f"'{self.name}' has values that pack to {fill}, the _FillValue of encoding.{self.name}. Choose another.")
+            raise SourceError(f"'{self.name}' has values that pack to {fill}, the _FillValue of {self.field}. Choose another.")
