@@ -119,7 +119,24 @@ options:
     type: raw
   prepare:
     description:
-      - What is done to each file before files are joined, a list of steps.
+      - What is done to each file before files are joined, also to a single one and to a Zarr store; a list of steps, in their order, of
+        which each is a dictionary of one of the names below. A step passes over what a file does not have; what no file has is refused.
+      - "C(rename), new names of variables and dimensions, V({rename: {Time: time, XTIME: time}}). Attributes that refer to them follow."
+      - "C(drop), variables to leave out, V({drop: [rh]}). Attributes do not refer to them any more."
+      - "C(squeeze), dimensions of length 1 that go, V({squeeze: [member]}). Their coordinates stay as variables without dimensions."
+      - "C(transpose), the order of dimensions, V({transpose: [time, lat, lon]}). Others keep their places."
+      - "C(select), what is taken, by coordinates of one dimension: a label, or both ends of a range, which belong to it and of which one
+        may be null, V({select: {lat: [40, 60], time: ['2020-01', null], expver: 1}}). Labels are numbers as they are decoded, texts, or
+        dates, of which a part such as V(2020-01) is all of that month. The dimension stays, with length 1, until it is squeezed. A file
+        that has none of it gives nothing."
+      - "C(attrs), attributes to set, by variable, V(/) for the data set, V({attrs: {t2m: {units: K, history: null}}}). Null removes one."
+      - "C(repack), packing, by variable, V(*) for all that have a C(scale_factor) or an C(add_offset): some of C(dtype), C(scale_factor),
+        C(add_offset), C(_FillValue); of times C(units), C(calendar), C(dtype) and C(_FillValue). V({repack: {'*': {dtype: float32}}}).
+        Values are decoded and packed as they are read; those that do not fit, and times that have no exact number, are refused. V(months
+        since) and V(years since) count months of the calendar."
+      - Not for sources with groups, but for C(drop), where variables are named by path.
+      - Part of what makes a store another one, and of what O(verify) and M(zarrstream.platform.zarr_check) compare it with. With
+        O(mode=append), that of the store holds where it is left out.
     type: list
     elements: dict
     default: []
@@ -128,6 +145,12 @@ options:
       - The variables to write, with the coordinates, bounds and grid mappings that they refer to. Without it, all.
     type: list
     elements: str
+  exclude:
+    description:
+      - Variables that are not written; all others are, or those of O(variables). The same as a last C(drop) in O(prepare).
+    type: list
+    elements: str
+    default: []
   chunks:
     description:
       - "Lengths of chunks by dimension, for all variables, such as V({time: 240}), or V(auto)."
@@ -281,6 +304,16 @@ EXAMPLES = r"""
         value_from: {filename: "tas_*_r{}i1p1f1_*.nc"}
       - dim: time
         overlap: last
+
+- name: Write files of ERA5, each of which is packed in its own way, of Europe alone
+  zarrstream.platform.zarr_write:
+    source: /data/era5/*.nc
+    store: s3://climate/era5-europe.zarr
+    profile: zarr
+    prepare:
+      - select: {latitude: [35, 72], longitude: [-12, 42]}
+      - repack: {"*": {dtype: float32}}
+      - attrs: {/: {title: ERA5 over Europe}}
 
 - name: Let the workers of a Dask cluster write
   zarrstream.platform.zarr_write:
@@ -518,6 +551,7 @@ SPEC: dict[str, dict[str, Any]] = {
     "combine": {"type": "raw"},
     "prepare": {"type": "list", "elements": "dict", "default": []},
     "variables": {"type": "list", "elements": "str"},
+    "exclude": {"type": "list", "elements": "str", "default": []},
     "chunks": {"type": "raw", "default": "auto"},
     "shards": {"type": "raw"},
     "memory": {"type": "str"},

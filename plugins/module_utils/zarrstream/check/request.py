@@ -11,8 +11,9 @@ from typing import Any
 from ..errors import BadRequest
 from ..scheduler import Scheduler, parse_scheduler
 from ..source.joins import Combine, parse_combine
-from ..source.prepare import Step, parse_prepare
+from ..source.prepare import parse_prepare
 from ..source.reading import Reading, parse_reading
+from ..source.step import Step
 from ..storage.access import BY_DEFAULT, Access, access_from
 from ..storage.open import Reach
 

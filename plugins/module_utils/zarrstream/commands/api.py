@@ -49,6 +49,7 @@ def write(
     follow: Sequence[AnyPath] = (),
     zarr_format: Literal[2, 3] = 3,
     variables: Sequence[str] | None = None,
+    exclude: Sequence[str] = (),
     chunks: Lengths | Literal["auto"] = "auto",
     shards: Lengths | Literal["auto"] | None = None,
     memory: str | None = None,
@@ -82,12 +83,13 @@ def write(
         follow: Folders that links in the source may lead to.
         zarr_format: The version of the Zarr format.
         variables: The variables to write; all, if not given.
+        exclude: Those that are not; the other way round.
         chunks: Lengths of chunks by dimension, counted in values, such as ``{"time": 240}``; dimensions that are left out are chosen.
         shards: Lengths of shards by dimension, whole multiples of the chunks; none, if not given.
         memory: What the data may take at a time, such as ``"2GiB"``; half of what is free, if not given.
         combine: How several files are joined: some of dim, value_from, overlap, tolerance, static, differing; a list, outermost first, for
             several dimensions.
-        prepare: What is done to each file before: a list of steps.
+        prepare: What is done to each file before: a list of steps, each one of rename, drop, squeeze, transpose, select, attrs, repack.
         encoding: By variable, some of compressor, filters, dtype, scale_factor, add_offset, _FillValue.
         consolidated: Write consolidated metadata.
         mode: What to do with a store that is there; ``create`` refuses another one.

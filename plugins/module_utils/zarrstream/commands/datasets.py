@@ -17,6 +17,7 @@ _WRITTEN = (
     "combine",
     "prepare",
     "variables",
+    "exclude",
     "zarr_format",
     "consolidated",
     "mode",

@@ -16,7 +16,7 @@ from .joining import Told, join_parts, lay_together
 from .joins import Join
 from .netcdf import open_file
 from .part import Part, coordinate_like, in_memory, part_of
-from .prepare import prepared
+from .prepare import Preparation
 from .reading import AS_FOUND, Reading
 from .refusals import no_order, other_type
 from .time_units import same_units
@@ -29,7 +29,11 @@ _TURNED = slice(None, None, -1)
 
 
 def combine_files(
-    paths: Sequence[str], declared: Declared | None = None, reading: Reading = AS_FOUND, notes: list[str] | None = None
+    paths: Sequence[str],
+    declared: Declared | None = None,
+    reading: Reading = AS_FOUND,
+    notes: list[str] | None = None,
+    preparation: Preparation | None = None,
 ) -> xr.Dataset:
     """The files in encoded form as one data set; attributes are those of the first file.
 
@@ -37,10 +41,10 @@ def combine_files(
     dtypes or packing, missing variables, coordinates that overlap or contradict each other, and times whose units cannot be
     converted exactly.
     """
-    opened = _Opened(reading)
+    opened = _Opened(reading, preparation or Preparation(reading.prepare))
     try:
         for path in paths:
-            opened.add(path, declared)
+            opened.add(path, declared, last=path == paths[-1])
         whole = opened.joined()
         dataset = _dataset(whole)
         dataset.encoding = opened.encoding
@@ -64,18 +68,21 @@ def _dataset(part: Part) -> xr.Dataset:
 class _Opened:
     """The files one after the other: each is compared with the first one of its kind while it is open."""
 
-    def __init__(self, reading: Reading) -> None:
-        self.combine, self.steps, self.told = reading.combine, reading.prepare, Told()
+    def __init__(self, reading: Reading, preparation: Preparation) -> None:
+        self.combine, self.preparation, self.told = reading.combine, preparation, Told()
         self._open: list[xr.Dataset] = []
         self._first: xr.Dataset | None = None
         self._parts: list[Part] = []
         self._first_path, self._firsts = "", dict[frozenset[str], Part]()
         self._explicit = [join for join in self.combine.joins if join.dim is not None]
 
-    def add(self, path: str, declared: Declared | None) -> None:
-        """Open a file; raises SourceError."""
-        self._open.append(open_file(path, declared=declared))
-        dataset = prepared(self._open[-1], path, self.steps)
+    def add(self, path: str, declared: Declared | None, *, last: bool) -> None:
+        """Open a file; leave it out where prepare selects nothing of it, unless that holds for all. Raises SourceError."""
+        dataset = open_file(path, declared=declared, preparation=self.preparation)
+        if path in self.preparation.emptied and (self._parts or not last):
+            dataset.close()
+            return
+        self._open.append(dataset)
         if self._first is None:
             self._first, self._first_path = dataset, path
         else:

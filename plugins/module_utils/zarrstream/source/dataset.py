@@ -16,13 +16,13 @@ from ..errors import BadRequest, SourceError, ZarrstreamError
 from ..metadata.hierarchy import DOCUMENTS, folder_of, join
 from ..planning.chunking import ArraySource, Region
 from ..planning.plan import TEXT_ITEM
+from .references import REFERENCES
 
 if TYPE_CHECKING:
     import numpy as np
     import xarray as xr
 
 _DOCUMENTS = {*DOCUMENTS[2], *DOCUMENTS[3]}
-_REFERENCES = ("coordinates", "bounds", "climatology", "grid_mapping", "ancillary_variables", "cell_measures", "formula_terms")
 
 
 class Source:
@@ -44,6 +44,7 @@ class Source:
         self.dataset = dataset
         self.place = place
         self.notes = list(notes)  # what the result of a write has to say of it
+        self.problem = ""  # of the request: what it names and no file has, which a store that grows has had before
         self.attrs = dict(dataset.attrs)
         self.groups = {path: dict(group.attrs) for path, group in sorted((groups or {}).items())}
         self.encodings = {path: dict(group.encoding) for path, group in {"": dataset, **(groups or {})}.items()}
@@ -147,6 +148,7 @@ class Source:
             dtype="string" if text else str(self.stored_type(name)),
             itemsize=TEXT_ITEM if text else variable.dtype.itemsize,
             source_chunks=source_chunks(variable),
+            scratch=int(variable.encoding.get("scratch", 0)),
         )
 
 
@@ -176,7 +178,7 @@ def _with_references(names: Iterable[str], variables: dict[str, xr.Variable]) ->
         kept.add(name)
         variable = variables[name]
         words = [str(dim) for dim in variable.dims]
-        for key in _REFERENCES:
+        for key in REFERENCES:
             text = variable.attrs.get(key)
             if isinstance(text, str):
                 words.extend(text.replace(":", " ").split())

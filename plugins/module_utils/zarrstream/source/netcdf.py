@@ -16,6 +16,7 @@ from .declared import Declared, SourceFile
 from .hdf5 import check_hdf5
 from .hdf5_links import check_leads
 from .netcdf3 import is_classic
+from .prepare import AS_IT_IS, Preparation
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -32,8 +33,10 @@ Groups = dict[str, "xr.Dataset"]
 _DESCRIPTOR = re.compile(r"/proc/self/fd/\d+")
 
 
-def open_file(path: str, *, groups: Groups | None = None, declared: Declared | None = None) -> xr.Dataset:
-    """One NetCDF or HDF5 file in encoded form, read where it is asked for.
+def open_file(
+    path: str, *, groups: Groups | None = None, declared: Declared | None = None, preparation: Preparation = AS_IT_IS
+) -> xr.Dataset:
+    """One NetCDF or HDF5 file in encoded form, prepared, read where it is asked for.
 
     The groups below the root are added to ``groups``, by path; without it a file that has any is refused.
     """
@@ -60,6 +63,8 @@ def open_file(path: str, *, groups: Groups | None = None, declared: Declared | N
                 below = same_file(store, name)
                 below.chunked = chunked
                 groups[name] = _open_group(below, options)  # type: ignore[index]
+            preparation.in_groups(path, {} if groups is None else groups)
+            dataset = preparation.prepared(dataset, path)
         except BaseException:
             store.close()
             raise

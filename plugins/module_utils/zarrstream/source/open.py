@@ -10,12 +10,20 @@ from ..errors import BadRequest
 from .dataset import Source
 from .items import Item
 from .netcdf import ENCODED, Groups, open_file
-from .prepare import prepared
+from .prepare import Preparation
 from .reading import AS_FOUND, Reading
 
 
 def open_items(items: Sequence[Item], reading: Reading = AS_FOUND) -> Source:
     """Open what ``find_source`` found, as ``reading`` says; several files become one data set."""
+    preparation = Preparation(reading.prepare)
+    source = _opened(items, reading, preparation)
+    source.problem = preparation.problem
+    return source
+
+
+def _opened(items: Sequence[Item], reading: Reading, preparation: Preparation) -> Source:
+    place = items[0].place
     named = [str(join.dim) for join in reading.combine.joins if join.dim is not None]
     if items[0].kind == "zarr":
         if named:
@@ -23,14 +31,14 @@ def open_items(items: Sequence[Item], reading: Reading = AS_FOUND) -> Source:
         from .zarr_source import open_zarr
 
         stored, below = open_zarr(items[0], ENCODED)
-        return Source(prepared(stored, items[0].place, reading.prepare), items[0].place, wide_text=True, groups=below)
+        preparation.in_groups(place, below)
+        return Source(preparation.prepared(stored, place), place, wide_text=True, groups=below)
     if len(items) == 1 and not reading.combine.joins:
         groups: Groups = {}
-        opened = open_file(items[0].place, groups=groups, declared=items[0].declared)
-        return Source(prepared(opened, items[0].place, reading.prepare), items[0].place, groups=groups)
+        return Source(open_file(place, groups=groups, declared=items[0].declared, preparation=preparation), place, groups=groups)
     from .combine import combine_files
 
     places = [item.place for item in items]
     more = f" and {len(places) - 1} more" if len(places) > 1 else ""
     notes: list[str] = []
-    return Source(combine_files(places, items[0].declared, reading, notes), f"{places[0]}{more}", notes=notes)
+    return Source(combine_files(places, items[0].declared, reading, notes, preparation), f"{place}{more}", notes=notes)

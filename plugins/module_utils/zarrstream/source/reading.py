@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from .joins import NOTHING_ASKED, Combine, parse_combine
-from .prepare import Step, parse_prepare
+from .prepare import parse_prepare
+from .step import Step
 
 
 @dataclass(frozen=True)
@@ -29,4 +30,4 @@ AS_FOUND = Reading()
 
 def parse_reading(options: Mapping[str, Any]) -> Reading:
     """The reading in options, or in the request of a manifest; raises BadRequest for what makes no sense in itself."""
-    return Reading(parse_combine(options.get("combine")), parse_prepare(options.get("prepare")))
+    return Reading(parse_combine(options.get("combine")), parse_prepare(options.get("prepare"), options.get("exclude")))

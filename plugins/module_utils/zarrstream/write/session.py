@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from ..errors import WriteError, ZarrstreamError
+from ..errors import BadRequest, WriteError, ZarrstreamError
 from ..metadata.hierarchy import is_document
 from ..sidecar.journal import Journal, make_binding, still_there
 from ..sidecar.lock import Lock, release
@@ -37,6 +37,8 @@ from .rewriting import rewrite_last
 def open_session(request: WriteRequest, situation: Situation, make_executor: MakeExecutor) -> Iterator[Session]:
     """A write with its source open and its executor ready; all of the request is checked, and nothing changed."""
     with closing(open_items(situation.items, situation.reading)) as source, closing(make_executor(request)) as executor:
+        if source.problem and situation.action != "append":
+            raise BadRequest(source.problem)
         plan = _plan(request, situation, source, executor)
         if situation.refusal:
             raise situation.refusal
