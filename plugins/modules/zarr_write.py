@@ -196,6 +196,13 @@ options:
       - Write consolidated metadata, with which a store opens in one request and without listings.
     type: bool
     default: true
+  portable:
+    description:
+      - Write a store that zarr-python, tensorstore and zarrita all read. Numbers of 8 to 64 bits with V(zstd), V(blosc), V(gzip), V(none),
+        and V(zlib) in format 2, are; text, complex numbers, floats of 16 bits, filters and other codecs are refused, naming the variable.
+        In format 2 V(zstd) then goes without its checksum.
+    type: bool
+    default: false
   mode:
     description:
       - V(create) writes to a place where nothing is, and refuses one with other contents.
@@ -557,6 +564,7 @@ SPEC: dict[str, dict[str, Any]] = {
     "memory": {"type": "str"},
     "encoding": {"type": "dict", "default": {}},
     "consolidated": {"type": "bool", "default": True},
+    "portable": {"type": "bool", "default": False},
     "mode": {"type": "str", "choices": list(MODES), "default": "create"},
     "append_dim": {"type": "str"},
     **DASK_OPTIONS,

@@ -57,6 +57,7 @@ def write(
     combine: Joining | None = None,
     prepare: Sequence[Mapping[str, Any]] = (),
     consolidated: bool = True,
+    portable: bool = False,
     mode: Literal["create", "replace", "append"] = "create",
     append_dim: str | None = None,
     scheduler: str | None = None,
@@ -92,6 +93,7 @@ def write(
         prepare: What is done to each file before: a list of steps, each one of rename, drop, squeeze, transpose, select, attrs, repack.
         encoding: By variable, some of compressor, filters, dtype, scale_factor, add_offset, _FillValue.
         consolidated: Write consolidated metadata.
+        portable: Refuse or change encodings that readers other than zarr-python do not take.
         mode: What to do with a store that is there; ``create`` refuses another one.
         append_dim: The dimension that grows with ``append``.
         scheduler: A Dask scheduler whose workers do the work, ``tls://host:port``; wants ``dask[distributed]``.

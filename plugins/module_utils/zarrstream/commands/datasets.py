@@ -20,6 +20,7 @@ _WRITTEN = (
     "exclude",
     "zarr_format",
     "consolidated",
+    "portable",
     "mode",
     "append_dim",
     "state",

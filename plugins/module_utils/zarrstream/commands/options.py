@@ -101,6 +101,9 @@ def _write_options(parser: Parser) -> None:
     parser.add_argument("--encoding", type=_document, default={}, metavar="JSON", help="encoding by variable; @FILE reads it from a file")
     _reading_options(parser, [])
     parser.add_argument("--consolidated", action=argparse.BooleanOptionalAction, default=True, help="write consolidated metadata")
+    parser.add_argument(
+        "--portable", action="store_true", help="refuse or change encodings that readers other than zarr-python do not take"
+    )
     parser.add_argument("--mode", choices=MODES, default="create", help="what to do with a store that is there")
     parser.add_argument("--append-dim", metavar="DIM", help="the dimension along which append adds")
     _dask_options(parser)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from ..encoding.encoder import Encoder, check_encodings
+from ..encoding.portable import check_portable
 from ..sidecar.manifest import Manifest
 from ..source.dataset import Source
 from .executor import Executor
@@ -20,8 +21,10 @@ def plan_create(request: WriteRequest, situation: Situation, source: Source, exe
     source.select(request.variables)
     encoder = Encoder(source, request.encodings)
     check_encodings(encoder, request.encodings, request.zarr_format)
+    if request.portable:
+        check_portable(encoder, request.zarr_format)
     arrays = executor.lay_out(encoder.arrays(), request.chunks, request.shards)
-    template = make_template(encoder, arrays, zarr_format=request.zarr_format, consolidated=request.consolidated)
+    template = make_template(encoder, arrays, zarr_format=request.zarr_format, consolidated=request.consolidated, portable=request.portable)
     manifest = Manifest(
         fingerprint=situation.fingerprint,
         zarr_format=request.zarr_format,

@@ -13,7 +13,8 @@ from ..encoding.codecs import parse_encoding
 
 _LAYOUT = 1  # raised when the same request begins to give other objects
 # How the normal request says that an option was left out. One that comes later belongs here: manifests of today do not name it.
-_LATER: dict[str, Any] = {"combine": [], "prepare": []}  # of these a fingerprint has only what was asked for: those of before stay
+# Of these a fingerprint has only what was asked for: those of before stay.
+_LATER: dict[str, Any] = {"combine": [], "prepare": [], "portable": False}
 LEFT_OUT: dict[str, Any] = {"variables": None, "chunks": "auto", "shards": None, "encoding": {}, **_LATER}
 
 
@@ -27,11 +28,13 @@ def normal_request(
     shards: Mapping[str, int] | None = None,
     combine: Sequence[Mapping[str, Any]] = (),
     prepare: Sequence[Mapping[str, Any]] = (),
+    portable: bool = False,
 ) -> dict[str, Any]:
     """The request in one spelling: order and defaults make no difference."""
     return {
         "zarr_format": zarr_format,
         "consolidated": consolidated,
+        "portable": portable,
         "variables": sorted(set(variables)) if variables else None,
         "chunks": dict(sorted(chunks.items())) if chunks else "auto",
         "shards": None if shards is None else dict(sorted(shards.items())) or "auto",

@@ -40,6 +40,7 @@ class WriteRequest(Reach):
     shards: dict[str, int] | None = None
     encodings: Mapping[str, Encoding] = field(default_factory=dict)
     consolidated: bool = True
+    portable: bool = False
     mode: str = "create"
     append_dim: str | None = None
     verify: str = "manifest"
@@ -63,6 +64,7 @@ class WriteRequest(Reach):
         return normal_request(
             zarr_format=self.zarr_format,
             consolidated=self.consolidated,
+            portable=self.portable,
             variables=self.variables,
             chunks=self.chunks,
             shards=self.shards,
@@ -71,7 +73,7 @@ class WriteRequest(Reach):
         )
 
 
-_AS_GIVEN = ("store", "zarr_format", "consolidated", "mode", "append_dim", "verify", "progress_path")
+_AS_GIVEN = ("store", "zarr_format", "consolidated", "portable", "mode", "append_dim", "verify", "progress_path")
 
 
 def request_from(options: Mapping[str, Any]) -> WriteRequest:

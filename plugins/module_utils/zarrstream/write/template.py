@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..encoding.codecs import codec_arguments
 from ..encoding.encoder import Encoder
+from ..encoding.portable import NOTE, without_checksum
 from ..errors import SourceError
 from ..metadata.hierarchy import ROOT_DOCUMENTS, folder_of, is_document
 from ..metadata.strict import LATIN_1, READ_AS_LATIN_1, Storable, storable, strict_problem
@@ -40,10 +41,13 @@ class Template:
         return {**self.arrays, **self.root}
 
 
-def make_template(encoder: Encoder, plan: WritePlan, *, zarr_format: Literal[2, 3], consolidated: bool) -> Template:
+def make_template(encoder: Encoder, plan: WritePlan, *, zarr_format: Literal[2, 3], consolidated: bool, portable: bool = False) -> Template:
     """The documents of the planned store; raises SourceError for attributes or types that cannot be written."""
     notes: list[str] = []
     documents = _written_by_xarray(encoder, plan, zarr_format, consolidated, notes)
+    if portable and zarr_format == 2 and any(encoding.compressor.name == "zstd" for encoding in encoder.encodings.values()):
+        documents = without_checksum(documents)
+        notes.append(NOTE)
     for key, data in documents.items():
         if problem := strict_problem(data):
             raise SourceError(f"'{key}' of the store would be no JSON: it {problem}. Leave the variable out, or set another encoding.")
