@@ -227,7 +227,7 @@ def test_a_check_with_another_source_is_refused(
         check_store(check_request({"store": str(tmp_path / "air.zarr"), "source": str(mine), **where}))
 
 
-def test_what_comes_later_is_appended_and_replaced(request_of: Any, tmp_path: Path) -> None:
+def test_what_comes_later_is_appended_and_replaced(dask: Any, certificates: Certificates, request_of: Any, tmp_path: Path) -> None:
     first, rest = make_source(tmp_path / "1.nc", stop=25), make_source(tmp_path / "2.nc", start=25, stop=47)
     for name, scheduler in (("one.zarr", {"scheduler": None}), ("two.zarr", {})):
         options = {"chunks": {"time": 10}, "verify": "full", **scheduler}
@@ -237,6 +237,10 @@ def test_what_comes_later_is_appended_and_replaced(request_of: Any, tmp_path: Pa
         assert grown.action == "append"
         assert bool(grown.workers) is not bool(scheduler)
     assert_alike(tmp_path / "one.zarr", tmp_path / "two.zarr")
+    make_source(rest, start=22, stop=47)  # begins before the first one ends
+    where = {"scheduler": dask.scheduler_address, "scheduler_tls": certificates.files}
+    found = check_store(check_request({"store": str(tmp_path / "two.zarr"), "source": [str(rest), str(first)], "sample": "all", **where}))
+    assert {check.id: check.message for check in found.checks if check.status not in ("passed", "skipped")} == {}
     for name, scheduler in (("one.zarr", {"scheduler": None}), ("two.zarr", {})):
         assert write_dataset(request_of(name, mode="replace", chunks={"time": 7}, verify="sample", **scheduler)).action == "replace"
     assert_alike(tmp_path / "one.zarr", tmp_path / "two.zarr")
