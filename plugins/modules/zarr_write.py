@@ -63,7 +63,8 @@ options:
         asking for size, tag and time of each of its objects.
       - Required with O(state=present).
       - Several files become one data set along their coordinates, or as O(combine) says. Files that overlap, contradict each other or
-        are packed differently are refused. What interleaves is sorted. Attributes are those of the first file.
+        are packed differently are refused. What interleaves is sorted. Attributes are those of the first
+        file; RV(notes) tells where others differ.
       - The files that are named here are read, and no others. HDF5 that keeps values in another file (external storage, a virtual
         data set) or has links to one, links in a Zarr store that lead out of its folder, and links that a glob matches and that
         lead out of the folder where the glob begins are refused, unless O(follow) declares where they lead. FIFOs, devices and
@@ -111,11 +112,13 @@ options:
         how much they did. Those of the first file are written.
       - C(static), what becomes of fields without the joined dimension that differ. V(refuse) (the default), or V(first), those of the
         first file.
-      - C(differing), names of attributes and auxiliary variables that may differ. Those of the first file are written.
+      - C(differing), names of attributes, also as C(variable:attribute), and of auxiliary variables that may differ. Those of the first
+        file are written, or with O(mode=append) stay as the store has them.
       - "A list of such dictionaries for several dimensions, the outermost first, such as members of an ensemble, each in files by time,
         V([{dim: member, value_from: {scalar: realization}}, {dim: time}]). C(tolerance), C(static) and C(differing) hold for all files
         and are said once."
-      - Part of what makes a store another one. With O(mode=append), that of the store holds where it is left out.
+      - Part of what makes a store another one. With O(mode=append), that of the store holds where it is left out, and more
+        names in C(differing) may come.
     type: raw
   prepare:
     description:

@@ -14,6 +14,7 @@ from .declared import Declared
 from .given_values import place, rows_along, scalars_that_differ
 from .joining import Told, join_parts, lay_together
 from .joins import Join
+from .merging import Merging, attributes_of
 from .netcdf import open_file
 from .part import Part, coordinate_like, in_memory, part_of
 from .prepare import Preparation
@@ -35,9 +36,9 @@ def combine_files(
     notes: list[str] | None = None,
     preparation: Preparation | None = None,
 ) -> xr.Dataset:
-    """The files in encoded form as one data set; attributes are those of the first file.
+    """The files in encoded form as one data set; attributes are those of the first file, as ``merging`` has it.
 
-    What was decided about their coordinates is added to ``notes``. Raises SourceError, naming two files and a variable, for other
+    What was decided about coordinates and attributes is added to ``notes``. Raises SourceError, naming two files and a variable, for other
     dtypes or packing, missing variables, coordinates that overlap or contradict each other, and times whose units cannot be
     converted exactly.
     """
@@ -48,12 +49,13 @@ def combine_files(
         whole = opened.joined()
         dataset = _dataset(whole)
         dataset.encoding = opened.encoding
+        opened.merging.apply(dataset)
     except BaseException:
         opened.close()
         raise
     dataset.set_close(opened.close)
     if notes is not None:
-        notes.extend(opened.told.notes())
+        notes.extend([*opened.told.notes(), *opened.merging.notes()])
     return dataset
 
 
@@ -70,6 +72,7 @@ class _Opened:
 
     def __init__(self, reading: Reading, preparation: Preparation) -> None:
         self.combine, self.preparation, self.told = reading.combine, preparation, Told()
+        self.merging = Merging()
         self._open: list[xr.Dataset] = []
         self._first: xr.Dataset | None = None
         self._parts: list[Part] = []
@@ -88,6 +91,7 @@ class _Opened:
         else:
             dataset = same_units(self._first, dataset, self._first_path, path)
             _check_types(self._first, dataset, (self._first_path, path))
+        self.merging.add(attributes_of(dataset), path)
         part = part_of(dataset, path, len(self._parts), self.combine)
         if self._parts:
             check_consistent(self._first, dataset, self._first_path, path, differing=self.combine.differing | self._rows(part))

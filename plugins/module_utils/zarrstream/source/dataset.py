@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..compat import text_dtype
 from ..errors import BadRequest, SourceError, ZarrstreamError
+from ..metadata.attributes import REFERENCES
 from ..metadata.hierarchy import DOCUMENTS, folder_of, join
 from ..planning.chunking import ArraySource, Region
 from ..planning.plan import TEXT_ITEM
-from .references import REFERENCES
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,11 +9,9 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-_NAMES = ("coordinates", "ancillary_variables", "bounds", "climatology")  # names alone
-_PAIRS = ("cell_measures", "formula_terms")  # "area: areacella", of which the second is a name
-_EITHER = ("grid_mapping",)  # "crs", or "crs: x y"
+from ..metadata.attributes import EITHER, NAMES, PAIRS, REFERENCES
+
 _METHODS = "cell_methods"  # "time: mean", of which the first is a name
-REFERENCES = (*_NAMES, *_PAIRS, *_EITHER)
 _WORD = re.compile(r"[^\s:]+(?!:)(?=\s|$)")
 _WORD_OR_KEY = re.compile(r"[^\s:]+")
 _KEY = re.compile(r"[^\s:]+(?=:)")
@@ -22,7 +20,7 @@ _PAIR = re.compile(r"([^\s:]+):\s*([^\s:]+)(?=\s|$)")
 
 def renamed(attrs: Mapping[Any, Any], names: Mapping[str, str]) -> dict[Any, Any]:
     """The attributes, with the new names of what they refer to."""
-    patterns = {**dict.fromkeys(_NAMES + _PAIRS, _WORD), **dict.fromkeys(_EITHER, _WORD_OR_KEY), _METHODS: _KEY}
+    patterns = {**dict.fromkeys(NAMES + PAIRS, _WORD), **dict.fromkeys(EITHER, _WORD_OR_KEY), _METHODS: _KEY}
     changed = dict(attrs)
     for key, pattern in patterns.items():
         if isinstance(text := attrs.get(key), str):
@@ -37,7 +35,7 @@ def without(attrs: Mapping[Any, Any], gone: AbstractSet[str]) -> dict[Any, Any]:
         text = attrs.get(key)
         if not isinstance(text, str) or not gone & set(_WORD_OR_KEY.findall(text)):
             continue
-        if key in _PAIRS:
+        if key in PAIRS:
             rest = [match[0] for match in _PAIR.finditer(text) if match[2] not in gone]
         elif ":" in text:
             rest = [] if gone & set(_KEY.findall(text)) else [word for word in text.split() if word not in gone]
