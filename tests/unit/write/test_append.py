@@ -113,7 +113,7 @@ def test_times_are_counted_from_where_the_store_counts(air: xr.Dataset, tmp_path
         (20, 30, {"lat": lambda d: d.lat + 1}, "'lat' has other values"),
         (20, 30, {"byte": lambda d: d.byte.astype("i4")}, "'byte' has .*int32.* but .*uint8"),
         (20, 30, {"extra": lambda d: d.byte}, "'extra' is in .* but not in store"),
-        (20, 30, {"air": lambda d: d.air.assign_attrs(scale_factor=0.1)}, "'air' has scale_factor 0.1"),
+        (20, 30, {"air": lambda d: d.air.assign_attrs(scale_factor=0.1)}, "'air' has scale_factor '0.1'"),
         (20, 30, {"time": lambda d: d.time.copy(data=d.time.values[::-1])}, "does not rise at each step"),
         (15, 30, {"time": lambda d: d.time.astype("f8") - 0.5}, "before the end of store"),
         (20, 30, {"time": lambda d: d.time.astype("f8")}, "'time' has .*float64"),

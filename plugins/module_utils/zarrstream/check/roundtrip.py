@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..findings import CheckResult, Findings, found, passed
+from ..metadata.attributes import EXTENT
 from ..metadata.chunks import ChunkReader
 from ..text import many, one_line, shortened
 from .compare import EncodedValues, alike, decode, is_time, packing, type_name
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _BY_XARRAY = ("coordinates", "_ARRAY_DIMENSIONS")  # attributes that xarray moves between variables and data set
 _HIDDEN = "_nc"  # xarray shows no attribute of a Zarr store that begins so, such as _NCProperties, but shows that of a NetCDF-3 file
+# A store that grew keeps those of the file with which it began; of files that are joined they are left out.
+_NO_DIFFERENCE = (*_BY_XARRAY, *EXTENT)
 
 
 @CHECKS.check("roundtrip", "store", "root", "source", place=110)
@@ -48,7 +51,8 @@ def check_roundtrip(shot: Snapshot, reader: ChunkReader, reference: Reference) -
 def _compare_groups(reference: Reference) -> Iterator[tuple[str, str]]:
     groups = {"": reference.source.attrs, **reference.source.groups}
     for path, attributes in sorted(reference.groups.items()):
-        for problem in _attributes(attributes, groups.get(path, {}), ignore=_BY_XARRAY):
+        ignore = _NO_DIFFERENCE if len(reference.items) > 1 else _BY_XARRAY
+        for problem in _attributes(attributes, groups.get(path, {}), ignore=ignore):
             yield path, problem
     for path in sorted(groups.keys() - reference.groups.keys()):
         yield path, "a group of the source, not in the store"
@@ -68,7 +72,8 @@ def _compare_variable(reference: Reference, name: str) -> tuple[list[str], bool]
         problems += _compare_decoded(left, right)
     elif type_name(left) != type_name(right):
         problems.append(f"dtype {left.values.dtype}, in the source {right.values.dtype}")
-    ignore = (*_BY_XARRAY, *packing(left.attributes), *packing(right.attributes)) if packed else _BY_XARRAY
+    ignore = _NO_DIFFERENCE if len(reference.items) > 1 else _BY_XARRAY
+    ignore = (*ignore, *packing(left.attributes), *packing(right.attributes)) if packed else ignore
     problems += _attributes(stored.attrs, source.attrs, ignore=ignore, nan_fill=left.values.dtype.kind == "f")
     if _names(stored.attrs.get("coordinates")) != _names(source.attrs.get("coordinates")):
         problems.append(f"coordinates {stored.attrs.get('coordinates')!r}, in the source {source.attrs.get('coordinates')!r}")

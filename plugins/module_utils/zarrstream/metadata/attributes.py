@@ -15,9 +15,9 @@ PAIRS = ("cell_measures", "formula_terms")  # "area: areacella", of which the se
 EITHER = ("grid_mapping",)  # "crs", or "crs: x y"
 REFERENCES = (*NAMES, *PAIRS, *EITHER)
 # What a quantity is. A file that leaves one out contradicts none that has it.
-WORDS = ("standard_name", "computed_standard_name", "cell_methods", "positive", "axis", "cf_role", *REFERENCES)
+WORDS = frozenset({"standard_name", "computed_standard_name", "cell_methods", "positive", "axis", "cf_role", *REFERENCES})
 # Two files that differ in one of them cannot share one array.
-MEANING = (*PACKING, *TIME, "leap_month", "leap_year", "month_lengths", "units_metadata", *RANGE, *FLAGS, "compress", *WORDS)
+MEANING = frozenset({*PACKING, *TIME, "leap_month", "leap_year", "month_lengths", "units_metadata", *RANGE, *FLAGS, "compress", *WORDS})
 # Which file it was: who joins files takes the first one's.
 PROVENANCE = frozenset(
     {

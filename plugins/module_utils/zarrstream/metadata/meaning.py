@@ -39,11 +39,12 @@ def contradictions(
 
     Words that only one of them has contradict nothing: they are no difference. Numbers, units and what belongs to them are.
     """
-    names = MEANING if not all_of_them else [*MEANING, *sorted({*one, *other} - {*MEANING} - DESCRIPTIVE)]
     missing: bool | None = None
-    for name in names:
+    for name in {**one, **other}:
+        if name in DESCRIPTIVE if all_of_them else name not in MEANING:
+            continue
         ours, theirs = one.get(name), other.get(name)
-        if ours is theirs or (not all_of_them and name in WORDS and (ours is None or theirs is None)):
+        if (isinstance(ours, str) and ours == theirs) or (not all_of_them and name in WORDS and (ours is None or theirs is None)):
             continue
         if _normal(name, ours, dtype, one) == _normal(name, theirs, dtype, other):
             continue
@@ -56,11 +57,11 @@ def contradictions(
 
 def same_meaning(name: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two mappings say the same by an attribute, whatever it is about."""
-    import numpy as np
-
     ours, theirs = one.get(name), other.get(name)
     if isinstance(ours, str) and isinstance(theirs, str) and (ours == theirs or name not in MEANING):
         return ours == theirs
+    import numpy as np
+
     return bool(_normal(name, ours, np.dtype("O"), one) == _normal(name, theirs, np.dtype("O"), other))
 
 

@@ -30,8 +30,10 @@ def check_consistent(
     mappings = _grid_mappings(first.variables) | _grid_mappings(other.variables)
     for name in sorted(set(first.variables) & set(other.variables), key=str):
         one, two = first.variables[name], other.variables[name]
-        for what, ours, theirs in [("dtype", _type(one), _type(two)), ("dimensions", one.dims, two.dims)]:
-            if ours != theirs:
+        if one.dtype != two.dtype or one.dims != two.dims:
+            for what, ours, theirs in [("dtype", _type(one), _type(two)), ("dimensions", one.dims, two.dims)]:
+                if ours == theirs:
+                    continue
                 left, right = shown_pair(ours, theirs)
                 raise SourceError(
                     f"'{name}' has {what} {left} in {first_path} but {right} in {other_path}: an array has one. Convert one of the files, "

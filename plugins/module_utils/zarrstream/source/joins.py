@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ..errors import BadRequest
@@ -67,6 +67,10 @@ class Combine:
             shared["differing"] = sorted(self.differing)
         first, *others = [join.normal() for join in self.joins] or [{}]
         return [{**first, **shared}, *others] if first or shared or others else []
+
+    def allowing(self, names: Iterable[str]) -> Combine:
+        """The same, with more names that may differ."""
+        return replace(self, differing=self.differing.union(names))
 
     @property
     def overlap(self) -> Overlap:

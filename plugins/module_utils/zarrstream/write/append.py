@@ -24,11 +24,24 @@ from ..metadata.layout import ArrayLayout
 from ..planning.chunking import Region, chunk_count, tiles, whole
 from ..planning.plan import ArrayPlan, WritePlan
 from ..sidecar.manifest import Manifest, Stored
+from ..source.alike import apart
 from ..source.dataset import Source
+from ..source.joins import Combine
+from ..source.merging import Merging
+from ..source.part import coordinate_like
 from ..storage.objects import Objects
 from .executor import Executor
 from .extent import Extension
-from .growth import GrowingEncoder, array_documents, check_compatible, count_from, encodings_of, find_growth, stored_arrays
+from .growth import (
+    GrowingEncoder,
+    array_documents,
+    check_compatible,
+    count_from,
+    encodings_of,
+    find_growth,
+    stored_arrays,
+    stored_attributes,
+)
 from .plans import StorePlan
 from .publish import Publication, locate, publish
 from .replace import change_arrays
@@ -97,8 +110,10 @@ def plan_append(request: WriteRequest, situation: Situation, source: Source, exe
     arrays = tuple(_laid_out(array, old.arrays.get(array.name)) for array in planned.arrays)
     portable = bool(old.manifest.request.get("portable"))
     wanted = make_template(encoder, replace(planned, arrays=arrays), zarr_format=zarr_format, consolidated=True, portable=portable)
-    check_compatible(old.arrays, stored_arrays(wanted.root), dim, source.place, old.url)
-    _compare_known(encoder, arrays, old)
+    combine = situation.reading.combine
+    check_compatible(old.arrays, stored_arrays(wanted.root), dim, source.place, old.url, combine.differing)
+    source.notes += _told(stored_attributes(situation.state.roots), stored_attributes(wanted.root), old.url, source.place)
+    _compare_known(encoder, arrays, old, combine)
     growing = tuple(array for array in arrays if dim in array.dims and array.name in old.arrays)
     extent = Extension(replace(planned, arrays=growing), growth)
     _refuse_cut_shards(extent)
@@ -110,6 +125,7 @@ def plan_append(request: WriteRequest, situation: Situation, source: Source, exe
         replace(
             old.manifest,
             fingerprint=situation.fingerprint,
+            request=situation.normal,
             source=[*old.manifest.source, *(stat.to_dict() for stat in situation.stats)],
             objects={},
             plan=_described(old.manifest.plan, extent.arrays),
@@ -185,20 +201,44 @@ def _described(old: Mapping[str, Any], arrays: WritePlan) -> dict[str, Any]:
     }
 
 
-def _compare_known(encoder: GrowingEncoder, arrays: tuple[ArrayPlan, ...], old: Old) -> None:
-    """Raises SourceError where the source contradicts what is in the store already."""
-    for array in arrays:
+def _told(stored: Mapping[str, Any], wanted: Mapping[str, Any], url: str, place: str) -> list[str]:
+    """What is worth saying of attributes that differ: those of the store stay."""
+    merging = Merging("tells how far the store reached before: it stays")
+    merging.add(stored, f"store '{url}'")
+    merging.add(wanted, place)
+    return merging.notes()
+
+
+def _compare_known(encoder: GrowingEncoder, arrays: tuple[ArrayPlan, ...], old: Old, combine: Combine) -> None:
+    """Raises SourceError where the source contradicts what is in the store already, but for what ``combine`` lets differ."""
+    dim = encoder.growth.dim
+    near = coordinate_like(encoder.source.variables) if combine.tolerance else frozenset()
+    for array in sorted(arrays, key=lambda array: dim in array.dims):  # a static field that differs is why others do
+        static = dim not in array.dims
+        if static and array.dims != (array.name,) and (combine.static == "first" or array.name in combine.differing):
+            continue
         for region, there in _known_regions(encoder, array):
-            ours = encoder.source_values(array.name, region)
+            ours, stored = encoder.source_values(array.name, region), old.read(array.name, there)
             if encoder.encodings[array.name].lossy(ours.dtype):
                 ours = through_codecs(old.documents, array.task(there), ours, old.zarr_format)
-            if not same_bits(ours, old.read(array.name, there)):
-                where = ", ".join(f"{start}:{stop}" for start, stop in there)
-                raise SourceError(
-                    f"'{array.name}' has other values in {encoder.source.place} than in store '{old.url}' at [{where}]: "
-                    "appending changes nothing that is there. Leave these steps out, or use mode replace.",
-                    variable=array.name,
-                )
+            if same_bits(ours, stored) or (static and array.name in near and apart(ours, stored) <= combine.tolerance):
+                continue
+            raise _contradicts(array, there, encoder.source.place, old.url, dim)
+
+
+def _contradicts(array: ArrayPlan, there: Region, place: str, url: str, dim: str) -> SourceError:
+    where = f" at [{', '.join(f'{start}:{stop}' for start, stop in there)}]" if there else ""
+    if dim in array.dims:
+        out = (
+            f"Leave these steps of '{dim}' out; or, if the later file corrects the earlier, write all files anew with mode replace and "
+            "combine.overlap last."
+        )
+    elif array.dims == (array.name,):
+        out = "Put the source on the grid of the store, or write another store."
+    else:
+        out = f"Correct the source; name '{array.name}' in combine.differing to keep that of the store; or 'drop' it in prepare."
+    text = f"'{array.name}' has other values in {place} than in store '{url}'{where}: appending changes nothing that is there. {out}"
+    return SourceError(text, variable=array.name)
 
 
 def _known_regions(encoder: GrowingEncoder, array: ArrayPlan) -> Iterator[tuple[Region, Region]]:

@@ -4,17 +4,19 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Callable, Mapping
+import struct
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..encoding.codecs import Codec, Encoding
 from ..encoding.encoder import Encoder
 from ..errors import SourceError
-from ..metadata.attributes import MEANING
 from ..metadata.hierarchy import ARRAY, join, read_hierarchy
 from ..metadata.layout import ArrayLayout
+from ..metadata.meaning import Contradiction, contradictions, referred, shown_pair
 from ..metadata.strict import storable
 from ..planning.chunking import ArraySource, Region
 from ..source.dataset import Source
@@ -22,7 +24,8 @@ from ..source.dataset import Source
 if TYPE_CHECKING:
     import numpy as np
 
-_MAY_DIFFER = ("shape", "attributes", "chunk_key_encoding", "dimension_separator")
+# fill_value is compared as the attribute that it stands for.
+_MAY_DIFFER = ("shape", "attributes", "chunk_key_encoding", "dimension_separator", "fill_value")
 
 
 @dataclass(frozen=True)
@@ -42,40 +45,102 @@ def stored_arrays(roots: Mapping[str, bytes]) -> dict[str, ArrayLayout]:
     return tree.arrays if tree else {}
 
 
+def stored_attributes(roots: Mapping[str, bytes]) -> dict[str, dict[str, Any]]:
+    """The attributes of a consolidated store by array, '' for its own, without what is there for Zarr."""
+    tree = read_hierarchy(roots.get, None)
+    found = {"": tree.groups.get("", {}), **{name: array.attributes for name, array in tree.arrays.items()}} if tree else {}
+    return {path: {name: value for name, value in attrs.items() if name != "_ARRAY_DIMENSIONS"} for path, attrs in found.items()}
+
+
 def array_documents(arrays: Mapping[str, ArrayLayout], zarr_format: int) -> dict[str, bytes]:
     """The arrays' own documents, by key."""
     return {join(name, ARRAY[zarr_format]): json.dumps(array.document).encode() for name, array in arrays.items()}
 
 
-def check_compatible(stored: Mapping[str, ArrayLayout], wanted: Mapping[str, ArrayLayout], dim: str, place: str, url: str) -> None:
-    """Raises SourceError where the source would be stored in another way than the store has it."""
+def check_compatible(
+    stored: Mapping[str, ArrayLayout],
+    wanted: Mapping[str, ArrayLayout],
+    dim: str,
+    place: str,
+    url: str,
+    differing: Collection[str] = frozenset(),
+) -> None:
+    """Raises SourceError where the source would be stored in another way than the store has it, or its numbers mean something else.
+
+    ``differing`` names attributes that may differ: those of the store stay.
+    """
+    mappings = {name for array in (*stored.values(), *wanted.values()) for name in referred(array.attributes, "grid_mapping")}
     for name, array in wanted.items():
         if name not in stored:
-            text = f"'{name}' is in {place} but not in store '{url}'. Name the variables of the store in 'variables', or use mode replace."
-            raise SourceError(text, variable=name)
+            text = (
+                f"'{name}' is in {place} but not in store '{url}'. 'drop' it in prepare, or write the store again from all its files with "
+            )
+            raise SourceError(f"{text}mode replace.", variable=name)
         there = stored[name]
+        _check_text(name, array, there, place, url)
         for what, ours, theirs in [
             ("the dimensions", array.dims, there.dims),
             ("the shape", _without(array, dim), _without(there, dim)),
-            *((key, array.attributes.get(key), _as_stored_now(there).get(key)) for key in MEANING),
             *((key, value, there.document.get(key)) for key, value in array.document.items() if key not in _MAY_DIFFER),
         ]:
             if json.dumps(ours, sort_keys=True) != json.dumps(theirs, sort_keys=True):
                 raise SourceError(
-                    f"'{name}' has {what} {ours} in {place} but {theirs} in store '{url}': appended, its numbers would mean something "
-                    "else. Convert the source, or use mode replace.",
+                    f"'{name}' has {what} {ours} in {place} but {theirs} in store '{url}', which appending cannot change. Convert the "
+                    "source, or write the store again from all its files with mode replace.",
                     variable=name,
                 )
+        for found in contradictions(_attributes(there), _attributes(array), _dtype(there), all_of_them=name in mappings):
+            if not found.allowed(name, differing):
+                raise _contradicts(name, found, place, url)
     lacking = sorted(name for name, array in stored.items() if dim in array.dims and name not in wanted)
     if lacking:
         text = f"'{lacking[0]}' is in store '{url}' but not in {place}: it would have no values in the new steps. Add it to the source."
         raise SourceError(text, variable=lacking[0])
 
 
-def _as_stored_now(array: ArrayLayout) -> dict[str, Any]:
-    """The attributes of a stored array; earlier versions stored NaN and Infinity as no JSON has them."""
-    floats = str(array.document.get("data_type")).startswith("float") or str(array.document.get("dtype"))[1:2] == "f"
-    return storable(array.attributes, "f" if floats else "i", 2).attrs
+def _contradicts(name: str, found: Contradiction, place: str, url: str) -> SourceError:
+    there, here = shown_pair(found.one, found.other)
+    return SourceError(
+        f"'{name}' has {found.attribute} {here} in {place} but {there} in store '{url}': appended, its numbers would mean something "
+        f"else. Convert the source; or name '{found.attribute}' or '{name}:{found.attribute}' in combine.differing, where that of the "
+        "store is true for both.",
+        variable=name,
+        attribute=found.attribute,
+    )
+
+
+def _check_text(name: str, array: ArrayLayout, there: ArrayLayout, place: str, url: str) -> None:
+    """Text of a fixed width, which is what single characters of NetCDF become: the width is part of the array."""
+    ours, theirs = (dtype.itemsize if dtype.kind == "S" else 0 for dtype in map(_dtype, (array, there)))
+    if ours and theirs and ours != theirs:
+        raise SourceError(
+            f"'{name}' has texts of {ours} characters in {place} but of {theirs} in store '{url}': the width of an array cannot change. "
+            "Write the store again from all its files with mode replace, which finds the width for all.",
+            variable=name,
+        )
+
+
+def _dtype(array: ArrayLayout) -> np.dtype:
+    """The type of an array, as far as attributes need it: that of numbers, and of text of a fixed width."""
+    import numpy as np
+
+    kind = array.document.get("data_type", array.document.get("dtype"))
+    if isinstance(kind, dict) and "bytes" in str(kind.get("name")):
+        return np.dtype(f"S{kind.get('configuration', {}).get('length_bytes', 1)}")
+    try:
+        return np.dtype(kind if isinstance(kind, str) else "O")
+    except TypeError:
+        return np.dtype("O")
+
+
+def _attributes(array: ArrayLayout) -> dict[str, Any]:
+    """The attributes as xarray reads them: the fill value stands in the array's document (v2), or in an encoding of its own (v3)."""
+    floats = _dtype(array).kind == "f"
+    found = storable(array.attributes, "f" if floats else "i", 2).attrs  # earlier versions stored NaN and Infinity as no JSON has them
+    fill = array.document.get("fill_value") if array.zarr_format == 2 else found.get("_FillValue")
+    if floats and isinstance(fill, str):
+        fill = float(fill) if array.zarr_format == 2 else struct.unpack("<d", base64.standard_b64decode(fill))[0]
+    return found if fill is None else {**found, "_FillValue": fill}
 
 
 def _without(array: ArrayLayout, dim: str) -> list[int]:

@@ -21,6 +21,7 @@ from ..planning.memory import tune_allocator, usable_memory
 from ..planning.plan import decide
 from ..sidecar.lock import Lock, check_unlocked
 from ..source.items import Item, Stat, check_apart, find_source, stat_items, take_digests
+from ..source.joins import parse_combine
 from ..storage.location import parse_store
 from ..storage.objects import Objects
 from .destination import State, check_name, foreign_objects, look, refusal, refuse_foreign_sidecar
@@ -113,7 +114,9 @@ def _look_around(request: WriteRequest) -> Situation:
         items, stats = _not_in(known, items, stats)
         action = action if items else "nothing"
         digests = [entry["digest"] for entry in written] + [stat.digest for stat in stats]
-        normal, wanted = state.manifest.request, fingerprint(state.manifest.request, digests)
+        combine = parse_combine(state.manifest.request["combine"]).allowing(request.reading.combine.differing)
+        normal = {**state.manifest.request, "combine": combine.normal()}
+        wanted = fingerprint(normal, digests)
     return Situation(
         place=place,
         objects=objects,
@@ -157,7 +160,10 @@ def _unfit(url: str, state: State, normal: Mapping[str, Any]) -> Conflict | None
     if not manifest.request.get("consolidated"):
         text = f"store '{url}' has no consolidated metadata, without which its arrays cannot all grow at one moment."
         return Conflict(f"{text} Write it again with mode replace and consolidated true.", store=url)
-    there = manifest.request
+    # What may differ is said anew for each file; the store remembers all of it.
+    normal, there = (
+        {**each, "combine": replace(parse_combine(each["combine"]), differing=frozenset()).normal()} for each in (normal, manifest.request)
+    )
     differing = [key for key, value in normal.items() if value != there.get(key) and (key not in LEFT_OUT or value != LEFT_OUT[key])]
     if not differing:
         return None
