@@ -159,7 +159,8 @@ options:
       - "Lengths of chunks by dimension, for all variables, such as V({time: 240}), or V(auto)."
       - Dimensions that are left out or V(auto), and V(auto) for all of them, get whole multiples of the chunks of the source,
         grown from the last dimension to the first up to 16 MiB, so that each chunk of the source is read once. The coordinate
-        of a dimension always does, as readers load it whole.
+        of a dimension always does, as readers load it whole. Chunks are evened out, where need be across those of the source, so
+        that together they hold at most a tenth more than the array.
     type: raw
     default: auto
   shards:

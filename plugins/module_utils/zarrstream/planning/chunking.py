@@ -3,7 +3,8 @@
 """Shapes: how large a chunk, a shard and the block of one task are. Pure arithmetic; sizes are counts of elements.
 
 All three are whole multiples of one another, and where it can be of the source's own chunks, so that each of those is read
-and decompressed once. They grow from the last dimension to the first, so that what is written together lies together.
+and decompressed once. They grow from the last dimension to the first, so that what is written together lies together, and
+are evened out at the end, so that no last chunk holds a sliver and padding.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+PADDING = 1.1  # how many elements all chunks together may have for each one of the array, where their lengths are chosen here
 REREAD = 1.25  # how often the source may be read over before a task takes more than its share of memory to read it less often
 
 Shape = tuple[int, ...]
@@ -82,12 +84,44 @@ def grow(base: Sequence[int], shape: Sequence[int], target: int, growable: Seque
 def auto_chunks(array: ArraySource, fixed: Mapping[str, int], target: int, source_limit: int) -> Shape:
     """Whole multiples of the source's chunks up to ``target``; dimensions in ``fixed`` are left as they are."""
     base = base_chunks(array, source_limit)
-    return grow(
-        [fixed.get(dim, chunk) for dim, chunk in zip(array.dims, base, strict=True)],
-        array.shape,
-        target,
-        [dim not in fixed for dim in array.dims],
-    )
+    free = [dim not in fixed for dim in array.dims]
+    grown = grow([fixed.get(dim, chunk) for dim, chunk in zip(array.dims, base, strict=True)], array.shape, target, free)
+    return evened(grown, array.shape, [(own, 1) for own in base], free)
+
+
+def evened(grown: Shape, shape: Sequence[int], units: Sequence[tuple[int, ...]], free: Sequence[bool]) -> Shape:
+    """``grown``, shorter where its last pieces along the ``free`` dimensions would reach far beyond ``shape``: by PADDING at most.
+
+    Lengths stay multiples of the first of a dimension's ``units`` with which that goes; the next one is finer.
+    """
+    lengths = list(grown)
+
+    def padding(axis: int) -> float:
+        return -(-shape[axis] // lengths[axis]) * lengths[axis] / shape[axis] if free[axis] and lengths[axis] < shape[axis] else 1.0
+
+    def all_but(left_out: int | None) -> float:
+        return math.prod(padding(axis) for axis in range(len(lengths)) if axis != left_out)
+
+    odd = sorted((axis for axis in range(len(lengths)) if padding(axis) > 1), key=padding, reverse=True)
+    for axis in odd:
+        if all_but(None) <= PADDING:
+            break
+        lengths[axis] = _even(lengths[axis], shape[axis], units[axis], max(PADDING / all_but(axis), PADDING ** (1 / len(odd))))
+    return tuple(lengths)
+
+
+def _even(longest: int, size: int, units: Sequence[int], most: float) -> int:
+    """The first length that pads ``size`` to no more than ``most`` times it: by the first unit, unless it becomes much shorter so."""
+    least = -(-longest // (4 if units[-1] == 1 else 2))
+    for unit in units:
+        for count in range(-(-size // longest), -(-size // unit) + 1):
+            step = -(-size // (count * unit)) * unit
+            if step < least:
+                break
+            if step <= longest and -(-size // step) * step <= most * size:
+                return step
+    steps = range(longest, 0 if units[-1] == 1 else least - 1, -units[-1])  # a shard stores nothing of what lies beyond the array
+    return min(steps, key=lambda step: -(-size // step) * step)
 
 
 def auto_shards(array: ArraySource, chunks: Shape, fixed: Mapping[str, int], target: int, limit: int) -> Shape:
@@ -99,7 +133,7 @@ def auto_shards(array: ArraySource, chunks: Shape, fixed: Mapping[str, int], tar
         if free[axis] and array.source_chunks:
             wider = [*shard[:axis], min(math.lcm(chunks[axis], array.source_chunks[axis]), most[axis]), *shard[axis + 1 :]]
             shard = wider if math.prod(wider) <= limit else shard
-    return grow(shard, most, target, free)
+    return evened(grow(shard, most, target, free), most, list(zip(shard, chunks, strict=True)), free)
 
 
 def divisor(number: int, most: int) -> int:
