@@ -157,16 +157,17 @@ options:
   chunks:
     description:
       - "Lengths of chunks by dimension, for all variables, such as V({time: 240}), or V(auto)."
-      - Dimensions that are left out or V(auto), and V(auto) for all of them, get whole multiples of the chunks of the source,
+      - What is left out is as in O(source), if that is a Zarr store.
+      - Other dimensions that are left out, those that are V(auto), and V(auto) for all of them, get whole multiples of the source's chunks,
         grown from the last dimension to the first up to 16 MiB, so that each chunk of the source is read once. The coordinate
         of a dimension always does, as readers load it whole. Chunks are evened out, where need be across those of the source, so
         that together they hold at most a tenth more than the array.
     type: raw
-    default: auto
   shards:
     description:
       - >-
         Gather chunks into shards, one object each, such as V({time: 2400}), whole multiples of the chunks. Only format 3 has them.
+      - If it is left out, a Zarr store as O(source) keeps its shards, and all else gets none. V(none) is none in any case.
       - Dimensions that are left out or V(auto), and V(auto) for all of them, get whole multiples of the chunks up to 64 MiB
         before compression, and up to 96 MiB where that holds whole chunks of the source. Arrays of one chunk, or with
         chunks of 16 MiB, then stay without.
@@ -182,8 +183,16 @@ options:
     type: str
   encoding:
     description:
-      - How to store a variable, by its name. Each is a dictionary with some of C(compressor), C(filters), C(dtype),
-        C(scale_factor), C(add_offset), C(_FillValue).
+      - How to store a variable, by its name, or all of them, by V(*). Each is a dictionary with some of C(compressor), C(filters),
+        C(dtype), C(scale_factor), C(add_offset), C(_FillValue), C(chunks), C(shards). What a variable has of its own goes before
+        what all have, key by key.
+      - What all have reaches those that can take it. C(compressor) is for every variable; C(filters) are for data on which they work,
+        not for text, nor for coordinates and other variables that one refers to; the packing (the four keys below) for those of
+        them that readers get as floats, and not for times; C(chunks) and C(shards) not for the coordinates of dimensions.
+      - C(chunks) and C(shards) are as the options of these names, for one variable also a list by axis, and go before them.
+      - A Zarr store as O(source) keeps codecs with their parameters, filters and fill values, also from one format to the other, as
+        far as the request names no others. With a new packing filters are left out. A codec that is not among those below is
+        replaced by V(zstd), as RV(notes) say. Filters that would change values once more are refused, with their values.
       - C(compressor) is one of V(zstd), V(blosc), V(gzip), V(zlib), V(lz4), V(bz2), V(lzma), V(none), or a dictionary
         with C(name) and the parameters of the codec. Without it, V(zstd) at level 3 with a checksum.
       - C(filters) is a list of V(delta), V(shuffle), V(bitround), V(quantize), V(fixedscaleoffset), V(packbits),
@@ -263,6 +272,15 @@ EXAMPLES = r"""
         _FillValue: -32768
         compressor: {name: zstd, level: 9}
     verify: full
+
+- name: Store all data as small floats with one codec, one variable in other chunks
+  zarrstream.platform.zarr_write:
+    source: /data/air/*.nc
+    store: s3://climate/air-small.zarr
+    profile: zarr
+    encoding:
+      "*": {dtype: float32, compressor: {name: blosc, cname: zstd, shuffle: bitshuffle}}
+      t2m: {chunks: {time: 24}}
 
 - name: Write small chunks in large objects, on a machine with little memory
   zarrstream.platform.zarr_write:
@@ -476,6 +494,11 @@ retries:
   type: int
   returned: success
   sample: 0
+codecs:
+  description: By array, the names of its codecs, filters first, where something was written or would be.
+  returned: success
+  type: dict
+  sample: {air: [delta, blosc], time: [zstd]}
 workers:
   description: What the workers of O(scheduler) did, one entry for each process. Empty without it, and if nothing was written.
   type: list
@@ -515,7 +538,7 @@ notes:
     - What was decided and is worth a look, a sentence each, such as attributes and coordinates that differ between files.
     - Also what of the source is stored in another way than the source has it, since a store cannot have it so. NaN and
       Infinity in attributes become words, as JSON has none; text in Latin-1 becomes UTF-8; the fill value of text is kept
-      where xarray reads it. Empty if nothing was written.
+      where xarray reads it; a codec of a Zarr store that is not written here is replaced. Empty if nothing was written.
   type: list
   elements: str
   returned: success, with O(state=present)
@@ -563,7 +586,7 @@ SPEC: dict[str, dict[str, Any]] = {
     "prepare": {"type": "list", "elements": "dict", "default": []},
     "variables": {"type": "list", "elements": "str"},
     "exclude": {"type": "list", "elements": "str", "default": []},
-    "chunks": {"type": "raw", "default": "auto"},
+    "chunks": {"type": "raw"},
     "shards": {"type": "raw"},
     "memory": {"type": "str"},
     "encoding": {"type": "dict", "default": {}},

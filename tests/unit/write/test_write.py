@@ -497,7 +497,8 @@ def test_equality_is_of_bits(one: Any, two: Any, same: bool) -> None:
 
 def test_options_of_the_module_become_a_request() -> None:
     options = {"source": "a.nc", "store": "b.zarr", "variables": ["x"], "chunks": "auto", "encoding": {}, "shards": None, "verify": "full"}
-    assert request_from(options) == WriteRequest(source=("a.nc",), store="b.zarr", variables=("x",), verify="full")
+    expected = WriteRequest(source=("a.nc",), store="b.zarr", variables=("x",), explicit=frozenset({"chunks"}), verify="full")
+    assert request_from(options) == expected
     asked = {"chunks": {"time": " 24"}, "shards": "auto", "memory": "2GiB", "encoding": {"x": {"compressor": "none"}}, "timeout": 5}
     found = request_from({**options, **asked, "scheduler": "tcp://host:1/", "profile": "zarr"})
     assert (found.chunks, found.shards, found.memory, found.access) == ({"time": 24}, {}, 2**31, Access("zarr", timeout=5))

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..encoding.codecs import EVERY
 from ..errors import SourceError
 from ..metadata.chunks import ChunkReader
 from ..metadata.hierarchy import join
@@ -54,9 +55,12 @@ class Reference:
 
     def repacked(self, name: str) -> bool:
         """Whether the store holds other numbers than the source on purpose: as its manifest says, else as it looks."""
-        if self.encoding is not None:
-            asked = self.encoding.get(name)
-            return isinstance(asked, dict) and bool(asked.get("packing"))
+        asked = (self.encoding or {}).get(name)
+        if asked and asked.get("packing"):
+            return True
+        # What is said of all reaches some: those look so.
+        if self.encoding is not None and not (self.encoding.get(EVERY) or {}).get("packing"):
+            return False
         stored, source = self.empty_blocks(name)
         if type_name(stored) != type_name(source):
             return True

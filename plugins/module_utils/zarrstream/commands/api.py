@@ -50,8 +50,8 @@ def write(
     zarr_format: Literal[2, 3] = 3,
     variables: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
-    chunks: Lengths | Literal["auto"] = "auto",
-    shards: Lengths | Literal["auto"] | None = None,
+    chunks: Lengths | Literal["auto"] | None = None,
+    shards: Lengths | Literal["auto", "none"] | None = None,
     memory: str | None = None,
     encoding: Mapping[str, Mapping[str, Any]] | None = None,
     combine: Joining | None = None,
@@ -85,13 +85,15 @@ def write(
         zarr_format: The version of the Zarr format.
         variables: The variables to write; all, if not given.
         exclude: Those that are not; the other way round.
-        chunks: Lengths of chunks by dimension, counted in values, such as ``{"time": 240}``; dimensions that are left out are chosen.
-        shards: Lengths of shards by dimension, whole multiples of the chunks; none, if not given.
+        chunks: Lengths of chunks by dimension, counted in values, such as ``{"time": 240}``, or ``"auto"``. What is left out is as in the
+            source, if that is a Zarr store, and automatic otherwise.
+        shards: Lengths of shards by dimension, whole multiples of the chunks, ``"auto"`` or ``"none"``. If not given, those of a Zarr
+            source, and otherwise none.
         memory: What the data may take at a time, such as ``"2GiB"``; half of what is free, if not given.
         combine: How several files are joined: some of dim, value_from, overlap, tolerance, static, differing; a list, outermost first, for
             several dimensions.
         prepare: What is done to each file before: a list of steps, each one of rename, drop, squeeze, transpose, select, attrs, repack.
-        encoding: By variable, some of compressor, filters, dtype, scale_factor, add_offset, _FillValue.
+        encoding: By variable, ``"*"`` for all, some of compressor, filters, dtype, scale_factor, add_offset, _FillValue, chunks, shards.
         consolidated: Write consolidated metadata.
         portable: Refuse or change encodings that readers other than zarr-python do not take.
         mode: What to do with a store that is there; ``create`` refuses another one.

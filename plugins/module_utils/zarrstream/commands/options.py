@@ -95,10 +95,12 @@ def _write_options(parser: Parser) -> None:
     parser.add_argument("--zarr-format", type=int, choices=(2, 3), default=3, help="version of the Zarr format (default 3)")
     parser.add_argument("--variables", type=_names, action="extend", metavar="A,B", help="the variables to write; all, if not given")
     parser.add_argument("--exclude", type=_names, action="extend", default=[], metavar="A,B", help="variables that are not written")
-    parser.add_argument("--chunks", type=_lengths, default="auto", metavar="DIM=N,…", help="lengths of chunks by dimension, or auto")
-    parser.add_argument("--shards", type=_lengths, metavar="DIM=N,…", help="lengths of shards by dimension, or auto")
+    parser.add_argument("--chunks", type=_lengths, metavar="DIM=N,…", help="lengths of chunks by dimension, or auto")
+    parser.add_argument("--shards", type=_lengths, metavar="DIM=N,…", help="lengths of shards by dimension, auto or none")
     parser.add_argument("--memory", metavar="SIZE", help="what the data may take while they are written, such as 2GiB")
-    parser.add_argument("--encoding", type=_document, default={}, metavar="JSON", help="encoding by variable; @FILE reads it from a file")
+    parser.add_argument(
+        "--encoding", type=_document, default={}, metavar="JSON", help="encoding by variable, * for all; @FILE reads it from a file"
+    )
     _reading_options(parser, [])
     parser.add_argument("--consolidated", action=argparse.BooleanOptionalAction, default=True, help="write consolidated metadata")
     parser.add_argument(

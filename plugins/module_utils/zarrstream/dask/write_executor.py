@@ -68,7 +68,7 @@ class WriteCluster(Cluster):
                 "reading": situation.reading.normal(),
                 "stats": [stat.to_dict() for stat in situation.stats],
                 "store": plain_place(situation.place),
-                "encodings": plan.manifest.request["encoding"],
+                "encodings": {name: encoding.to_dict() for name, encoding in plan.encoder.encodings.items()},
                 "roots": dict(situation.state.roots) if plan.mode == "append" else {},
                 "documents": plan.template.documents,
                 "staged": plan.staged,

@@ -28,10 +28,11 @@ class WriteJob(Job):
 
     def prepare(self) -> None:
         """Find source and store; reads the lock's place, to see now whether this worker's profile is let in."""
+        from ..encoding.codecs import encodings_of
         from ..encoding.encoder import Encoder
         from ..source.open import open_items
         from ..source.reading import parse_reading
-        from ..write.growth import count_from, encodings_of, stored_arrays
+        from ..write.growth import count_from, stored_arrays
 
         self.place = place_of(self.spec["store"])
         read_lock(self.open_place(self.place))

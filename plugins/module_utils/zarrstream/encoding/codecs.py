@@ -9,18 +9,22 @@ uncompressed chunks stay without, and only the manifest tells damage.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import BadRequest
+from .lengths import AUTO, Asked, parse_lengths
 
 if TYPE_CHECKING:
     import numpy as np
 
 PACKING = ("dtype", "scale_factor", "add_offset", "_FillValue")
-KEYS = ("compressor", "filters", *PACKING)
+LAYOUT = ("chunks", "shards")
+KEYS = ("compressor", "filters", *PACKING, *LAYOUT)
+CODEC_KEYS = ("compressor", "filters")
+EVERY = "*"  # what stands for all variables in a request
 
 
 @dataclass(frozen=True)
@@ -108,21 +112,51 @@ class Codec:
 
 @dataclass(frozen=True)
 class Encoding:
-    """What the request says about one variable; ``packing`` is empty where values are stored as the source has them."""
+    """What the request says about one variable; ``packing`` is empty where values are stored as the source has them.
+
+    ``told`` are those of compressor and filters that it names: what it leaves out may be said for all variables, or be kept from a
+    Zarr source. ``kept`` says that it was, and that values must not change by that; ``checksum`` whether CRC32C follows the
+    compressor (None: by our own rule), ``fill_value`` what format 3 has beside the attribute _FillValue (None: xarray's default).
+    """
 
     variable: str
     compressor: Codec = Codec("zstd")
     filters: tuple[Codec, ...] = ()
     packing: dict[str, Any] = field(default_factory=dict)
+    chunks: Asked = None
+    shards: Asked = None
+    told: frozenset[str] = frozenset()
+    kept: bool = False
+    checksum: bool | None = None
+    fill_value: Any = None
 
-    def normal(self) -> dict[str, Any]:
-        """The request in one spelling, for the fingerprint; empty where it asks for nothing but the defaults."""
-        if self == Encoding(self.variable):
+    def normal(self, *, told: bool = False) -> dict[str, Any]:
+        """The request in one spelling, for the fingerprint; empty where it asks for nothing but the defaults.
+
+        With ``told`` to name a default is another request than to leave it out.
+        """
+        spelled = self._spelled()
+        layout = {
+            key: _plain_lengths(lengths) for key, lengths in (("chunks", self.chunks), ("shards", self.shards)) if lengths is not None
+        }
+        if spelled == Encoding(self.variable)._spelled() and not layout and not (told and self.told):
             return {}
+        return {**spelled, **layout} | ({"told": sorted(self.told)} if told else {})
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it but lengths, as plain values for a worker, which has no need of the rest."""
+        return {**self._spelled(), "kept": self.kept}
+
+    def _spelled(self) -> dict[str, Any]:
         # NaN is not equal to itself; pylint: disable-next=comparison-with-itself
         packing = {key: "NaN" if value != value else value for key, value in sorted(self.packing.items())}
         codecs = [[codec.name, dict(sorted(codec.parameters.items()))] for codec in (*self.filters, self.compressor)]
         return {"codecs": codecs, "packing": packing}
+
+    @property
+    def names(self) -> list[str]:
+        """The codecs, the compressor last."""
+        return [codec.name for codec in (*self.filters, self.compressor)]
 
     def lossy(self, dtype: np.dtype) -> bool:
         """Whether decoding what was stored may give other values than were sent."""
@@ -130,7 +164,7 @@ class Encoding:
 
 
 def parse_encoding(encoding: Mapping[str, Any]) -> dict[str, Encoding]:
-    """The ``encoding`` of a request by variable; raises BadRequest for unknown keys and codecs. Needs no library."""
+    """The ``encoding`` of a request by variable, ``*`` for all; raises BadRequest for unknown keys and codecs. Needs no library."""
     return {name: _parse_variable(name, options) for name, options in encoding.items()}
 
 
@@ -145,7 +179,7 @@ def codec_arguments(encoding: Encoding, dtype: np.dtype, zarr_format: int) -> di
     before = [codec for codec in encoding.filters if codec.kind.role == "filter of bytes"]  # belongs to the compressors
     filters = [codec for codec in encoding.filters if codec.kind.role == "filter"]
     compressors = [_v3_codec(encoding, codec, dtype) for codec in [*before, encoding.compressor] if codec.name != "none"]
-    if not _tells_damage(encoding.compressor):
+    if not _tells_damage(encoding.compressor) if encoding.checksum is None else encoding.checksum:
         from zarr.codecs import Crc32cCodec
 
         compressors.append(Crc32cCodec())
@@ -169,7 +203,45 @@ def _parse_variable(name: str, options: Any) -> Encoding:
         compressor=_codec(f"encoding.{name}.compressor", options.get("compressor", "zstd"), COMPRESSORS),
         filters=tuple(_codec(f"encoding.{name}.filters", entry, FILTERS) for entry in filters),
         packing=_parse_packing(name, options),
+        chunks=_parse_layout(name, "chunks", options),
+        shards=_parse_layout(name, "shards", options),
+        told=frozenset(CODEC_KEYS).intersection(options),
     )
+
+
+def _parse_layout(name: str, key: str, options: Mapping[str, Any]) -> Asked:
+    value = options.get(key)
+    if name == EVERY and isinstance(value, list | tuple):
+        raise BadRequest(
+            f"encoding.{name}.{key} is {value!r}: variables differ in their axes. Give lengths by dimension, such as {{time: 240}}."
+        )
+    lengths = parse_lengths(f"encoding.{name}.{key}", value, axes=name != EVERY, none=key == "shards")
+    short = next((f".{dim} is {length}" for dim, length in _items(lengths) if length != AUTO and length < 1), None)
+    if short:
+        raise BadRequest(f"encoding.{name}.{key}{short}: it has to be a whole number above 0, or auto.", variable=name)
+    return lengths
+
+
+def _items(lengths: Asked) -> Iterable[tuple[Any, Any]]:
+    if isinstance(lengths, tuple):
+        return enumerate(lengths)
+    return lengths.items() if isinstance(lengths, dict) else ()
+
+
+def _plain_lengths(lengths: Asked) -> Any:
+    return dict(sorted(lengths.items())) if isinstance(lengths, dict) else list(lengths) if isinstance(lengths, tuple) else lengths
+
+
+def encodings_of(normal: Mapping[str, Any]) -> dict[str, Encoding]:
+    """Encodings from the spelling in a manifest, or that for a worker."""
+    found = {}
+    for name, options in normal.items():
+        *filters, compressor = (Codec(codec, dict(parameters)) for codec, parameters in options["codecs"])
+        packing = {key: float("nan") if value == "NaN" else value for key, value in options["packing"].items()}
+        told = frozenset(options.get("told", CODEC_KEYS))
+        chunks, shards = (tuple(value) if isinstance(value, list) else value for value in (options.get("chunks"), options.get("shards")))
+        found[name] = Encoding(name, compressor, tuple(filters), packing, chunks, shards, told, kept=options.get("kept", False))
+    return found
 
 
 def _parse_packing(name: str, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
@@ -56,13 +56,10 @@ class Encoder:
         return xr.Variable(variable.dims, np.zeros((0,) * variable.ndim, dtype), packer.attrs if packer else variable.attrs)
 
 
-def check_encodings(encoder: Encoder, encodings: Mapping[str, Encoding], zarr_format: Literal[2, 3]) -> None:
-    """Raises BadRequest for encodings of unknown variables, and for codecs that do not work on the variable's type."""
-    for name, encoding in encodings.items():
-        if name not in encoder.source.variables:
-            known = ", ".join(sorted(encoder.source.variables))
-            raise BadRequest(f"encoding names '{name}', which is not written. Written are: {known}.", variable=name)
-        dtype = encoder.placeholder(name).dtype
+def check_encodings(encoder: Encoder, names: Iterable[str], zarr_format: Literal[2, 3]) -> None:
+    """Raises BadRequest where the codecs of one of these variables do not work on its type."""
+    for name in names:
+        encoding, dtype = encoder.encodings[name], encoder.placeholder(name).dtype
         if dtype.kind in "biufc":
             rehearse(encoding, dtype, zarr_format)
         elif encoding.filters:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..compat import as_buffer
@@ -37,7 +37,21 @@ def check_block(encoder: Encoder, documents: Mapping[str, bytes], block: Block, 
     """Raises SourceError for values that lossy codecs would spoil."""
     if encoder.encodings[block.array].lossy(values.dtype):
         after = through_codecs(documents, block, values, zarr_format)
+        if encoder.encodings[block.array].kept:
+            check_unchanged(block.array, [codec.name for codec in encoder.encodings[block.array].filters], values, after)
         check_missing(block.array, encoder.placeholder(block.array).attrs, values, after)
+
+
+def check_unchanged(name: str, filters: Sequence[str], before: np.ndarray, after: np.ndarray) -> None:
+    """Raises SourceError where filters that a source has had, and nobody asked for anew, would change its values once more."""
+    if same_bits(before, after):
+        return
+    position = int((before != after).argmax())
+    raise SourceError(
+        f"'{name}' has {', '.join(filters)} in the source, and storing it so again would change its values once more, such as "
+        f"{before.flat[position]} to {after.flat[position]}. Set encoding.{name}.filters to [], or name them there to accept that.",
+        variable=name,
+    )
 
 
 def check_missing(name: str, attrs: Mapping[str, Any], before: np.ndarray, after: np.ndarray) -> None:
@@ -68,3 +82,15 @@ def _missing(attrs: Mapping[str, Any], values: np.ndarray) -> np.ndarray:
             if fill == fill:  # NaN is missing by itself; pylint: disable=comparison-with-itself
                 missing = missing | (values == fill)
     return missing
+
+
+def same_bits(one: object, two: object) -> bool:
+    """Equal to the last bit: NaN payloads and the sign of zero count. Texts are compared as texts."""
+    import numpy as np
+
+    ours, theirs = np.asarray(one), np.asarray(two)
+    if ours.shape != theirs.shape:
+        return False
+    if ours.dtype.kind in "OTU" or theirs.dtype.kind in "OTU":
+        return bool(np.array_equal(ours.astype(object), theirs.astype(object)))
+    return ours.dtype == theirs.dtype and ours.tobytes() == theirs.tobytes()

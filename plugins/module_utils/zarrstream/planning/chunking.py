@@ -22,10 +22,24 @@ Region = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
+class ArrayLengths:
+    """Lengths by dimension for one array, in the place of those for all; no ``shards`` are none, and empty ones automatic.
+
+    ``where`` is how a request says them of this array, before ``chunks.time``; ``kept`` ones, of a Zarr source, may reach beyond the array.
+    """
+
+    chunks: Mapping[str, int]
+    shards: Mapping[str, int] | None
+    where: str = ""
+    kept: bool = False
+
+
+@dataclass(frozen=True)
 class ArraySource:
     """An array as it will be stored: ``itemsize`` in bytes, ``source_chunks`` as the source has them (None: it has none).
 
     ``scratch`` is the bytes an element takes while it is made, beside the copies that every write needs: for new packing.
+    ``lengths`` are those of its own, if it has any.
     """
 
     name: str
@@ -35,6 +49,7 @@ class ArraySource:
     itemsize: int
     source_chunks: Shape | None = None
     scratch: int = 0
+    lengths: ArrayLengths | None = None
 
 
 def tiles(shape: Sequence[int], tile: Sequence[int]) -> Iterator[Region]:

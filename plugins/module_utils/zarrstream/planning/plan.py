@@ -144,20 +144,24 @@ def make_plan(
     PlanError for what is legal and would not go well; both name what would.
     """
     wanted = dict(chunks or {})
-    _check_lengths("chunks", arrays, wanted)
-    _check_lengths("shards", arrays, shards or {})
+    check_lengths("chunks", arrays, wanted)
+    check_lengths("shards", arrays, shards or {})
     planned = tuple(_plan_array(array, wanted, shards, memory, BLOCK_TARGET if block is None else block) for array in arrays)
     _check_count(planned, sharded=shards is not None)
     return WritePlan(planned, memory)
 
 
 def _plan_array(array: ArraySource, wanted: Mapping[str, int], shards: Mapping[str, int] | None, memory: int, block: int) -> ArrayPlan:
-    # A coordinate of its own dimension is read whole by every reader that opens the store: few objects serve it best.
-    own = array.dims == (array.name.rpartition("/")[2],)
+    if array.lengths:
+        wanted, shards = array.lengths.chunks, array.lengths.shards
+    elif array.dims == (array.name.rpartition("/")[2],):
+        # A coordinate of its own dimension is read whole by every reader that opens the store: few objects serve it best.
+        wanted, shards = {}, None if shards is None else {}
     lengths = dict(zip(array.dims, array.shape, strict=True))
-    wanted = {dim: min(chunk, max(1, lengths.get(dim, chunk))) for dim, chunk in wanted.items()}  # a group may have a shorter one
-    chunks = _chunks(array, {} if own else wanted, {} if own else shards or {})
-    shard = None if shards is None else _shard(array, chunks, {} if own else shards)
+    if not (array.lengths and array.lengths.kept):
+        wanted = {dim: min(chunk, max(1, lengths.get(dim, chunk))) for dim, chunk in wanted.items()}  # a group may have a shorter one
+    chunks = _chunks(array, wanted, shards or {})
+    shard = None if shards is None else _shard(array, chunks, shards)
     unit = shard or chunks
     _check_size(array, chunks, unit)
     cost, overhead = _memory(array)
@@ -194,16 +198,16 @@ def _shard(array: ArraySource, chunks: Shape, fixed: Mapping[str, int]) -> Shape
         return None
     most = whole(array.shape, chunks)
     for dim, chunk, longest in zip(array.dims, chunks, most, strict=True):
-        shard = fixed.get(dim, longest)
+        shard, where = fixed.get(dim, longest), f"{_where(array)}shards.{dim}"
         if shard % chunk:
             near = sorted({max(chunk, shard // chunk * chunk), min(longest, -(-shard // chunk) * chunk)})
             raise BadRequest(
-                f"shards.{dim} is {shard}: a shard of '{array.name}' holds whole chunks of {chunk}. Use {' or '.join(map(str, near))}.",
+                f"{where} is {shard}: a shard of '{array.name}' holds whole chunks of {chunk}. Use {' or '.join(map(str, near))}.",
                 dimension=dim,
             )
-        if shard > longest:
+        if shard > longest and not (array.lengths and array.lengths.kept):
             raise BadRequest(
-                f"shards.{dim} is {shard}: '{array.name}' has {longest // chunk} chunks of {chunk} along '{dim}'. Use {longest} or less.",
+                f"{where} is {shard}: '{array.name}' has {longest // chunk} chunks of {chunk} along '{dim}'. Use {longest} or less.",
                 dimension=dim,
             )
     return auto_shards(array, chunks, fixed, SHARD_TARGET // array.itemsize, SHARD_AROUND_SOURCE // array.itemsize)
@@ -215,17 +219,18 @@ def _memory(array: ArraySource) -> tuple[int, int]:
     return COPIES * array.itemsize + array.scratch, 2 * math.prod(own) * array.itemsize if own else 0
 
 
-def _check_lengths(option: str, arrays: Sequence[ArraySource], wanted: Mapping[str, int]) -> None:
+def check_lengths(option: str, arrays: Sequence[ArraySource], wanted: Mapping[str, int]) -> None:
+    """Raises BadRequest, which names ``option``, for lengths of chunks or shards that none of the arrays can have."""
     sizes: dict[str, int] = {}
     for array in arrays:
         sizes |= {dim: max(size, sizes.get(dim, 0)) for dim, size in zip(array.dims, array.shape, strict=True)}
     for dim, length in wanted.items():
         if dim not in sizes:
             raise BadRequest(f"{option} names the dimension '{dim}', which is not in the source. It has: {_listed(sizes)}.", dimension=dim)
-        size, what = sizes[dim], option.removesuffix("s")
+        size, what = sizes[dim], option.rpartition(".")[2].removesuffix("s")
         if size == 0:
             raise BadRequest(f"{option}.{dim} is {length}: the dimension '{dim}' has length 0. Leave it out of '{option}'.", dimension=dim)
-        if length < 1 or (length > size and option == "chunks"):  # the last shard may reach beyond the array
+        if length < 1 or (length > size and what == "chunk"):  # the last shard may reach beyond the array
             remedy = f"Use {size}" if length > size else f"Use {size} for one {what}, or less"
             raise BadRequest(f"{option}.{dim} is {length}: a {what} is from 1 to {size}, the length of '{dim}'. {remedy}.", dimension=dim)
 
@@ -277,7 +282,12 @@ def _shorter(array: ArraySource, option: str, shape: Shape, chunks: Shape, room:
         axis = max(range(len(legal)), key=lambda number: legal[number] // steps[number])
         legal[axis] = max(1, room // (math.prod(legal) // legal[axis]) // steps[axis]) * steps[axis]
     changed = [(dim, new) for dim, new, old in zip(array.dims, legal, shape, strict=True) if new != old]
-    return "Set " + " and ".join(f"{option}.{dim} to {new} or less" for dim, new in changed)
+    return "Set " + " and ".join(f"{_where(array)}{option}.{dim} to {new} or less" for dim, new in changed)
+
+
+def _where(array: ArraySource) -> str:
+    """How a request names the lengths of an array, before ``chunks`` and ``shards``."""
+    return array.lengths.where if array.lengths else ""
 
 
 def _listed(names: Mapping[str, int]) -> str:

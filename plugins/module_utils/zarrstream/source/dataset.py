@@ -15,6 +15,7 @@ from ..compat import text_dtype
 from ..errors import BadRequest, SourceError, ZarrstreamError
 from ..metadata.attributes import REFERENCES
 from ..metadata.hierarchy import DOCUMENTS, folder_of, join
+from ..metadata.layout import ArrayLayout
 from ..planning.chunking import ArraySource, Region
 from ..planning.plan import TEXT_ITEM
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 _DOCUMENTS = {*DOCUMENTS[2], *DOCUMENTS[3]}
+STORED = "zarrstream_stored"  # the key of a variable's encoding with the array of a Zarr source that it is
 
 
 class Source:
@@ -66,6 +68,19 @@ class Source:
         kept = _with_references(names, self.variables)
         self.variables = {name: variable for name, variable in self.variables.items() if name in kept}
         self.groups = {path: attrs for path, attrs in self.groups.items() if any(name.startswith(f"{path}/") for name in kept)}
+
+    def data_variables(self) -> frozenset[str]:
+        """What is neither the coordinate of a dimension nor named by another variable as something that belongs to it."""
+        found = {name for name, variable in self.variables.items() if name.rpartition("/")[2] not in variable.dims}
+        for name, variable in self.variables.items():
+            found -= {other for word in _words(variable.attrs) if (other := _in_scope(word, folder_of(name), self.variables))}
+        for path, attrs in {"": self.attrs, **self.groups}.items():
+            found -= {other for word in _words(attrs) if (other := _in_scope(word, path, self.variables))}
+        return frozenset(found)
+
+    def stored(self) -> dict[str, ArrayLayout]:
+        """How the arrays of a Zarr source are stored, by variable; none of another source."""
+        return {name: variable.encoding[STORED] for name, variable in self.variables.items() if STORED in variable.encoding}
 
     def arrays(self) -> list[ArraySource]:
         """What the planner needs to know; raises SourceError for types that are not written."""
@@ -177,13 +192,15 @@ def _with_references(names: Iterable[str], variables: dict[str, xr.Variable]) ->
             continue
         kept.add(name)
         variable = variables[name]
-        words = [str(dim) for dim in variable.dims]
-        for key in REFERENCES:
-            text = variable.attrs.get(key)
-            if isinstance(text, str):
-                words.extend(text.replace(":", " ").split())
+        words = [*(str(dim) for dim in variable.dims), *_words(variable.attrs)]
         waiting.extend(found for word in words if (found := _in_scope(word, folder_of(name), variables)))
     return kept
+
+
+def _words(attrs: Mapping[str, Any]) -> list[str]:
+    """The names in those attributes that refer to other variables."""
+    texts = [attrs.get(key) for key in REFERENCES]
+    return [word for text in texts if isinstance(text, str) for word in text.replace(":", " ").split()]
 
 
 def _in_scope(name: str, group: str, variables: Mapping[str, Any]) -> str | None:

@@ -15,6 +15,7 @@ from ..metadata.hierarchy import ARRAY, Hierarchy, join, read_hierarchy
 from ..metadata.layout import ArrayLayout, item_bytes
 from ..storage.zarr_store import reading_store
 from ..text import one_line
+from .dataset import STORED
 from .items import Item
 from .zarr_folder import SourceFolder
 
@@ -40,12 +41,17 @@ def open_zarr(item: Item, options: Mapping[str, Any]) -> tuple[xr.Dataset, dict[
             raise SourceError(f"source '{item.place}' is a single Zarr array without coordinates. Name the group that holds it.")
         paths = sorted(name for name, child in node.members(max_depth=None) if isinstance(child, zarr.Group))
         below = {path: xr.open_dataset(store, group=path, **options) for path in paths}  # type: ignore[arg-type]
-        return xr.open_dataset(store, **options), below  # type: ignore[arg-type]
+        root = xr.open_dataset(store, **options)  # type: ignore[arg-type]
     except ZarrstreamError:
         raise
     except Exception as error:  # noqa: BLE001 - zarr raises whatever its metadata makes it raise
         document, problem = _culprit(tree)
         raise _refusal(item, document, problem or f"{type(error).__name__}: {one_line(error)}") from None
+    for path, dataset in {"": root, **below}.items():
+        for name, variable in dataset.variables.items():
+            if (layout := tree.arrays.get(join(path, str(name)))) is not None:
+                variable.encoding[STORED] = layout
+    return root, below
 
 
 def _read(item: Item) -> Hierarchy:

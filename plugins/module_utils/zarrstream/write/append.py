@@ -16,8 +16,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..encoding.encoder import Encoder, check_encodings
-from ..encoding.lossy import through_codecs
+from ..encoding.codecs import encodings_of
+from ..encoding.encoder import Encoder
+from ..encoding.lossy import same_bits, through_codecs
+from ..encoding.resolve import check_names, resolve
 from ..errors import BadRequest, PlanError, SourceError
 from ..metadata.hierarchy import CONSOLIDATED
 from ..metadata.layout import ArrayLayout
@@ -32,16 +34,7 @@ from ..source.part import coordinate_like
 from ..storage.objects import Objects
 from .executor import Executor
 from .extent import Extension
-from .growth import (
-    GrowingEncoder,
-    array_documents,
-    check_compatible,
-    count_from,
-    encodings_of,
-    find_growth,
-    stored_arrays,
-    stored_attributes,
-)
+from .growth import GrowingEncoder, array_documents, check_compatible, count_from, find_growth, stored_arrays, stored_attributes
 from .plans import StorePlan
 from .publish import Publication, locate, publish
 from .replace import change_arrays
@@ -49,7 +42,6 @@ from .request import WriteRequest
 from .result import Situation
 from .staging import ReadBack, open_staged
 from .template import Template, make_template
-from .verify import same_bits
 
 if TYPE_CHECKING:
     import numpy as np
@@ -100,9 +92,10 @@ def plan_append(request: WriteRequest, situation: Situation, source: Source, exe
     source.select(old.manifest.request["variables"])
     _check_source(source, dim)
     count_from(source, old.arrays, old.url)
-    encodings = encodings_of(old.manifest.request["encoding"])
+    asked = encodings_of(old.manifest.request["encoding"])
+    check_names(asked, source)
+    encodings = resolve(source, asked, zarr_format, old.arrays, as_stored=True).encodings
     plain = Encoder(source, encodings)
-    check_encodings(plain, encodings, zarr_format)
     before, after = old.read(dim, _all(old.arrays[dim])), plain.values(dim, _all(source.variables[dim]))
     growth = find_growth(dim, before, after, source.place, old.url)
     encoder = GrowingEncoder(source, encodings, old.read, growth)

@@ -4,12 +4,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
+from ..encoding.codecs import EVERY
 from ..encoding.encoder import Encoder, check_encodings
+from ..encoding.layouts import LayoutRequest, with_lengths
 from ..encoding.portable import check_portable
+from ..encoding.resolve import check_names, resolve
+from ..metadata.layout import ArrayLayout
 from ..sidecar.manifest import Manifest
 from ..source.dataset import Source
 from .executor import Executor
 from .extent import Whole
+from .fingerprint import EXPLICIT
 from .plans import StorePlan
 from .request import WriteRequest
 from .result import Situation
@@ -19,12 +27,17 @@ from .template import make_template
 def plan_create(request: WriteRequest, situation: Situation, source: Source, executor: Executor) -> StorePlan:
     """The plan of a new store; raises for a request that does not fit the source."""
     source.select(request.variables)
-    encoder = Encoder(source, request.encodings)
-    check_encodings(encoder, request.encodings, request.zarr_format)
+    check_names(request.encodings, source)
+    stored = source.stored() if EXPLICIT in situation.normal else {}
+    resolved = resolve(source, request.encodings, request.zarr_format, stored)
+    encoder = Encoder(source, resolved.encodings)
+    check_encodings(encoder, [name for name in request.encodings if name != EVERY], request.zarr_format)
     if request.portable:
         check_portable(encoder, request.zarr_format)
-    arrays = executor.lay_out(encoder.arrays(), request.chunks, request.shards)
+    asked = LayoutRequest(request.chunks, request.shards, request.explicit, request.encodings, request.zarr_format)
+    arrays = executor.lay_out(with_lengths(encoder.arrays(), asked, stored), request.chunks, request.shards)
     template = make_template(encoder, arrays, zarr_format=request.zarr_format, consolidated=request.consolidated, portable=request.portable)
+    template = replace(template, notes=(*template.notes, *resolved.notes, *_without_shards(asked, stored)))
     manifest = Manifest(
         fingerprint=situation.fingerprint,
         zarr_format=request.zarr_format,
@@ -35,3 +48,10 @@ def plan_create(request: WriteRequest, situation: Situation, source: Source, exe
         plan=arrays.to_dict(len(template.documents)),
     )
     return StorePlan("create", Whole(arrays), encoder, template, manifest)
+
+
+def _without_shards(asked: LayoutRequest, stored: Mapping[str, ArrayLayout]) -> list[str]:
+    names = sorted(name for name, layout in stored.items() if layout.inner_chunks is not None)
+    if not names or asked.zarr_format != 2:
+        return []
+    return [f"The shards of {', '.join(names)} in the source are not kept, for format 2 has none: each chunk becomes an object."]

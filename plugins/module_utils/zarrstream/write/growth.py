@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ..encoding.codecs import Codec, Encoding
+from ..encoding.codecs import Encoding
 from ..encoding.encoder import Encoder
 from ..errors import SourceError
 from ..metadata.hierarchy import ARRAY, join, read_hierarchy
@@ -24,8 +24,8 @@ from ..source.dataset import Source
 if TYPE_CHECKING:
     import numpy as np
 
-# fill_value is compared as the attribute that it stands for.
-_MAY_DIFFER = ("shape", "attributes", "chunk_key_encoding", "dimension_separator", "fill_value")
+# fill_value is compared as the attribute that it stands for. Codecs are those of the store, whatever the source has.
+_MAY_DIFFER = ("shape", "attributes", "chunk_key_encoding", "dimension_separator", "fill_value", "codecs", "compressor", "filters")
 
 
 @dataclass(frozen=True)
@@ -217,16 +217,6 @@ class GrowingEncoder(Encoder):
 
 def _with(region: Region, axis: int, rows: tuple[int, int]) -> Region:
     return (*region[:axis], rows, *region[axis + 1 :])
-
-
-def encodings_of(normal: Mapping[str, Any]) -> dict[str, Encoding]:
-    """Encodings from the spelling in a manifest."""
-    found = {}
-    for name, options in normal.items():
-        *filters, compressor = (Codec(codec, dict(parameters)) for codec, parameters in options["codecs"])
-        packing = {key: float("nan") if value == "NaN" else value for key, value in options["packing"].items()}
-        found[name] = Encoding(name, compressor, tuple(filters), packing)
-    return found
 
 
 def count_from(source: Source, stored: Mapping[str, ArrayLayout], url: str) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ..encoding.codecs import Encoding, parse_encoding
+from ..encoding.codecs import EVERY, Encoding, parse_encoding
+from ..encoding.lengths import AUTO, NONE, Asked, numbers, parse_lengths
 from ..errors import BadRequest
 from ..libraries import missing_libraries_named
 from ..planning.memory import parse_memory
@@ -26,7 +27,9 @@ VERIFY = ("none", "manifest", "sample", "full")
 class WriteRequest(Reach):
     """One data set to write: the options of the module ``zarr_write`` as values. Raises BadRequest for those that are wrong in themselves.
 
-    Lengths are by dimension: no ``chunks`` and empty ``shards`` are automatic ones. ``memory`` is in bytes, None for what is free.
+    Lengths are by dimension: no ``chunks`` and empty ``shards`` are automatic ones. ``explicit`` has ``chunks``, ``shards`` and
+    ``chunks.lat`` where these were asked for by name, which makes a difference for Zarr sources. ``memory`` is in bytes, None for
+    what is free.
     """
 
     source: tuple[str, ...]
@@ -38,6 +41,7 @@ class WriteRequest(Reach):
     variables: tuple[str, ...] | None = None
     chunks: dict[str, int] | None = None
     shards: dict[str, int] | None = None
+    explicit: frozenset[str] = frozenset()
     encodings: Mapping[str, Encoding] = field(default_factory=dict)
     consolidated: bool = True
     portable: bool = False
@@ -54,13 +58,17 @@ class WriteRequest(Reach):
             raise BadRequest(f"zarr_format is {self.zarr_format!r}: it is 2 or 3.")
         if self.shards is not None and self.zarr_format == 2:
             raise BadRequest("shards: Zarr of format 2 has none. Use zarr_format 3, or larger 'chunks' for fewer objects.")
+        for name, encoding in self.encodings.items():
+            if encoding.shards not in (None, NONE) and self.zarr_format == 2:
+                raise BadRequest(f"encoding.{name}.shards: Zarr of format 2 has none. Use zarr_format 3, or leave it out.", variable=name)
         if self.verify not in VERIFY:
             raise BadRequest(f"verify is '{self.verify}': it is one of {', '.join(VERIFY)}.")
         if self.variables is not None and not self.variables:
             raise BadRequest("variables is an empty list. Leave it out to write all of them.")
 
-    def identity(self) -> dict[str, Any]:
-        """What of it makes another store, in one spelling."""
+    def identity(self, *, keeps: bool = False) -> dict[str, Any]:
+        """What of it makes another store, in one spelling. ``keeps`` for a Zarr source, of which is kept what the request does not name."""
+        told = keeps or EVERY in self.encodings
         return normal_request(
             zarr_format=self.zarr_format,
             consolidated=self.consolidated,
@@ -68,7 +76,8 @@ class WriteRequest(Reach):
             variables=self.variables,
             chunks=self.chunks,
             shards=self.shards,
-            encoding={name: encoding.normal() for name, encoding in self.encodings.items()},
+            encoding={name: encoding.normal(told=told) for name, encoding in self.encodings.items()},
+            explicit=self.explicit if keeps else None,
             **self.reading.normal(),
         )
 
@@ -92,6 +101,7 @@ def request_from(options: Mapping[str, Any]) -> WriteRequest:
             variables=tuple(given["variables"]) if "variables" in given else None,
             chunks=chunk_lengths(given.get("chunks")),
             shards=shard_lengths(given.get("shards")),
+            explicit=_explicit(given),
             encodings=parse_encoding(given.get("encoding", {})),
             memory=parse_memory(given.get("memory")),
             scheduler=parse_scheduler(given.get("scheduler"), given.get("scheduler_tls")),
@@ -110,25 +120,18 @@ def _check_mode(request: WriteRequest) -> None:
 
 def chunk_lengths(chunks: Mapping[str, Any] | str | None) -> dict[str, int] | None:
     """The option ``chunks`` as lengths by dimension; None for automatic ones."""
-    return _lengths("chunks", chunks or {}) or None
+    return numbers(parse_lengths("chunks", chunks)) or None
 
 
 def shard_lengths(shards: Mapping[str, Any] | str | None) -> dict[str, int] | None:
     """The option ``shards`` as lengths by dimension; empty for automatic ones, None for none."""
-    return _lengths("shards", shards) if shards else None
+    lengths = parse_lengths("shards", shards, none=True)
+    return None if lengths in (None, NONE) else numbers(lengths)
 
 
-def _lengths(option: str, value: Mapping[str, Any] | str) -> dict[str, int]:
-    if value == "auto":
-        return {}
-    if not isinstance(value, Mapping):
-        raise BadRequest(f"{option} is {value!r}: it is 'auto', or a dictionary of dimensions and lengths such as {{time: 240}}.")
-    lengths = {}
-    for dim, length in value.items():
-        text = str(length).strip()
-        if text == "auto":
-            continue
-        if isinstance(length, bool) or not text.removeprefix("-").isdecimal():
-            raise BadRequest(f"{option}.{dim} is {length!r}: it has to be a whole number above 0, or auto.", dimension=dim)
-        lengths[str(dim)] = int(text)
-    return lengths
+def _explicit(given: Mapping[str, Any]) -> frozenset[str]:
+    """What of chunks and shards is asked for in words, not in numbers."""
+    asked: dict[str, Asked] = {name: parse_lengths(name, given.get(name), none=name == "shards") for name in ("chunks", "shards")}
+    whole = {name for name, lengths in asked.items() if lengths in (AUTO, NONE)}
+    parts = {f"{name}.{dim}" for name, lengths in asked.items() if isinstance(lengths, dict) for dim in lengths if lengths[dim] == AUTO}
+    return frozenset(whole | parts)

@@ -25,7 +25,7 @@ class WriteResult:
 
     ``objects`` and ``bytes_stored`` describe the store; ``objects_written`` were sent by this run, ``objects_kept`` found as
     they should be. ``bytes_read`` counts the source's bytes that were read, not compressed, ``retries`` the requests that were
-    sent again.
+    sent again. ``codecs`` are those of each array of a plan that is made now, filters first.
     """
 
     changed: bool
@@ -45,6 +45,7 @@ class WriteResult:
     retries: int
     verification: dict[str, Any]
     before: dict[str, Any]
+    codecs: dict[str, list[str]] = field(default_factory=dict)
     workers: list[dict[str, Any]] = field(default_factory=list)  # what each worker of a cluster did
     notes: list[str] = field(default_factory=list)  # what was decided, and is worth a look
 

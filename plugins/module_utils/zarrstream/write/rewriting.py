@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..encoding.lossy import through_codecs
+from ..encoding.lossy import same_bits, through_codecs
 from ..errors import PlanError
 from ..planning.plan import Block
 from ..sidecar.lock import update
@@ -16,7 +16,6 @@ from .plans import StorePlan
 from .publish import locate
 from .recording import Copying
 from .staging import Data, Outgoing
-from .verify import same_bits
 
 if TYPE_CHECKING:
     import numpy as np

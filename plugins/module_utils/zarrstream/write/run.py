@@ -25,7 +25,7 @@ from ..source.joins import parse_combine
 from ..storage.location import parse_store
 from ..storage.objects import Objects
 from .destination import State, check_name, foreign_objects, look, refusal, refuse_foreign_sidecar
-from .fingerprint import LEFT_OUT, fingerprint, respelled
+from .fingerprint import EXPLICIT, LEFT_OUT, fingerprint, respelled, same_request
 from .progress import Progress, ProgressReporter, check_path
 from .publish import finish_published
 from .request import WriteRequest
@@ -95,7 +95,7 @@ def _look_around(request: WriteRequest) -> Situation:
     objects = request.open_place(place)
     state = look(objects)
     refuse_foreign_sidecar(objects, state)
-    normal = request.identity()
+    normal = compared = request.identity(keeps=items[0].kind == "zarr")
     written = state.manifest.source if state.manifest else []
     noted = (state.lock or {}).get("source") or []
     stats = take_digests(items, stat_items(items), [Stat(**entry) for entry in [*written, *noted]])
@@ -103,10 +103,14 @@ def _look_around(request: WriteRequest) -> Situation:
     wanted = fingerprint(normal, digests)
     if state.manifest:
         before = replace(state.manifest, request=respelled(state.manifest.request))
-        if before.request == normal and fingerprint(state.manifest.request, digests) == state.found.fingerprint:
+        compared = request.identity(keeps=EXPLICIT in before.request)  # a store has not changed by that Zarr sources are kept as they are
+        if (
+            same_request(before.request, compared, _dimensions(state.manifest.plan))
+            and fingerprint(state.manifest.request, digests) == state.found.fingerprint
+        ):
             wanted = before.fingerprint
         state = replace(state, manifest=before)
-    action, refused = _choose(request, objects, state, normal, wanted)
+    action, refused = _choose(request, objects, state, compared, wanted)
     if action == "append":
         if state.manifest is None:
             raise AssertionError("else it is refused")
@@ -129,6 +133,10 @@ def _look_around(request: WriteRequest) -> Situation:
         refusal=refused,
         began=began,
     )
+
+
+def _dimensions(plan: Mapping[str, Any]) -> dict[str, list[str]]:
+    return {array["name"]: array["dims"] for array in plan.get("arrays", ())}
 
 
 def _choose(
@@ -164,7 +172,8 @@ def _unfit(url: str, state: State, normal: Mapping[str, Any]) -> Conflict | None
     normal, there = (
         {**each, "combine": replace(parse_combine(each["combine"]), differing=frozenset()).normal()} for each in (normal, manifest.request)
     )
-    differing = [key for key, value in normal.items() if value != there.get(key) and (key not in LEFT_OUT or value != LEFT_OUT[key])]
+    left_out = {**LEFT_OUT, EXPLICIT: []}
+    differing = [key for key, value in normal.items() if value != there.get(key) and (key not in left_out or value != left_out[key])]
     if not differing:
         return None
     key = differing[0]

@@ -233,6 +233,7 @@ class Session:
             workers=self.executor.shares(),
             notes=self.notes,
             before={"plan": manifest.plan, "fingerprint": manifest.fingerprint} if manifest else {},
+            codecs={array.name: self.plan.encoder.encodings[array.name].names for array in self.plan.extent.arrays.arrays},
         )
 
 

@@ -112,8 +112,9 @@ def _group(
     for array, (name, variable) in zip(arrays, variables.items(), strict=True):
         arguments = codec_arguments(encoder.encodings[array.name], variable.dtype, zarr_format)
         encoding[name] = {"chunks": array.chunks, **arguments} | ({"shards": array.shards} if array.shards else {})
-        if stored[name].fill_value is not None:
-            encoding[name]["fill_value"] = stored[name].fill_value
+        fill = encoder.encodings[array.name].fill_value if stored[name].fill_value is None else stored[name].fill_value
+        if fill is not None:
+            encoding[name]["fill_value"] = fill
         if "_FillValue" not in variable.attrs:
             encoding[name]["_FillValue"] = None  # else xarray gives floats one, which the source does not have
     return dataset, encoding

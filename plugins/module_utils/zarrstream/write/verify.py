@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Literal
 
 from ..encoding.encoder import Encoder
-from ..encoding.lossy import through_codecs
+from ..encoding.lossy import same_bits, through_codecs
 from ..errors import WriteError
 from ..parallel import MAKERS, copy_blocks
 from ..planning.plan import Block
@@ -56,15 +56,3 @@ def compare_block(
     if not same_bits(found, expected):
         where = ", ".join(f"{start}:{stop}" for start, stop in block.region)
         raise WriteError(f"'{block.array}' at [{where}] reads back from {url} with other values than the source has.")
-
-
-def same_bits(one: object, two: object) -> bool:
-    """Equal to the last bit: NaN payloads and the sign of zero count. Texts are compared as texts."""
-    import numpy as np
-
-    ours, theirs = np.asarray(one), np.asarray(two)
-    if ours.shape != theirs.shape:
-        return False
-    if ours.dtype.kind in "OTU" or theirs.dtype.kind in "OTU":
-        return bool(np.array_equal(ours.astype(object), theirs.astype(object)))
-    return ours.dtype == theirs.dtype and ours.tobytes() == theirs.tobytes()
