@@ -59,6 +59,7 @@ options:
     description:
       - What the store was made from, to compare with, as for M(zarrstream.platform.zarr_write). A path, a glob, a URL of
         a Zarr store, or a list of them.
+      - HDF5 and NetCDF-4 are read by another library than for a write, where there is one.
       - The values are compared in encoded form and bit for bit, NaN payloads and the sign of zero included. Where the
         store is encoded otherwise on purpose, decoded values are compared within what that encoding may cost, and the
         result says so.

@@ -59,6 +59,8 @@ options:
         Several files are joined only where they have none.
       - HDF5 without dimension scales gets the dimensions V(phony_dim_0), V(phony_dim_1) and so on. Files with data sets that the
         NetCDF library would leave out (references, opaque bytes, 16-bit floats) are refused.
+      - A variable that ends before its unlimited dimension does goes on with its fill value, or that of NetCDF for its type, as do
+        chunks that were never written and that HDF5 does not fill.
       - A store on a web server needs consolidated metadata, as nothing can be listed there. Whether it changed is found by
         asking for size, tag and time of each of its objects.
       - Required with O(state=present).
@@ -240,6 +242,8 @@ options:
       - V(manifest) compares a listing with sizes and MD5s of what was sent. Folders are compared by size.
       - V(sample) also reads, decodes and compares up to 16 chunks of each array with the source, bit for bit.
       - V(full) does that with every chunk.
+      - HDF5 and NetCDF-4 are then read by another library than for the write, so that a fault of one library does not prove
+        itself. Classic NetCDF and Zarr have one reader, which reads once more.
     type: str
     choices: [none, manifest, sample, full]
     default: manifest

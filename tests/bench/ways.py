@@ -126,6 +126,7 @@ def _import_ours() -> None:
         "encoding.zstd",
         "profiles.profile",
         "source.hdf5_chunks",
+        "source.hdf5_read",
         "write.create",
         "write.recording",
         "write.session",

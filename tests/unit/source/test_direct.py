@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from running import THOROUGH
 from zarrstream.errors import SourceError
 from zarrstream.source.declared import SourceFile
-from zarrstream.source.hdf5_chunks import Chunked, find_chunked
+from zarrstream.source.hdf5_chunks import Chunked
+from zarrstream.source.hdf5_read import find_data_sets
 from zarrstream.source.items import Item
 from zarrstream.source.netcdf import open_file
 from zarrstream.source.open import open_items
@@ -35,6 +36,10 @@ FILTERS: dict[str, dict[str, Any]] = {
     "zstd": {"compression": "zstd"},
 }
 TYPES = ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"]
+
+
+def find_chunked(file: SourceFile) -> dict[str, Chunked]:
+    return {name: data.chunked for name, data in find_data_sets(file).items() if data.chunked}
 
 
 def safe(path: Path, name: str) -> np.ndarray:

@@ -69,8 +69,11 @@ class Reference:
         return any(plain(left.get(key)) != plain(right.get(key)) for key in left.keys() | right.keys() if key != "_FillValue")
 
     def source_block(self, name: str, region: tuple[slice, ...]) -> EncodedValues:
-        """A region of the source, read now."""
-        block = self.source.block(name, tuple((part.start, part.stop) for part in region))
+        """A region of the source, read now, and not by the library that reads it for a write, where there is another."""
+        from ..source.proof import another_reader
+
+        with another_reader():
+            block = self.source.block(name, tuple((part.start, part.stop) for part in region))
         return EncodedValues(block.values, block.attrs)
 
     def empty_blocks(self, name: str) -> tuple[EncodedValues, EncodedValues]:

@@ -82,6 +82,7 @@ class WriteJob(Job):
 
     def compare(self, name: str, region: Region, source: Region, memory: int, records: Mapping[str, Record]) -> int:
         """Read a block back and compare it with the source; returns the bytes compared."""
+        from ..source.proof import another_reader
         from ..write.staging import open_staged
         from ..write.verify import compare_block, read_back
 
@@ -90,7 +91,8 @@ class WriteJob(Job):
         sent = {key: Stored(*record) for key, record in records.items()}
         with self.room(memory):
             staged = read_back(documents, self.objects, sent, self.spec["staged"])
-            expected = self.encoder.values(name, source)
+            with another_reader():
+                expected = self.encoder.values(name, source)
             block = Block(name, region, memory)
             array = open_staged(staged, name, zarr_format)
             compare_block(array, self.encoder, documents, block, expected, zarr_format, self.place.url)

@@ -33,6 +33,18 @@ def check_hdf5(file: SourceFile) -> None:
         )
 
 
+def opens_as_hdf5(file: SourceFile) -> bool:
+    """Whether h5py opens a file, and every node in it."""
+    import h5py
+
+    try:
+        with file.opened() as name, h5py.File(name, "r") as opened:
+            opened.visititems(lambda _name, _node: None)
+    except (OSError, RuntimeError, KeyError):
+        return False
+    return True
+
+
 def _problem(name: str, node: Any) -> tuple[str, str] | None:
     """The name of a data set that is not read and why; None, on which the visit goes on, for all others."""
     import h5py

@@ -15,13 +15,11 @@ import os
 import struct
 import threading
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from ..compat import indexing, lazy_array
 from ..metadata.decoded import TooLarge, check_decoded
 from ..planning.chunking import Region, Shape
 from .declared import SourceFile
@@ -34,7 +32,7 @@ _CHECKSUM = 64  # bytes that several filters together may add to a chunk's value
 _SLACK = 65_536  # bytes by which a filter may make a small chunk larger
 _MOST_CHUNKS = 2**24  # of a table in memory, at 20 bytes each
 _HIDDEN = "_nc4_non_coord_"  # so NetCDF names a variable that has the name of a dimension, and is not its coordinate
-_TROUBLE = (OSError, ValueError, RuntimeError, zlib.error, struct.error)  # what a damaged or strange chunk may raise
+TROUBLE = (OSError, ValueError, RuntimeError, zlib.error, struct.error)  # what a damaged or strange chunk may raise
 
 
 @dataclass
@@ -47,12 +45,12 @@ class Chunked:
     chunks: Shape
     dtype: np.dtype
     filters: tuple[tuple[int, int], ...]  # number, and the size of an element for a shuffle
-    fill: np.ndarray  # a single value
+    fill: Any  # a single value; None where HDF5 has none, until somebody says what NetCDF takes
     _table: np.ndarray | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def read(self, region: Region, library: Any) -> np.ndarray:
-        """The values of a region; ``library`` is a lock for the HDF5 library. Raises one of _TROUBLE where it cannot be read so."""
+        """The values of a region; ``library`` is a lock for the HDF5 library. Raises one of TROUBLE where it cannot be read so."""
         import numpy as np
 
         table = self._places(library)
@@ -68,6 +66,11 @@ class Chunked:
         finally:
             os.close(file)
         return values
+
+    def unwritten(self, region: Region, library: Any) -> Iterator[tuple[slice, ...]]:
+        """Where in a region chunks lie that were never written."""
+        table = self._places(library)
+        return (outside for place, _inside, outside in self._pieces(region) if not table[place]["size"])
 
     def _pieces(self, region: Region) -> Iterator[tuple[Shape, tuple[slice, ...], tuple[slice, ...]]]:
         """The chunks of a region by their place in the grid, what of each is in it, and where in it that lies."""
@@ -123,89 +126,44 @@ class Chunked:
             return self._table
 
 
-def find_chunked(source: SourceFile) -> dict[str, Chunked]:
-    """The data sets of a file that can be read past the library, by the path that NetCDF gives them."""
-    import h5py
-
-    found: dict[str, Chunked] = {}
-
-    def look(name: str, node: Any) -> None:
-        chunked = _chunked(source, name, node) if isinstance(node, h5py.Dataset) else None
-        if chunked:
-            found[name] = chunked
-
-    with suppress(OSError, RuntimeError), source.opened() as path, h5py.File(path, "r") as file:
-        if file.userblock_size == 0 and hasattr(h5py.h5d.DatasetID, "chunk_iter"):  # which HDF5 has since 1.12.3
-            file.visititems(look)
-    for name in [name for name in found if name.rpartition("/")[2].startswith(_HIDDEN)]:
-        folder, _unused, last = name.rpartition("/")
-        found[f"{folder}/{last.removeprefix(_HIDDEN)}".lstrip("/")] = found.pop(name)
-    return found
+def shown_name(name: str) -> str:
+    """The path that NetCDF gives a data set."""
+    folder, slash, last = name.rpartition("/")
+    return f"{folder}{slash}{last.removeprefix(_HIDDEN)}"
 
 
-@lru_cache(1)
-def direct_store() -> Any:
-    """The class of a NetCDF file for xarray whose ``chunked`` variables, as ``find_chunked`` gave them, are read past the library."""
-    from xarray import Variable
-    from xarray.backends import BackendArray, NetCDF4DataStore
-
-    index = indexing()
-
-    class DirectArray(BackendArray):
-        def __init__(self, chunked: Chunked, safe: Any, lock: Any) -> None:
-            self.chunked, self.safe, self.lock = chunked, safe, lock
-            self.shape, self.dtype = safe.shape, safe.dtype
-
-        def __getitem__(self, key: Any) -> Any:
-            return index.explicit_indexing_adapter(key, self.shape, index.IndexingSupport.BASIC, self._read)
-
-        def _read(self, key: tuple[int | slice, ...]) -> Any:
-            region, rest = region_around(key, self.shape)
-            try:
-                return self.chunked.read(region, self.lock)[rest].astype(self.dtype, copy=False)
-            except _TROUBLE:
-                return self.safe[index.BasicIndexer(key)]
-
-    class DirectStore(NetCDF4DataStore):
-        chunked: Mapping[str, Chunked] = {}
-
-        def open_store_variable(self, name: str, var: Any) -> Any:
-            variable = super().open_store_variable(name, var)
-            chunked = self.chunked.get(f"{var.group().path}/{name}".lstrip("/"))
-            safe = lazy_array(variable)
-            if (
-                chunked is None
-                or safe is None
-                or chunked.shape != safe.shape
-                or chunked.dtype.newbyteorder("=") != safe.dtype.newbyteorder("=")
-            ):
-                return variable
-            data = index.LazilyIndexedArray(DirectArray(chunked, safe, self.lock))
-            return Variable(variable.dims, data, variable.attrs, variable.encoding)
-
-    return DirectStore
-
-
-def _chunked(source: SourceFile, name: str, dataset: Any) -> Chunked | None:
+def readable(source: SourceFile, name: str, dataset: Any) -> Chunked | None:
     """The data set, if all about it is well known."""
     import h5py
-    import numpy as np
 
     kind, how = dataset.id.get_type(), dataset.id.get_create_plist()
     if kind.get_class() not in (h5py.h5t.INTEGER, h5py.h5t.FLOAT) or how.get_layout() != h5py.h5d.CHUNKED or not dataset.shape:
         return None
-    dtype = kind.dtype
-    filters = [how.get_filter(position) for position in range(how.get_nfilters())]
-    known = all(number in (_DEFLATE, _SHUFFLE, _FLETCHER32, _ZSTD) for number, *_unused in filters)
-    if not known or not kind.equal(h5py.h5t.py_create(dtype)):
+    known = all(number in (_DEFLATE, _SHUFFLE, _FLETCHER32, _ZSTD) for number, *_unused in _filters(how))
+    if not known or not kind.equal(h5py.h5t.py_create(kind.dtype)):
         return None
+    return chunk_table(source, name, dataset)
+
+
+def chunk_table(source: SourceFile, name: str, dataset: Any) -> Chunked | None:
+    """Where the chunks of a data set lie, whether they can be read past the library or not; None where there are too many."""
+    import h5py
+    import numpy as np
+
+    dtype, how = dataset.id.get_type().dtype, dataset.id.get_create_plist()
     grid = math.prod(-(-size // step) for size, step in zip(dataset.shape, dataset.chunks, strict=True))
-    if how.fill_value_defined() == h5py.h5d.FILL_VALUE_UNDEFINED or grid > _MOST_CHUNKS:
+    if grid > _MOST_CHUNKS:
         return None
-    fill = np.zeros((), dtype)
-    how.get_fill_value(fill)
-    steps = tuple((number, parameters[0] if number == _SHUFFLE else 0) for number, _unused, parameters, _unused in filters)
+    fill: Any = None
+    if how.fill_value_defined() != h5py.h5d.FILL_VALUE_UNDEFINED and dtype.kind != "O":
+        fill = np.zeros((), dtype)
+        how.get_fill_value(fill)
+    steps = tuple((number, parameters[0] if number == _SHUFFLE else 0) for number, _unused, parameters, _unused in _filters(how))
     return Chunked(source, name, dataset.shape, dataset.chunks, dtype, steps, fill)
+
+
+def _filters(how: Any) -> list[Any]:
+    return [how.get_filter(position) for position in range(how.get_nfilters())]
 
 
 def inflate(data: Any, expected: int) -> bytes:

@@ -13,7 +13,7 @@ from ..compat import netcdf_lock, same_file
 from ..errors import SourceError
 from ..metadata.hierarchy import join
 from .declared import Declared, SourceFile
-from .hdf5 import check_hdf5
+from .hdf5 import check_hdf5, opens_as_hdf5
 from .hdf5_links import check_leads
 from .netcdf3 import is_classic
 from .prepare import AS_IT_IS, Preparation
@@ -40,28 +40,28 @@ def open_file(
 
     The groups below the root are added to ``groups``, by path; without it a file that has any is refused.
     """
-    from .hdf5_chunks import direct_store, find_chunked
+    from .hdf5_read import direct_store, find_data_sets
 
     options: dict[str, Any] = {"create_default_indexes": False, "cache": False}
-    chunked = {}
+    data_sets = {}
     file = SourceFile.look(path, declared)
     if not is_classic(file):
         # Where the library has to find files beside this one, it has to know where this one is.
         file = replace(file, by_name=bool(check_leads(path, file.declared)))
         check_hdf5(file)
-        chunked = find_chunked(file)
+        data_sets = find_data_sets(file)
     make = direct_store()
     try:
         # One handle for both looks at the file: the library crashes where a file of strings is open twice.
         store = _open_store(make, file)
-        store.chunked = chunked
+        store.data_sets = data_sets
         try:
             if groups is None:
                 _refuse_groups(path, sorted(store.ds.groups))
             dataset = _open_group(store, options)
             for name in _group_paths(store.ds) if groups is not None else ():
                 below = same_file(store, name)
-                below.chunked = chunked
+                below.data_sets = data_sets
                 groups[name] = _open_group(below, options)  # type: ignore[index]
             preparation.in_groups(path, {} if groups is None else groups)
             dataset = preparation.prepared(dataset, path)
@@ -69,7 +69,7 @@ def open_file(
             store.close()
             raise
     except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise _unreadable(path, error) from None
+        raise _unreadable(file, error) from None
     return dataset
 
 
@@ -132,7 +132,15 @@ def _refuse_groups(path: str, groups: list[str]) -> None:
         )
 
 
-def _unreadable(path: str, error: Exception) -> SourceError:
-    why = "it is truncated or damaged" if "HDF error" in str(error) else "it is damaged, or not a NetCDF file"
-    said = _DESCRIPTOR.sub(path.replace("\\", r"\\"), str(error))
+def _unreadable(file: SourceFile, error: Exception) -> SourceError:
+    path, said = file.path, _DESCRIPTOR.sub(file.path.replace("\\", r"\\"), str(error))
+    if named := re.search(r"dimension '(.+)' already exists as a scalar variable", said):
+        text = f"'{named[1]}' is a dimension and a single value at once, as in files of MINC 1, and xarray opens no data set with that"
+        remedy = f"Rename the variable in a copy, 'ncrename -v {named[1]},{named[1]}_info copy.nc', and others that are told so."
+        return SourceError(f"source '{path}' cannot be read: {text}. {remedy}", source=path, variable=named[1])
+    if "HDF error" not in said and opens_as_hdf5(file):
+        text = f"it is HDF5 and h5py opens it, but the NetCDF library and xarray do not ({said})"
+        remedy = "Convert it, or copy the data sets that are wanted to a file of their own (h5copy)."
+        return SourceError(f"source '{path}' cannot be read: {text}. {remedy}", source=path)
+    why = "it is truncated or damaged" if "HDF error" in said else "it is damaged, or not a NetCDF file"
     return SourceError(f"source '{path}' cannot be opened: {why} ({said}). Copy it again, or leave it out.", source=path)

@@ -1,6 +1,9 @@
 # Copyright (c) 2026, the Zarrstream authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Reading stored chunks back before they are published, decoded and compared bit for bit with the source."""
+"""Reading stored chunks back before they are published, decoded and compared bit for bit with the source.
+
+The source is read by another library than the one that read it for the write, where there are two (``source/proof.py``).
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from ..errors import WriteError
 from ..parallel import MAKERS, copy_blocks
 from ..planning.plan import Block
 from ..sidecar.manifest import Stored
+from ..source.proof import another_reader
 from ..storage.objects import Objects
 from .plans import StorePlan
 from .publish import locate
@@ -31,7 +35,11 @@ def compare_values(plan: StorePlan, objects: Objects, records: Mapping[str, Stor
         compare_block(arrays[block.array], encoder, plan.template.arrays, block, expected, plan.zarr_format, objects.place.url)
         compared.append(expected.nbytes)
 
-    copy_blocks(blocks, lambda block: encoder.values(block.array, block.region), check, plan.extent.arrays.memory, MAKERS)
+    def make(block: Block) -> np.ndarray:
+        with another_reader():
+            return encoder.values(block.array, block.region)
+
+    copy_blocks(blocks, make, check, plan.extent.arrays.memory, MAKERS)
     return sum(compared)
 
 
