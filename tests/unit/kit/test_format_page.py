@@ -72,6 +72,7 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[bytes]]:
         write_dataset(request(files[0], store, chunks={"t": 2}, encoding={"a": {"compressor": "gzip"}}))
         write_dataset(request(files, store, chunks={"t": 2}, mode="append", append_dim="t"))
         write_dataset(request(files[1], store, chunks={"t": 1}, shards={"t": 2}, mode="replace"))
+        write_dataset(request(store, folder / "y.zarr"))  # a Zarr source
     return seen
 
 
