@@ -246,10 +246,15 @@ def test_what_comes_later_is_appended_and_replaced(dask: Any, certificates: Cert
     assert_alike(tmp_path / "one.zarr", tmp_path / "two.zarr")
 
 
-def test_workers_join_files_as_the_host_does(dask: Any, certificates: Certificates, request_of: Any, tmp_path: Path) -> None:
+def test_workers_prepare_and_join_files_as_the_host_does(dask: Any, certificates: Certificates, request_of: Any, tmp_path: Path) -> None:
     both = tuple(str(make_source(tmp_path / f"{start}.nc", start=start, stop=start + 12)) for start in (0, 10))
+    prepare = [
+        {"rename": {"air": "t2m"}},
+        {"select": {"lat": [-30, 60], "time": ["2000-01-01T02", None]}},
+        {"repack": {"t2m": {"dtype": "int32", "scale_factor": 0.005, "_FillValue": -1}, "time": {"units": "minutes since 2000-01-01"}}},
+    ]
     for name, scheduler in (("one.zarr", {"scheduler": None}), ("two.zarr", {})):
-        done = write_dataset(request_of(name, source=both, combine={"overlap": "last"}, verify="full", **scheduler))
+        done = write_dataset(request_of(name, source=both, prepare=prepare, combine={"overlap": "last"}, verify="full", **scheduler))
         assert bool(done.workers) is not bool(scheduler)
     assert_alike(tmp_path / "one.zarr", tmp_path / "two.zarr")
     where = {"scheduler": dask.scheduler_address, "scheduler_tls": certificates.files}

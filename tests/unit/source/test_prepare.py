@@ -215,7 +215,7 @@ def test_new_files_of_which_nothing_is_selected_let_a_store_grow_by_nothing(tmp_
     steps = [{"select": {"time": ["2020", "2020"]}}]
     write_dataset(write_request([str(one)], store, prepare=steps))
     found = write_dataset(write_request([str(one), str(two)], store, mode="append", append_dim="time"))
-    assert found.action == "append"
+    assert found.action == "nothing"
     with xr.open_zarr(store) as opened:
         assert opened.sizes["time"] == 2
 
