@@ -19,7 +19,7 @@ from zarrstream.commands.write import write_dataset
 from zarrstream.errors import BadRequest, SourceError, ZarrstreamError
 from zarrstream.source.hdf5_chunks import Chunked
 from zarrstream.source.items import find_source
-from zarrstream.source.labels import parse_labels
+from zarrstream.source.labels import parse_labels, positions
 from zarrstream.source.open import open_items
 from zarrstream.source.prepare import Preparation, parse_prepare
 from zarrstream.source.reading import parse_reading
@@ -176,6 +176,23 @@ def test_labels_along_times_numbers_and_text(tmp_path: Path) -> None:
     assert found.lon.shape == ()
     assert np.array_equal(found.t2m.values, values[30:35, 1:3, 3])
     assert list(found.time.values[[0, -1]]) == [np.datetime64("2020-01-31"), np.datetime64("2020-02-04")]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values", "attrs", "labels", "expected"),
+    [
+        ("f4", [0, 0.1, 0.2, 0.3], {}, [0.1, 0.3], [1, 2, 3]),
+        ("f4", [0, 0.1, 0.2, 0.3], {}, 0.3, [3]),
+        ("i2", [0, 1, 2, 3], {"scale_factor": 0.1}, [None, 0.3], [0, 1, 2, 3]),
+        ("i4", [0, 1, 2, 3], {}, 1.5, []),
+        ("i4", [0, 1, 2, 3], {}, [0.5, 2.5], [1, 2]),
+        ("f8", [np.nan, 1, np.inf, 3], {}, [1, None], [1, 2, 3]),
+        ("f8", [3, 1, 2, 1], {}, 1, [1, 3]),
+    ],
+)
+def test_numbers_are_what_people_write(dtype: str, values: list[float], attrs: dict[str, Any], labels: Any, expected: list[int]) -> None:
+    variable = xr.Variable("x", np.asarray(values, dtype), attrs)
+    assert positions(variable, "x", parse_labels(labels, "select.x"), "select.x", "a.nc").tolist() == expected
 
 
 @pytest.mark.parametrize("calendar", ["standard", "360_day", "noleap"])

@@ -82,15 +82,22 @@ def _among_numbers(variable: xr.Variable, name: str, ends: tuple[Label | None, L
         text += " units such as 'days since 2020-01-01' before, with attrs."
         raise BadRequest(text, variable=name)
     values = decode_cf_variable(name, variable, decode_times=False, decode_timedelta=False).values
-    low, high = ends
-    if low == high:
-        return np.asarray(values == np.asarray(low).astype(values.dtype))
     inside = ~np.isnan(values) if values.dtype.kind == "f" else np.ones(values.shape, bool)
+    low, high = ends
     if low is not None:
-        inside &= values >= low
+        inside &= values >= low - _rounding(values)  # type: ignore[operator]
     if high is not None:
-        inside &= values <= high
+        inside &= values <= high + _rounding(values)  # type: ignore[operator]
     return inside
+
+
+def _rounding(values: np.ndarray) -> float:
+    """What floats may be beside the number that they stand for: 0.1 of float32 is more than that of float64, 0.1 × 3 more than 0.3."""
+    import numpy as np
+
+    if values.dtype.kind != "f" or not np.isfinite(values).any():
+        return 0.0
+    return 4 * float(np.finfo(values.dtype).eps) * float(np.abs(values[np.isfinite(values)]).max())
 
 
 def _among_times(variable: xr.Variable, name: str, ends: tuple[Label | None, Label | None], field: str, path: str) -> np.ndarray:
