@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Literal
 from ..errors import BadRequest
 from ..metadata.layout import ArrayLayout
 from ..source.dataset import Source
+from ..source.packing import Packer
 from .codecs import EVERY, PACKING, Encoding, rehearse
-from .packing import Packer
 from .stored import stored_codecs
 
 if TYPE_CHECKING:
