@@ -97,6 +97,18 @@ def test_times_that_are_no_dates_are_written_and_said(tmp_path: Path) -> None:
 
 
 @FORMATS
+def test_bounds_that_are_no_dates_are_no_ground_for_a_refusal(tmp_path: Path, zarr_format: int) -> None:
+    """They have the units of their times, from xarray; before there are values they are NaN, and that is no date of this calendar."""
+    units = {"units": "days since 1850-01-01", "calendar": "noleap", "bounds": "edges"}
+    for name, first in (("dates", 0.0), ("none", np.nan)):
+        edges = ("time", "two"), np.array([[first, 1], [1, 2]])
+        source = xr.Dataset({"edges": edges, "a": ("time", [1.0, 2.0])}, {"time": ("time", [0, 1], units)})
+        source.to_netcdf(tmp_path / f"{name}.nc", encoding={"edges": {"_FillValue": None}})
+        result = write_dataset(request(tmp_path / f"{name}.nc", tmp_path / f"{name}.zarr", zarr_format=zarr_format))
+        assert [note.partition(":")[0] for note in result.notes] == ([] if name == "dates" else ["'edges'"])
+
+
+@FORMATS
 @pytest.mark.parametrize("consolidated", [False, True])
 def test_a_store_of_xarray_is_no_alarm(air: xr.Dataset, tmp_path: Path, zarr_format: int, consolidated: bool) -> None:
     air.drop_vars("code").to_zarr(tmp_path / "a.zarr", zarr_format=zarr_format, consolidated=consolidated)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Get: TypeAlias = "Callable[[str, BufferPrototype, ByteRequest | None], Awaitable[Buffer | None]]"
 _INDEXED = 2**20  # coordinates of dimensions that are loaded whole, as xarray does; longer ones only at their ends
-_TIMES = {"decode_times": False, "decode_timedelta": False}
+_TIMES: dict[str, Any] = {"decode_times": False, "decode_timedelta": False}
 
 
 @dataclass
@@ -40,17 +40,19 @@ class Opened:
 def open_plainly(tree: Hierarchy, get: Get | None, *, once: bool = False) -> Opened:
     """Open all of a hierarchy; ``get`` reads its other objects, as a store of Zarr does; without it there are none.
 
-    ``once`` opens decoded only. Raises Unreachable; whatever else goes wrong is found.
+    ``once`` opens in one way, and takes times for numbers: values that are not there are none. Raises Unreachable; whatever else goes
+    wrong is found.
     """
     found = Opened()
     documents = {key: tree.raw[key] if key in tree.raw else json.dumps(document).encode() for key, document in tree.documents.items()}
     flags = [True, False] if "" in tree.consolidated else [False]
-    ways = [{"consolidated": flag} for flag in flags] + [{"consolidated": flags[0], "decode_cf": False}]
+    ways: list[dict[str, Any]] = [{"consolidated": flag} for flag in flags] + [{"consolidated": flags[0], "decode_cf": False}]
+    ways = [{**ways[0], **_TIMES}] if once else ways
     for path in sorted(tree.groups):
         names = {name.rpartition("/")[2]: name for name in tree.arrays if folder_of(name) == path}
         indexed = sum(max(tree.arrays[name].shape, default=0) for name in names.values()) <= _INDEXED
         options = {"engine": "zarr", "chunks": None, "cache": False, "group": path or None, "zarr_format": tree.zarr_format}
-        for way in ways[:1] if once else ways:
+        for way in ways:
             _Way(documents, get, {**options, "create_default_indexes": indexed, **way}, path, names, found).go()
     return found
 
@@ -92,20 +94,21 @@ class _Way:
             return self._again()
         except Exception as error:  # noqa: BLE001 - xarray and zarr raise anything
             _raise_unreachable(error)
-            reason = one_line(error)
         bad = {
             name
             for name, path in self.names.items()
             if self._blame(path, partial(self._again, [name]), partial(self._again, [name], **_TIMES))
         }
-        try:
-            rest = self._again(self.names.keys() - bad)
-        except Exception as error:  # noqa: BLE001 - as above
-            _raise_unreachable(error)
-            bad, rest = set(), None
-        if not bad:
-            self.found.problems.setdefault(self.path or "/", reason)
-        return rest
+        if not bad:  # what xarray makes of several together, such as the units of times for their bounds
+            self._blame(self.path or "/", self._again, partial(self._again, **_TIMES))
+        rest = self.names.keys() - bad
+        plainly: Callable[[], xr.Dataset] = partial(self._again, rest, **_TIMES)
+        for again in (partial(self._again, rest), plainly):
+            try:
+                return again()
+            except Exception as error:  # noqa: BLE001 - as above
+                _raise_unreachable(error)
+        return None
 
     def _blame(self, where: str, act: Callable[[], object], plainly: Callable[[], object]) -> bool:
         """Whether something about a variable does not work; it is noted, with its times alone where all else works."""
