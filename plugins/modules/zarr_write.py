@@ -119,8 +119,8 @@ options:
       - "A list of such dictionaries for several dimensions, the outermost first, such as members of an ensemble, each in files by time,
         V([{dim: member, value_from: {scalar: realization}}, {dim: time}]). C(tolerance), C(static) and C(differing) hold for all files
         and are said once."
-      - Part of what makes a store another one. With O(mode=append), that of the store holds where it is left out, and more
-        names in C(differing) may come.
+      - Part of what makes a store another one. With O(mode=append), that of the store holds where it is left out, and
+        C(differing), C(tolerance) and C(static) may let more differ.
     type: raw
   prepare:
     description:

@@ -155,3 +155,32 @@ def test_longer_texts_of_a_fixed_width_are_written_by_the_way_out(tmp_path: Path
     write_dataset(request(tmp_path / "*.nc", store, mode="replace"))
     assert [text.decode() for text in raw(store, "zarr").station.values.tolist()] == names
     passed(store, tmp_path / "*.nc")
+
+
+def test_a_variable_that_the_store_lacks_is_dropped_as_the_refusal_says(tmp_path: Path) -> None:
+    store, later = tmp_path / "a.zarr", file(tmp_path, 2, 4, {})
+    write_dataset(request(file(tmp_path, 0, 2, {}), store, prepare=[{"drop": "orog"}]))
+    assert "orog" not in raw(store, "zarr")
+    bare = tmp_path / "bare.zarr"
+    write_dataset(request(file(tmp_path, 0, 2, {}), bare, variables=["a"]))
+    for each in (store, bare):  # what was left out of the store is left out of what comes
+        append(later, each)
+        assert raw(each, "zarr").time.values.tolist() == [0, 1, 2, 3]
+
+
+def test_grids_that_are_apart_by_rounding_are_appended_as_the_refusal_says(tmp_path: Path) -> None:
+    paths = []
+    for step, lat in enumerate(([0.1, 0.2, 0.3], [0.1, np.nextafter(0.2, 1), 0.3])):
+        made = xr.Dataset({"a": (("time", "lat"), np.full((1, 3), step))}, {"time": [step], "lat": np.array(lat)})
+        paths.append(tmp_path / f"{step}.nc")
+        made.to_netcdf(paths[-1], engine="netcdf4", encoding={"lat": {"_FillValue": None}})
+    store = tmp_path / "a.zarr"
+    write_dataset(request(paths[0], store, combine={"tolerance": 1e-12}))
+    append(paths[1], store)  # as the store has it
+    write_dataset(request(paths[0], tmp_path / "b.zarr"))
+    with pytest.raises(SourceError, match=r"'lat' has other values .* apart by up to 2\.8e-17: if that is rounding, allow it with combine"):
+        append(paths[1], tmp_path / "b.zarr")
+    write_dataset(request(paths[1], tmp_path / "b.zarr", mode="append", append_dim="time", combine={"tolerance": 1e-12}))
+    for each in (store, tmp_path / "b.zarr"):
+        assert raw(each, "zarr").a.values[:, 0].tolist() == [0, 1]
+        passed(each, tmp_path / "*.nc")

@@ -68,9 +68,14 @@ class Combine:
         first, *others = [join.normal() for join in self.joins] or [{}]
         return [{**first, **shared}, *others] if first or shared or others else []
 
-    def allowing(self, names: Iterable[str]) -> Combine:
-        """The same, with more names that may differ."""
-        return replace(self, differing=self.differing.union(names))
+    def allowing(self, other: Combine) -> Combine:
+        """The same, with all that may differ by ``other`` as well."""
+        static: Literal["refuse", "first"] = "first" if "first" in (self.static, other.static) else "refuse"
+        return replace(self, tolerance=max(self.tolerance, other.tolerance), static=static, differing=self.differing | other.differing)
+
+    def strict(self) -> Combine:
+        """The same, where nothing may differ."""
+        return Combine(self.joins)
 
     @property
     def overlap(self) -> Overlap:

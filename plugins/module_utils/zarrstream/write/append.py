@@ -11,6 +11,7 @@ arrays' metadata, the manifest, and the consolidated metadata, which lets all ar
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -205,7 +206,7 @@ def _told(stored: Mapping[str, Any], wanted: Mapping[str, Any], url: str, place:
 def _compare_known(encoder: GrowingEncoder, arrays: tuple[ArrayPlan, ...], old: Old, combine: Combine) -> None:
     """Raises SourceError where the source contradicts what is in the store already, but for what ``combine`` lets differ."""
     dim = encoder.growth.dim
-    near = coordinate_like(encoder.source.variables) if combine.tolerance else frozenset()
+    near = coordinate_like(encoder.source.variables)
     for array in sorted(arrays, key=lambda array: dim in array.dims):  # a static field that differs is why others do
         static = dim not in array.dims
         if static and array.dims != (array.name,) and (combine.static == "first" or array.name in combine.differing):
@@ -216,10 +217,11 @@ def _compare_known(encoder: GrowingEncoder, arrays: tuple[ArrayPlan, ...], old: 
                 ours = through_codecs(old.documents, array.task(there), ours, old.zarr_format)
             if same_bits(ours, stored) or (static and array.name in near and apart(ours, stored) <= combine.tolerance):
                 continue
-            raise _contradicts(array, there, encoder.source.place, old.url, dim)
+            distance = apart(ours, stored) if static and array.name in near else math.inf
+            raise _contradicts(array, there, (encoder.source.place, old.url), dim, distance)
 
 
-def _contradicts(array: ArrayPlan, there: Region, place: str, url: str, dim: str) -> SourceError:
+def _contradicts(array: ArrayPlan, there: Region, places: tuple[str, str], dim: str, distance: float) -> SourceError:
     where = f" at [{', '.join(f'{start}:{stop}' for start, stop in there)}]" if there else ""
     if dim in array.dims:
         out = (
@@ -228,9 +230,12 @@ def _contradicts(array: ArrayPlan, there: Region, place: str, url: str, dim: str
         )
     elif array.dims == (array.name,):
         out = "Put the source on the grid of the store, or write another store."
+        out += f" It is apart by up to {distance:.2g}: if that is rounding, allow it with combine.tolerance." if distance < math.inf else ""
     else:
         out = f"Correct the source; name '{array.name}' in combine.differing to keep that of the store; or 'drop' it in prepare."
-    text = f"'{array.name}' has other values in {place} than in store '{url}'{where}: appending changes nothing that is there. {out}"
+    text = (
+        f"'{array.name}' has other values in {places[0]} than in store '{places[1]}'{where}: appending changes nothing that is there. {out}"
+    )
     return SourceError(text, variable=array.name)
 
 

@@ -118,7 +118,7 @@ def _look_around(request: WriteRequest) -> Situation:
         items, stats = _not_in(known, items, stats)
         action = action if items else "nothing"
         digests = [entry["digest"] for entry in written] + [stat.digest for stat in stats]
-        combine = parse_combine(state.manifest.request["combine"]).allowing(request.reading.combine.differing)
+        combine = parse_combine(state.manifest.request["combine"]).allowing(request.reading.combine)
         normal = {**state.manifest.request, "combine": combine.normal()}
         wanted = fingerprint(normal, digests)
     return Situation(
@@ -169,9 +169,7 @@ def _unfit(url: str, state: State, normal: Mapping[str, Any]) -> Conflict | None
         text = f"store '{url}' has no consolidated metadata, without which its arrays cannot all grow at one moment."
         return Conflict(f"{text} Write it again with mode replace and consolidated true.", store=url)
     # What may differ is said anew for each file; the store remembers all of it.
-    normal, there = (
-        {**each, "combine": replace(parse_combine(each["combine"]), differing=frozenset()).normal()} for each in (normal, manifest.request)
-    )
+    normal, there = ({**each, "combine": parse_combine(each["combine"]).strict().normal()} for each in (normal, manifest.request))
     left_out = {**LEFT_OUT, EXPLICIT: []}
     differing = [key for key, value in normal.items() if value != there.get(key) and (key not in left_out or value != left_out[key])]
     if not differing:
