@@ -275,6 +275,28 @@ def test_variables_in_files_of_their_own(tmp_path: Path) -> None:
     assert "the first has no 2020-01-03 00:00:00 to 2020-01-04 00:00:00. Add the files that are missing" in text
     write(paths, store)
     assert stored(store, "rh").tobytes() == laid(paths[2:], "rh").tobytes()
+    day(paths[3], [2, 3], name="rh", attrs={"units": "1"})
+    assert f"'rh' has units 'K' in {paths[2]} but '1' in {paths[3]}" in refused(paths, tmp_path / "b.zarr")
+
+
+def test_variables_in_files_of_their_own_repeat_bounds_and_grids(tmp_path: Path) -> None:
+    """As those of CMIP6 do, and a height of one value."""
+    paths, store = [], tmp_path / "a.zarr"
+    for name in ("tas", "pr"):
+        for year in (0, 1):
+            paths.append(tmp_path / f"{name}_{year}.nc")
+            bounds = {"time_bnds": ("f8", ("time", "lat"), np.full((2, Y), year), {}), "height": ("f8", (), 2.0, {"units": "m"})}
+            day(paths[-1], [2 * year, 2 * year + 1], seed=year, name=name, extra=bounds)
+    write(paths, store)
+    assert stored(store, "time_bnds")[:, 0].tolist() == [0, 0, 1, 1]
+    assert stored(store, "pr").tobytes() == laid(paths[2:], "pr").tobytes()
+    day(
+        paths[3],
+        [2, 3],
+        name="pr",
+        extra={"time_bnds": ("f8", ("time", "lat"), np.full((2, Y), 7), {}), "height": ("f8", (), 2.0, {"units": "m"})},
+    )
+    assert f"'time_bnds' differs between {paths[0]} and {paths[2]}" in refused(paths, tmp_path / "b.zarr")
 
 
 def test_an_empty_file_is_named(tmp_path: Path) -> None:
@@ -302,6 +324,8 @@ def test_another_type_of_time_is_called_that(tmp_path: Path) -> None:
     text = refused(paths, tmp_path / "a.zarr")
     assert "'time' has dtype 'float32'" in text
     assert "prepare [{repack: {time: {dtype: float64}}}]" in text
+    write(paths, tmp_path / "a.zarr", prepare=[{"repack": {"time": {"dtype": "float64"}}}])
+    assert stored(tmp_path / "a.zarr", "time").tolist() == [0, 1, 2, 3]
 
 
 def test_another_grid_stays_refused(tmp_path: Path) -> None:

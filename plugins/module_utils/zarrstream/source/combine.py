@@ -74,9 +74,9 @@ class _Opened:
         self.combine, self.preparation, self.told = reading.combine, preparation, Told()
         self.merging = Merging()
         self._open: list[xr.Dataset] = []
-        self._first: xr.Dataset | None = None
         self._parts: list[Part] = []
-        self._first_path, self._firsts = "", dict[frozenset[str], Part]()
+        self._firsts: dict[frozenset[str], Part] = {}
+        self._described: dict[frozenset[str], tuple[xr.Dataset, str]] = {}  # the first of each kind, and its path
         self._explicit = [join for join in self.combine.joins if join.dim is not None]
 
     def add(self, path: str, declared: Declared | None, *, last: bool) -> None:
@@ -86,22 +86,26 @@ class _Opened:
             dataset.close()
             return
         self._open.append(dataset)
-        if self._first is None:
-            self._first, self._first_path = dataset, path
-        else:
-            dataset = same_units(self._first, dataset, self._first_path, path)
-            _check_types(self._first, dataset, (self._first_path, path))
+        kind = frozenset(str(name) for name, variable in dataset.variables.items() if variable.dims != (name,))
+        for first, first_path in self._to_agree_with(kind):
+            dataset = same_units(first, dataset, first_path, path)
         self.merging.add(attributes_of(dataset), path)
         part = part_of(dataset, path, len(self._parts), self.combine)
-        if self._parts:
-            check_consistent(self._first, dataset, self._first_path, path, differing=self.combine.differing | self._rows(part))
+        for first, first_path in self._to_agree_with(kind):
+            _check_types(first, dataset, (first_path, path))
+            check_consistent(first, dataset, first_path, path, differing=self.combine.differing | self._rows(part))
+        self._described.setdefault(kind, (dataset, path))
         first_of_kind = self._firsts.get(part.kind)
         self._parts.append(self._beside(first_of_kind, part) if first_of_kind else self._remember(part))
+
+    def _to_agree_with(self, kind: frozenset[str]) -> list[tuple[xr.Dataset, str]]:
+        """The files whose numbers mean the same: the first one of its kind, which agrees with the others; or those of all other kinds."""
+        return [self._described[kind]] if kind in self._described else list(self._described.values())
 
     @property
     def encoding(self) -> dict[Hashable, Any]:
         """What the first file's data set has beside its attributes."""
-        return {} if self._first is None else dict(self._first.encoding)
+        return dict(self._open[0].encoding)
 
     def close(self) -> None:
         """Close all files."""

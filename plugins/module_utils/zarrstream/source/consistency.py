@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import SourceError
 from ..metadata.meaning import contradictions, referred, shown_pair
+from .part import coordinate_like
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -22,7 +23,7 @@ def check_consistent(
     ``differing`` names what may: attributes, also as ``variable:attribute``.
     """
     files = [first_path, other_path]
-    if set(first.data_vars) & set(other.data_vars):  # files of the same kind: a variable that one lacks would be filled up
+    if _fields(first) & _fields(other):  # files of the same kind: a variable that one lacks would be filled up
         for name in sorted(set(first.variables) ^ set(other.variables), key=str):
             has, lacks = (first_path, other_path) if name in first.variables else (other_path, first_path)
             text = f"'{name}' is in {has} but not in {lacks}: files of one data set hold the same variables."
@@ -53,6 +54,12 @@ def check_consistent(
                 attribute=found.attribute,
                 files=files,
             )
+
+
+def _fields(dataset: xr.Dataset) -> set[str]:
+    """What tells files of one kind from those of another: neither coordinates, bounds and grid mappings, nor what has one value."""
+    variables = {str(name): variable for name, variable in dataset.variables.items()}
+    return {name for name, variable in variables.items() if variable.ndim} - coordinate_like(variables) - _grid_mappings(variables)
 
 
 def _grid_mappings(variables: Mapping[Any, Any]) -> set[str]:
