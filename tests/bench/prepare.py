@@ -53,7 +53,7 @@ def make_data(folder: Path, mib: int, files: int) -> list[str]:
                 file.createDimension(name, size)
                 values = np.arange(size) + number * steps * (name == "time")
                 file.createVariable(name, "f8", (name,))[:] = values if name in ("time", "number", "lon") else np.linspace(-90, 90, size)
-            how = {"zlib": True, "complevel": 1, "shuffle": True, "chunksizes": (STEP, 1, LAT, LON)}
+            how = {"zlib": True, "complevel": 1, "shuffle": True, "chunksizes": (min(STEP, steps), 1, LAT, LON)}
             field = file.createVariable("t2m", "f4", ("time", "number", "lat", "lon"), **how)
             for step in range(0, steps, STEP):
                 count = min(STEP, steps - step)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
+import yaml
 from asking import check_request, check_store, write_request
 from netcdf_shapes import GRID, LAT, LON, X, Y, days, field, make, packed
 from zarrstream.commands.write import write_dataset
@@ -491,3 +493,37 @@ def test_variables_of_groups_are_excluded_by_path(tmp_path: Path) -> None:
     assert sorted(each.parent.name for each in store.glob("*/*/zarr.json")) == ["sea"]
     assert not (store / "t2m").exists()
     assert check_store(check_request(str(store), source=[str(path)])).ok
+
+
+@pytest.mark.parametrize("case", ["packing", "months", "drift", "order", "types", "some"])
+def test_what_a_refusal_says_makes_a_store(tmp_path: Path, case: str) -> None:
+    a, b = tmp_path / "a.nc", tmp_path / "b.nc"
+    if case == "packing":
+        packed(a, [0, 1], 0.001, 280.0)
+        packed(b, [2, 3], 0.0013, 284.5)
+    elif case in ("months", "drift"):
+        since = (
+            ("months since 1990-01-01", "months since 1990-03-01")
+            if case == "months"
+            else ("days since 2020-01-01", "hours since 2020-01-02")
+        )
+        days(a, [0], since[0], time="i8")
+        days(b, [6, 12], since[1], time="i8")
+    elif case == "order":
+        days(a, [0, 1])
+        days(b, [2, 3], dims=("lat", "lon", "time"), values=np.moveaxis(field(2), 0, -1))
+    elif case == "types":
+        days(a, [0, 1], dtype="f4")
+        days(b, [2, 3], dtype="f8")
+    else:
+        days(a, [0, 1])
+        days(b, [2, 3], extra={"rh": ("f4", ("time", "lat", "lon"), field(2), {"units": "%"})})
+    said = refused(tmp_path, [], SourceError)
+    assert str(a) in said
+    assert str(b) in said
+    way = re.search(r"(prepare|exclude) (\[.*?\])(?=[.,;]|$)", said)
+    assert way, said
+    written(
+        tmp_path,
+        **{"steps": [], "mode": "create", way[1]: yaml.safe_load(way[2])} if way[1] == "exclude" else {"steps": yaml.safe_load(way[2])},
+    )

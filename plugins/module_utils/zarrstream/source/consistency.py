@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import SourceError
 from ..metadata.meaning import contradictions, referred, shown_pair
 from .part import coordinate_like
+from .remedies import one_order, one_packing, one_type
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -27,7 +28,7 @@ def check_consistent(
         for name in sorted(set(first.variables) ^ set(other.variables), key=str):
             has, lacks = (first_path, other_path) if name in first.variables else (other_path, first_path)
             text = f"'{name}' is in {has} but not in {lacks}: files of one data set hold the same variables."
-            raise SourceError(f"{text} Correct one, or leave it out with 'drop' in prepare.", variable=str(name), files=files)
+            raise SourceError(f"{text} Correct one, or leave it out: exclude [{name}].", variable=str(name), files=files)
     mappings = _grid_mappings(first.variables) | _grid_mappings(other.variables)
     for name in sorted(set(first.variables) & set(other.variables), key=str):
         one, two = first.variables[name], other.variables[name]
@@ -37,8 +38,8 @@ def check_consistent(
                     continue
                 left, right = shown_pair(ours, theirs)
                 raise SourceError(
-                    f"'{name}' has {what} {left} in {first_path} but {right} in {other_path}: an array has one. Convert one of the files, "
-                    "or write two stores.",
+                    f"'{name}' has {what} {left} in {first_path} but {right} in {other_path}: an array has one. "
+                    f"{one_type(str(name), one, two) if what == 'dtype' else one_order(one, two)}, or write two stores.",
                     variable=str(name),
                     files=files,
                 )
@@ -48,7 +49,7 @@ def check_consistent(
             left, right = shown_pair(found.one, found.other)
             raise SourceError(
                 f"'{name}' has {found.attribute} {left} in {first_path} but {right} in {other_path}: joined, the numbers of one would mean "
-                f"something else. Convert one of the files; or name '{found.attribute}' or '{name}:{found.attribute}' in "
+                f"something else. {one_packing(str(name), found.attribute)}; or name '{found.attribute}' or '{name}:{found.attribute}' in "
                 f"combine.differing, where that of the first is true for both.",
                 variable=str(name),
                 attribute=found.attribute,

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadRequest, SourceError
+from ..metadata.units import calendar_of
 from ..text import one_line
 
 if TYPE_CHECKING:
     import numpy as np
 
-SYNONYMS = {"gregorian": "standard", "365_day": "noleap", "366_day": "all_leap"}  # CF 4.4.1
 _MODERN = ("standard", "proleptic_gregorian")  # the same since 15 October 1582
 _CALENDAR_UNITS = re.compile(r"\s*(month|year)s?\s+since\s+(.*)", re.IGNORECASE)
 _PACKED = ("scale_factor", "add_offset")
@@ -26,11 +26,9 @@ class Recount:
     def __init__(self, name: str, attrs: Mapping[str, Any], packing: Mapping[str, Any], field: str) -> None:
         self.name, self.field, self.attrs, self.packing = name, field, attrs, packing
         self.old_units = str(attrs["units"])
-        self.old_calendar = _calendar(attrs)
+        self.old_calendar = calendar_of(attrs.get("calendar"))
         self.units = str(packing.get("units", self.old_units))
-        self.calendar = SYNONYMS.get(
-            str(packing.get("calendar", self.old_calendar)).lower(), str(packing.get("calendar", self.old_calendar)).lower()
-        )
+        self.calendar = calendar_of(packing.get("calendar", self.old_calendar))
         if any(key in packing for key in _PACKED):
             raise BadRequest(f"{field} has scale_factor or add_offset, and '{name}' is a time: give it units and a dtype that need none.")
         if self.calendar != self.old_calendar and not (self.calendar in _MODERN and self.old_calendar in _MODERN):
@@ -158,11 +156,6 @@ class Recount:
                 raise SourceError(f"{text}. Leave calendar out of {self.field}.", variable=self.name)
             dates = np.asarray([cftime.datetime(*_fields(date), calendar=self.calendar) for date in dates])
         return dates
-
-
-def _calendar(attrs: Mapping[str, Any]) -> str:
-    calendar = str(attrs.get("calendar", "standard")).lower()
-    return SYNONYMS.get(calendar, calendar)
 
 
 def _fields(date: Any) -> tuple[int, ...]:

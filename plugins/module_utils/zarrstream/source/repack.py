@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadRequest
-from ..metadata.attributes import PACKING
+from ..metadata.attributes import PACKING, RANGE
 from .lazy import computed
 from .packing import SCRATCH, Packer
 from .recount import Recount
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _ATONCE = 2**17  # values of times that are converted when the file is opened, so that what does not fit is known before any write
 _TIME_SCRATCH = 200  # bytes of a date, and what it is made of
-_IN_PACKED = ("valid_min", "valid_max", "valid_range")  # CF: in the numbers as they are stored
 
 
 def is_time(variable: xr.Variable) -> bool:
@@ -82,11 +81,11 @@ def _reader(variable: xr.Variable, recount: Recount, dtype: np.dtype) -> Callabl
 
 
 def _ranges(variable: xr.Variable, packer: Packer) -> dict[Any, Any]:
-    """The attributes as packed anew, with what CF gives in packed numbers in the new ones."""
+    """The attributes as packed anew, with what CF gives in the numbers as they are stored in the new ones."""
     import numpy as np
 
     attrs = dict(packer.attrs)
-    for key in _IN_PACKED:
+    for key in RANGE:
         given = np.asarray(variable.attrs[key]) if key in variable.attrs else None
         if given is None or given.dtype != variable.dtype:
             continue

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import SourceError
 from ..metadata.units import calendar_of, units_of
+from .remedies import one_count
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -102,7 +103,7 @@ def _recount(name: str, first: xr.Variable, other: xr.Variable, paths: tuple[str
 
     refusal = SourceError(
         f"'{name}' counts '{first.attrs['units']}' in {paths[0]} but '{other.attrs['units']}' in {paths[1]}, and its times have no exact "
-        f"{first.dtype} in the first. Give the files the same units.",
+        f"{first.dtype} in the first. {one_count(name, first.attrs)}.",
         variable=name,
         files=list(paths),
     )
