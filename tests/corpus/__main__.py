@@ -42,7 +42,7 @@ def _run(corpus: Corpus, folder: Path, names: Sequence[str], told: bool) -> tupl
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir()
                 try:
-                    outcome = try_file(place / file, folder, zarr_format, corpus.refused.get(file, ""))
+                    outcome = try_file(place / file, folder, zarr_format, corpus.refused.get(file, ""), corpus.decoded.get(file, ""))
                 except Exception as error:  # noqa: BLE001 - it counts, and the others go on
                     outcome = Outcome(Counter(files=1), [f"{type(error).__name__}: {error}"])
                 counts += outcome.counts

@@ -51,6 +51,7 @@ class Corpus:
 
     packages: tuple[Package, ...]
     refused: dict[str, str]  # the reason by the file's path in its package
+    decoded: dict[str, str]  # the same, of those that xarray sees otherwise in Zarr
     sample: tuple[str, ...]
 
 
@@ -64,7 +65,7 @@ def read_list() -> Corpus:
     for package in packages:
         if package.size > LARGEST or any(".." in Path(file).parts or file.startswith("/") for file in package.files):
             raise ValueError(f"{package.name} is larger than {LARGEST} bytes, or a file of it does not lie in it")
-    return Corpus(packages, document["refused"], tuple(document["sample"]))
+    return Corpus(packages, document["refused"], document["decoded"], tuple(document["sample"]))
 
 
 def fetch(package: Package) -> Path:

@@ -14,6 +14,8 @@ import zarr
 
 NOT_INSTALLED = "not installed"
 KINDS = "biufc"  # of values that tensorstore has too; text it has not
+# What tensorstore does not take; docs/readers.md has it, and `portable` writes otherwise or refuses.
+LIMITS = ('extra members: "checksum"', "Dimension label(s)")
 
 
 def xarray_problem(source: Path, store: Path, groups: list[str]) -> str:
@@ -55,7 +57,10 @@ def _equal(one: np.ndarray, other: np.ndarray) -> bool:
     if one.dtype.kind == other.dtype.kind == "f":
         if one.dtype == other.dtype:
             return np.array_equal(one, other, equal_nan=True)
-        return np.allclose(one, other, rtol=1e-6, equal_nan=True)  # JSON does not tell a float32 scale_factor from a float64
+        largest = float(np.max(np.abs(one[np.isfinite(one)]), initial=0))
+        return np.allclose(
+            one, other, rtol=0, atol=1e-6 * largest, equal_nan=True
+        )  # JSON does not tell a float32 scale_factor from a float64
     if one.dtype.kind == other.dtype.kind == "M":
         return np.array_equal(one.astype("M8[ns]").view("i8"), other.astype("M8[ns]").view("i8"))
     return [_shown(value) for value in one.ravel()] == [_shown(value) for value in other.ravel()]
@@ -66,7 +71,7 @@ def _shown(value: Any) -> str:
 
 
 def tensorstore_problem(store: Path, zarr_format: int) -> tuple[str, int, int]:
-    """What tensorstore reads otherwise than zarr-python, or ''; how many arrays it read, and how many have values that it does not know."""
+    """What tensorstore reads otherwise than zarr-python, or ''; how many arrays it read, and how many it has no way to read."""
     if find_spec("tensorstore") is None:
         return NOT_INSTALLED, 0, 0
     import tensorstore
@@ -84,7 +89,10 @@ def tensorstore_problem(store: Path, zarr_format: int) -> tuple[str, int, int]:
             opened = tensorstore.open({"driver": "zarr3" if zarr_format == 3 else "zarr", "kvstore": where}, read=True).result()
             found = np.asarray(opened.read().result())
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
-            return f"tensorstore {name}: {error}", read, unknown
+            if not any(limit in str(error) for limit in LIMITS):
+                return f"tensorstore {name}: {error}", read, unknown
+            unknown += 1
+            continue
         if found.dtype != values.dtype or found.tobytes() != values.tobytes():
             return f"tensorstore {name}: other values", read, unknown
         read += 1

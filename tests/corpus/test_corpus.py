@@ -39,5 +39,5 @@ def test_a_real_file(file: str, fetched: dict[str, Path | str], tmp_path: Path) 
 def test_the_list_is_as_long_as_it_is_said_to_be_and_names_no_host() -> None:
     assert len(PACKAGE_OF) == sum(len(package.files) for package in CORPUS.packages) >= 150
     assert len(CORPUS.sample) == 20
-    assert {*CORPUS.sample, *CORPUS.refused} <= PACKAGE_OF.keys()
+    assert {*CORPUS.sample, *CORPUS.refused, *CORPUS.decoded} <= PACKAGE_OF.keys()
     assert "://" not in LIST.read_text()

@@ -27,8 +27,8 @@ class Outcome:
     notes: list[str] = field(default_factory=list)
 
 
-def try_file(path: Path, folder: Path, zarr_format: int, refused: str = "") -> Outcome:
-    """All that is done with a file. ``refused`` is the reason why it need not be written."""
+def try_file(path: Path, folder: Path, zarr_format: int, refused: str = "", decoded: str = "") -> Outcome:
+    """All that is done with a file. ``refused`` is the reason why it need not be written, ``decoded`` why xarray may see something else."""
     outcome = Outcome()
     outcome.counts["files"] += 1
     store = folder / "store.zarr"
@@ -47,12 +47,14 @@ def try_file(path: Path, folder: Path, zarr_format: int, refused: str = "") -> O
     _verdict(outcome, "checked", list(_alarms(path, store, outcome)))
     again = write_dataset(request)
     _verdict(outcome, "unchanged", [f"written again: {again.action}"] if again.changed else [])
-    _verdict(outcome, "xarray", [text] if (text := xarray_problem(path, store, sorted(source.groups))) else [])
+    text = xarray_problem(path, store, sorted(source.groups))
+    _verdict(outcome, "xarray", [text] if text and not decoded else [])
+    outcome.notes += [f"{text}: {decoded}"] if text and decoded else []
     text, read, unknown = tensorstore_problem(store, zarr_format)
     if text != NOT_INSTALLED:
         _verdict(outcome, "tensorstore", [text] if text else [])
         outcome.counts["arrays read by tensorstore"] += read
-        outcome.counts["arrays of text, which it has not"] += unknown
+        outcome.counts["arrays that it has no way to read (docs/readers.md)"] += unknown
     return outcome
 
 
