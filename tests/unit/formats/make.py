@@ -115,6 +115,8 @@ def fill(folder: Path, cases: set[str]) -> None:
     write(folder, "publishing.zarr", ("1.nc",), lambda key: key == "publishing.zarr/zarr.json", **chunks)
     if "shards" in cases:
         write(folder, "shards.zarr", ("1.nc",), shards={"time": 4}, **chunks)
+    if "zarr" in cases:
+        write(folder, "copied.zarr", ("shards.zarr",))
     if "replace" in cases:
         write(folder, "replacing.zarr", ("1.nc",), zarr_format=2, **chunks)
         write(folder, "replacing.zarr", ("2.nc",), at(4), mode="replace", zarr_format=2, **chunks)

@@ -19,7 +19,7 @@ from zarrstream.sidecar.manifest import MANIFEST, parse_manifest
 from zarrstream.write.remove import remove_store
 
 FORMATS = Path(__file__).parents[1] / "formats"
-ORDER = ("08522d7", "b2739ae", "ab064bf", "e94b9c3", "32a46d4", "05526a5")  # oldest first
+ORDER = ("08522d7", "b2739ae", "ab064bf", "e94b9c3", "32a46d4", "05526a5", "3d4aebb")  # oldest first
 ARCHIVES = [FORMATS / f"{version}.tar.xz" for version in ORDER]
 FIRST = ARCHIVES[0]
 ENCODING = {"air": {"compressor": {"name": "zstd", "level": 3}, "dtype": "float32"}}
@@ -80,6 +80,7 @@ def same(store: Path, *sources: str) -> None:
 
 
 WHOLE = stores("three", "two", "encoded", "shards")
+COPIED = stores("copied")
 
 
 @pytest.mark.parametrize(("archive", "name"), WHOLE)
@@ -93,6 +94,14 @@ def test_the_same_request_finds_that_nothing_is_to_do(store: Path) -> None:
     result = write_dataset(request(store.parent / "1.nc", store, **options(store)))
     assert (result.changed, result.action) == (False, "nothing")
     assert files(store.parent) == before
+
+
+@pytest.mark.parametrize(("archive", "name"), COPIED)
+def test_a_kept_store_that_was_made_of_another_is_as_it_was_asked_for(store: Path, archive: Path) -> None:
+    with tarfile.open(archive) as packed:
+        packed.extractall(store.parent, [member for member in packed if member.name.startswith("shards.zarr")], filter="data")
+    passed(store, store.parent / "shards.zarr")
+    assert write_dataset(request(store.parent / "shards.zarr", store)).action == "nothing"
 
 
 @pytest.mark.parametrize(("archive", "name"), first_and_last(stores("three", "two", "encoded")))

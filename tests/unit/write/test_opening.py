@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
@@ -38,7 +39,8 @@ def test_a_store_that_would_not_open_is_refused_before_anything_is_touched(tmp_p
     as_others_write(monkeypatch)
     for act in (preview, write_dataset):
         with pytest.raises(
-            SourceError, match=r"'a' of .*in.zarr.* not opened by xarray \(.*fill_value.*\).*zarr_format 2, or leave it out"
+            SourceError,
+            match=r"'a' of .*in.zarr.* not opened by xarray \(.*fill_value.*\).*zarr_format 2, or leave it out: name it in 'exclude'",
         ):
             act(request(tmp_path / "in.zarr", tmp_path / "a.zarr"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.zarr"]
@@ -160,3 +162,16 @@ def test_opening_needs_no_dask(tmp_path: Path) -> None:
     command = [sys.executable, "-c", program, str(tmp_path / "a.zarr")]
     done = subprocess.run(command, env={"PYTHONPATH": core}, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["passed", "False"]
+
+
+def test_an_attribute_that_is_in_the_way_is_removed(tmp_path: Path) -> None:
+    """add_offset is a letter in a file of the compliance checker: xarray opens neither that nor a copy, in no format."""
+    with netCDF4.Dataset(tmp_path / "in.nc", "w") as file:
+        file.createDimension("x", 3)
+        file.createVariable("a", "f4", ("x",))[:] = [1, 2, 3]
+        file["a"].add_offset = "c"
+    with pytest.raises(SourceError, match=r"'a' of .*If an attribute is in the way, change or remove it: attrs in 'prepare'"):
+        write_dataset(request(tmp_path / "in.nc", tmp_path / "a.zarr"))
+    write_dataset(request(tmp_path / "in.nc", tmp_path / "a.zarr", prepare=[{"attrs": {"a": {"add_offset": None}}}]))
+    with xr.open_zarr(tmp_path / "a.zarr", chunks=None) as found:
+        assert found.a.values.tolist() == [1, 2, 3]

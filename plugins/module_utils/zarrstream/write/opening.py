@@ -39,11 +39,12 @@ def _opened(plan: StorePlan, get: Get | None, url: str) -> list[str]:
         raise AssertionError("a plan has a root document")
     found = open_plainly(tree, get, once=get is None)
     for name, problem in sorted(found.problems.items()):
-        other = "zarr_format 2, or leave" if plan.zarr_format == 3 else "zarr_format 3, or leave"
+        other = 2 if plan.zarr_format == 3 else 3
         where = f" at {url}" if url else ""
         raise SourceError(
             f"'{name}' of {plan.encoder.source.place}: what would be published{where} is not opened by xarray ({problem.rstrip('.')}). "
-            f"Write it with {other} it out: name the others in 'variables'.",
+            "If an attribute is in the way, change or remove it: attrs in 'prepare'. Else write it with "
+            f"zarr_format {other}, or leave it out: name it in 'exclude'.",
             variable=name,
         )
     return [
