@@ -107,6 +107,16 @@ def test_stores_without_shards_and_unknown_indexes_are_left_alone(tmp_path: Path
     assert check(tmp_path / "b.zarr").message == "1 arrays have indexes of an unknown kind"
 
 
+@pytest.mark.parametrize("codecs", [[None], [{}], "bytes", [{"name": 1}]])
+def test_codecs_of_an_index_that_are_none_are_no_crash(tmp_path: Path, codecs: Any) -> None:
+    path = make(tmp_path / "a.zarr")
+    document = json.loads((path / "a/zarr.json").read_bytes())
+    document["codecs"][0]["configuration"]["index_codecs"] = codecs
+    (path / "a/zarr.json").write_text(json.dumps(document))
+    found = check(path)
+    assert (found.status, found.message) == ("skipped", "1 arrays have indexes of an unknown kind")
+
+
 def test_many_shards_are_read_only_where_that_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inner_chunks, "UNASKED", 5)
     path = make(tmp_path / "a.zarr")

@@ -53,7 +53,8 @@ def open_plainly(tree: Hierarchy, get: Get | None, *, once: bool = False) -> Ope
         indexed = sum(max(tree.arrays[name].shape, default=0) for name in names.values()) <= _INDEXED
         options = {"engine": "zarr", "chunks": None, "cache": False, "group": path or None, "zarr_format": tree.zarr_format}
         for way in ways:
-            _Way(documents, get, {**options, "create_default_indexes": indexed, **way}, path, names, found).go()
+            # Values that the first way has read and decoded are the same in all.
+            _Way(documents, get, {**options, "create_default_indexes": indexed, **way}, path, names, found).go(touch=way is ways[0])
     return found
 
 
@@ -68,11 +69,11 @@ class _Way:
     names: Mapping[str, str]
     found: Opened
 
-    def go(self) -> None:
+    def go(self, *, touch: bool) -> None:
         with warnings.catch_warnings(), without_dask():
             warnings.simplefilter("ignore")
             dataset = self._open()
-            for name, variable in dataset.variables.items() if dataset is not None else ():
+            for name, variable in dataset.variables.items() if dataset is not None and touch else ():
                 self._blame(self.names.get(str(name), str(name)), partial(_touch, variable), partial(self._touch_again, str(name)))
 
     def _again(self, names: Collection[str] | None = None, **options: Any) -> xr.Dataset:
@@ -129,12 +130,16 @@ class _Way:
 
 
 def _touch(variable: xr.Variable) -> None:
-    """Load the first and the last element. What has an index is loaded whole already."""
+    """Load the first and the last element, together where they are in one object. What has an index is loaded whole already."""
     import xarray as xr
 
     if isinstance(variable, xr.IndexVariable) or 0 in variable.shape:
         return
-    for place in {tuple(0 for _size in variable.shape), tuple(size - 1 for size in variable.shape)}:
+    lengths = variable.encoding.get("shards") or variable.encoding.get("chunks") or variable.shape
+    if all(map(int.__le__, variable.shape, lengths)):
+        _ = variable[tuple(slice(0, None, max(1, size - 1)) for size in variable.shape)].values
+        return
+    for place in (tuple(0 for _size in variable.shape), tuple(size - 1 for size in variable.shape)):
         _ = variable[place].values
 
 

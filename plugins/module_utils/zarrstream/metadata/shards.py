@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .layout import ArrayLayout, codecs_v3
+from .layout import ArrayLayout, BadDocument, codecs_v3
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,7 +60,10 @@ def shard_index(layout: ArrayLayout) -> ShardIndex | None:
     if layout.inner_chunks is None:
         return None
     options = next(codec["configuration"] for codec in layout.codecs if codec["name"] == "sharding_indexed")
-    codecs = codecs_v3(options.get("index_codecs") or [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}])
+    try:
+        codecs = codecs_v3(options.get("index_codecs") or [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}])
+    except BadDocument:
+        return None
     names = [codec["name"] for codec in codecs]
     if names not in (["bytes"], ["bytes", "crc32c"]):
         return None
