@@ -86,7 +86,7 @@ LEADING = {
 }
 
 
-@pytest.mark.parametrize(("environment", "names", "says"), usual(LEADING, "endpoint", "of two", "ignored", "keys"))
+@pytest.mark.parametrize(("environment", "names", "says"), usual(LEADING, "endpoint", "ignored", "keys"))
 def test_variable_that_leads_elsewhere_is_named_and_the_profile_tested_without_it(ask, home, monkeypatch, environment, names, says):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -110,7 +110,7 @@ FORM = {
 }
 
 
-@pytest.mark.parametrize(("environment", "read_as"), FORM.values(), ids=FORM)
+@pytest.mark.parametrize(("environment", "read_as"), usual(FORM, "requests", "attempts"))
 def test_variable_that_changes_the_form_of_requests_fails_nothing(ask, monkeypatch, environment, read_as):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)

@@ -22,23 +22,32 @@ def environment(tmp_path: Path) -> Path:
     return tmp_path / "env"
 
 
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with the package, which all tests leave whole: to compile it costs most of an installation."""
+    environment = tmp_path_factory.mktemp("installed") / "env"
+    venv.create(environment, symlinks=True)
+    assert shipped.install(str(environment)).anything
+    return environment
+
+
 def library(environment: Path) -> Path:
     return next(environment.glob("lib/python3.*/site-packages"))
 
 
-def test_it_installs_what_it_runs_from_and_then_nothing(environment: Path) -> None:
-    assert shipped.install(str(environment)).anything
+def test_it_installs_what_it_runs_from_and_then_nothing(installed: Path) -> None:
+    environment = installed
     again = shipped.install(str(environment))
     assert (again.anything, again.before) == (False, again.after)
-    installed = {str(path.relative_to(library(environment) / "zarrstream")) for path in library(environment).rglob("*.py")}
-    assert installed == {str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py")}
+    found = {str(path.relative_to(library(environment) / "zarrstream")) for path in library(environment).rglob("*.py")}
+    assert found == {str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py")}
     assert (library(environment) / "zarrstream/check/__pycache__").is_dir(), "compiled"
     done = subprocess.run([environment / "bin/zarrstream", "--version"], capture_output=True, text=True, check=True, cwd="/")
     assert done.stdout == f"zarrstream {zarrstream.__version__}\n"
 
 
-def test_an_edited_a_stray_and_a_lost_file_are_put_right(environment: Path) -> None:
-    shipped.install(str(environment))
+def test_an_edited_a_stray_and_a_lost_file_are_put_right(installed: Path) -> None:
+    environment = installed
     folder = library(environment) / "zarrstream"
     (folder / "plan.py").write_text("broken")
     (folder / "stray.py").write_text("old")

@@ -74,12 +74,14 @@ good:
 \t@$(COST) good {python} -m pytest -q -p no:cacheprovider --rootdir {tests} -c /dev/null -p conftest {folder}/test_two.py
 bad:
 \t@$(COST) bad false
+bare:
+\t@$(COST) bare true
 """
 
 
 @pytest.fixture
 def checkout(told: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkout with two stages: one has two tests, the other fails without any."""
+    """A checkout with three stages: one has two tests, another fails without any, and one is done without any."""
     told.mkdir()
     tests = Path(stages.__file__).parent
     (tmp_path / "test_two.py").write_text("def test_one():\n    pass\n\ndef test_two():\n    pass\n")
@@ -125,5 +127,5 @@ def test_nothing_fails(checkout: Path, monkeypatch: pytest.MonkeyPatch, capfdbin
     """A stage that is left to another day is said, and is no failure."""
     later = [sys.executable, "-c", "import sys; print('it is not installed'); sys.exit(2)"]
     monkeypatch.setattr(stages, "NEEDS", {"ceph": later})
-    assert run(monkeypatch, "ceph", "good") == 0
+    assert run(monkeypatch, "ceph", "bare") == 0
     assert capfdbinary.readouterr().out.decode().startswith("==> ceph is left out: it is not installed\n")

@@ -23,7 +23,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Failed to open Zarr store with consolidated metadata"),
 ]
 Format = Literal[2, 3]
-BOTH = pytest.mark.parametrize("zarr_format", [2, 3])
 GROUPS = ("/", "/model", "/model/deep", "/empty", "/other")
 
 
@@ -101,7 +100,7 @@ def test_a_part_comes_with_what_it_means_in_its_group(source: Path, tmp_path: Pa
         write(source, tmp_path / "b.zarr", variables=("air",))
 
 
-@BOTH
+@pytest.mark.parametrize("zarr_format", [pytest.param(2, marks=pytest.mark.thorough), 3])
 def test_no_group_opens_before_all_that_lies_in_it_is_there(
     source: Path, tmp_path: Path, zarr_format: Format, monkeypatch: pytest.MonkeyPatch
 ) -> None:

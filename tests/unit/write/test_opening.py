@@ -51,8 +51,13 @@ def test_a_store_that_would_not_open_is_refused_before_anything_is_touched(tmp_p
             opened.load()
 
 
-@FORMATS
-@pytest.mark.parametrize("mode", ["create", "replace", "append"])
+@pytest.mark.parametrize(
+    ("zarr_format", "mode"),
+    [
+        *((3, "create"), (2, "replace"), (3, "append")),
+        *(pytest.param(*each, marks=pytest.mark.thorough) for each in ((2, "create"), (3, "replace"), (2, "append"))),
+    ],
+)
 def test_what_opens_no_more_with_its_chunks_is_not_published(
     tmp_path: Path, zarr_format: int, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,7 +103,7 @@ def test_times_that_are_no_dates_are_written_and_said(tmp_path: Path) -> None:
     assert (told.status, "time does not decode" in told.message) == ("passed", True)
 
 
-@FORMATS
+@pytest.mark.parametrize("zarr_format", [pytest.param(2, marks=pytest.mark.thorough), 3])
 def test_bounds_that_are_no_dates_are_no_ground_for_a_refusal(tmp_path: Path, zarr_format: int) -> None:
     """They have the units of their times, from xarray; before there are values they are NaN, and that is no date of this calendar."""
     units = {"units": "days since 1850-01-01", "calendar": "noleap", "bounds": "edges"}
@@ -110,8 +115,10 @@ def test_bounds_that_are_no_dates_are_no_ground_for_a_refusal(tmp_path: Path, za
         assert result.notes == []
 
 
-@FORMATS
-@pytest.mark.parametrize("consolidated", [False, True])
+@pytest.mark.parametrize(
+    ("zarr_format", "consolidated"),
+    [(3, True), (2, False), *(pytest.param(*each, marks=pytest.mark.thorough) for each in ((3, False), (2, True)))],
+)
 def test_a_store_of_xarray_is_no_alarm(air: xr.Dataset, tmp_path: Path, zarr_format: int, consolidated: bool) -> None:
     air.drop_vars("code").to_zarr(tmp_path / "a.zarr", zarr_format=zarr_format, consolidated=consolidated)
     air[["air"]].to_zarr(tmp_path / "a.zarr", group="deep/down", mode="a", zarr_format=zarr_format, consolidated=consolidated)
