@@ -83,10 +83,24 @@ def source(tmp_path: Path) -> Path:
 
 
 def _write_air(path: Path) -> None:
-    air = air_dataset()
-    encoding = {name: {"_FillValue": None} for name in air.variables if "_FillValue" not in air[name].attrs}
+    _write(air_dataset(), path)
+
+
+def _write(data: xr.Dataset, path: Path) -> None:
+    encoding = {name: {"_FillValue": None} for name in data.variables if "_FillValue" not in data[name].attrs}
     encoding["air"] = {"zlib": True, "chunksizes": (7, 5, 8)}
-    air.to_netcdf(path, engine="netcdf4", encoding=encoding)
+    data.to_netcdf(path, engine="netcdf4", encoding=encoding)
+
+
+@pytest.fixture
+def few(air: xr.Dataset) -> xr.Dataset:
+    """Packed values, integers, text and one without a dimension, for tests that try nothing by what kind a variable is of."""
+    return air[["air", "byte", "name", "crs"]].drop_vars("height")
+
+
+@pytest.fixture
+def few_source(few: xr.Dataset, tmp_path: Path) -> Path:
+    return made_once(tmp_path / "air.nc", lambda path: _write(few, path), "few")
 
 
 @pytest.fixture

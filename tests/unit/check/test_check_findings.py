@@ -82,9 +82,11 @@ def edit(file: Path, change: Callable[[dict[str, Any]], object]) -> None:
     file.write_text(json.dumps(document))
 
 
-@pytest.mark.parametrize("consolidated", [True, False])
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("sample", [4, None])
+@pytest.mark.parametrize(
+    ("consolidated", "sample"),
+    [(True, None), (False, 4), *[pytest.param(*each, marks=pytest.mark.thorough) for each in ((True, 4), (False, None))]],
+)
 def test_a_sound_store_passes(tmp_path: Path, kind: str, consolidated: bool, sample: int | None) -> None:
     found = check(make_store(tmp_path / "a.zarr", kind, consolidated), sample=sample)
     expected = dict.fromkeys(CHECKS, "passed") | {"roundtrip": "skipped", "values": "skipped", "anonymous": "skipped"}

@@ -24,7 +24,7 @@ from zarrstream.errors import ZarrstreamError
 from zarrstream.sidecar.manifest import Manifest, Stored
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-SETTINGS = settings(max_examples=200 if THOROUGH else 6, suppress_health_check=[HealthCheck.too_slow])
+SETTINGS = settings(max_examples=200 if THOROUGH else 4, suppress_health_check=[HealthCheck.too_slow])
 
 SCALARS: st.SearchStrategy[Any] = st.one_of(
     st.none(),

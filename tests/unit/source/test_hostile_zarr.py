@@ -353,7 +353,7 @@ JUNK = st.recursive(
 )
 
 
-@settings(max_examples=300 if THOROUGH else 25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300 if THOROUGH else 16, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.dictionaries(st.sampled_from(sorted(GOOD)), JUNK, min_size=1, max_size=2), chunk=st.binary(max_size=64))
 def test_any_document_gives_a_store_or_one_error(tmp_path_factory: pytest.TempPathFactory, changes: dict[str, Any], chunk: bytes) -> None:
     folder = tmp_path_factory.mktemp("any")
@@ -409,7 +409,7 @@ def test_any_damage_of_hdf5_gives_a_store_or_one_error(tmp_path: Path, hdf5: byt
     chance = random.Random(0)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3] / "plugins/module_utils")}
     paths = []
-    for number in range(400 if THOROUGH else 25):
+    for number in range(400 if THOROUGH else 14):
         data = bytearray(hdf5)
         for _ in range(chance.randint(1, 4)):
             data[chance.randrange(8, len(data))] = chance.randrange(256)

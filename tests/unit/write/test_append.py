@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import xarray as xr
+from running import THOROUGH
 from writing import FORKS, assert_same, decoded, fail_at, files, killed_writes, made_once, passed, refuse, request, sidecar, write_apart
 from zarrstream.commands.write import preview, write_dataset
 from zarrstream.errors import BadRequest, Conflict, PlanError, SourceError, WriteError, ZarrstreamError
@@ -50,7 +51,9 @@ def test_steps_come_to_the_end(air: xr.Dataset, tmp_path: Path, zarr_format: For
     """Also over several appends, with chunks that are cut at each of them."""
     store, whole = tmp_path / "air.zarr", part(air, tmp_path, 0, 30).rename(tmp_path / "whole.nc")
     wanted = request("another.nc", store, zarr_format=zarr_format, chunks={"time": chunk}, mode="append", append_dim="time", verify="full")
-    for start, stop in ((0, 10), (10, 15), (15, 16), (16, 30)):
+    # In `make test` one format takes every way in which a chunk is cut, the other begins and goes on.
+    steps = ((0, 10), (10, 15), (15, 16), (16, 30)) if THOROUGH or zarr_format == 3 else ((0, 10), (10, 15), (15, 30))
+    for start, stop in steps:
         step = dataclasses.replace(wanted, source=(str(part(air, tmp_path, start, stop)),))
         told, done = preview(step), write_dataset(step)
         assert done.action == ("append" if start else "create")
@@ -66,32 +69,32 @@ def test_steps_come_to_the_end(air: xr.Dataset, tmp_path: Path, zarr_format: For
         xr.testing.assert_identical(found.load(), decoded(whole, "netcdf4"))
 
 
-def test_a_growing_glob_is_read_only_where_it_is_new(air: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_growing_glob_is_read_only_where_it_is_new(few: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, store = tmp_path / "in", tmp_path / "air.zarr"
     folder.mkdir()
     wanted = request(folder / "*.nc", store, chunks={"time": 4}, mode="append", append_dim="time")
-    part(air, folder, 0, 20)
+    part(few, folder, 0, 20)
     first = write_dataset(wanted)
-    part(air, folder, 20, 30)
+    part(few, folder, 20, 30)
     done = write_dataset(wanted)
     assert (done.action, done.bytes_read < first.bytes_read) == ("append", True)
     monkeypatch.setattr(import_module("zarrstream.source.items"), "_file_digest", lambda _: pytest.fail("a second run reads the source"))
     assert not write_dataset(wanted).changed
-    whole = part(air, tmp_path, 0, 30)
+    whole = part(few, tmp_path, 0, 30)
     assert_same(store, whole)
 
 
-def test_steps_that_are_there_already_are_left_out(air: xr.Dataset, tmp_path: Path) -> None:
+def test_steps_that_are_there_already_are_left_out(few: xr.Dataset, tmp_path: Path) -> None:
     store = tmp_path / "air.zarr"
-    wanted = request(part(air, tmp_path, 0, 20), store, chunks={"time": 4}, mode="append", append_dim="time")
+    wanted = request(part(few, tmp_path, 0, 20), store, chunks={"time": 4}, mode="append", append_dim="time")
     write_dataset(wanted)
     for start, stop in ((3, 9), (12, 20)):
-        result = write_dataset(dataclasses.replace(wanted, source=(str(part(air, tmp_path, start, stop)),)))
+        result = write_dataset(dataclasses.replace(wanted, source=(str(part(few, tmp_path, start, stop)),)))
         assert (result.changed, result.action) == (False, "nothing")
-        assert preview(dataclasses.replace(wanted, source=(str(part(air, tmp_path, start, stop)),))).action == "nothing"
-    write_dataset(dataclasses.replace(wanted, source=(str(part(air, tmp_path, 15, 30)),)))
-    assert_same(store, part(air, tmp_path, 0, 30))
-    passed(store, part(air, tmp_path, 0, 30))
+        assert preview(dataclasses.replace(wanted, source=(str(part(few, tmp_path, start, stop)),))).action == "nothing"
+    write_dataset(dataclasses.replace(wanted, source=(str(part(few, tmp_path, 15, 30)),)))
+    assert_same(store, part(few, tmp_path, 0, 30))
+    passed(store, part(few, tmp_path, 0, 30))
 
 
 def test_times_are_counted_from_where_the_store_counts(air: xr.Dataset, tmp_path: Path) -> None:
@@ -121,11 +124,11 @@ def test_times_are_counted_from_where_the_store_counts(air: xr.Dataset, tmp_path
     ],
 )
 def test_what_does_not_continue_the_store_is_refused(
-    air: xr.Dataset, tmp_path: Path, start: int, stop: int, change: Any, words: str | None
+    few: xr.Dataset, tmp_path: Path, start: int, stop: int, change: Any, words: str | None
 ) -> None:
-    store = begun(air, tmp_path, chunks={"time": 4})
+    store = begun(few, tmp_path, chunks={"time": 4})
     before = files(tmp_path)
-    source = part(air, tmp_path / "..", start, stop, **change).rename(tmp_path / "next.nc")
+    source = part(few, tmp_path / "..", start, stop, **change).rename(tmp_path / "next.nc")
     before["next.nc"] = source.read_bytes()
     wanted = request(source, store, mode="append", append_dim="time")
     if words is None:  # a gap is no contradiction
@@ -138,10 +141,10 @@ def test_what_does_not_continue_the_store_is_refused(
     assert files(tmp_path) == before
 
 
-def test_a_variable_that_is_left_out_is_missed(air: xr.Dataset, tmp_path: Path) -> None:
-    store = begun(air, tmp_path)
+def test_a_variable_that_is_left_out_is_missed(few: xr.Dataset, tmp_path: Path) -> None:
+    store = begun(few, tmp_path)
     with pytest.raises(SourceError, match=r"'byte' is in store .* but not in"):
-        write_dataset(request(part(air.drop_vars("byte"), tmp_path, 20, 30), store, mode="append", append_dim="time"))
+        write_dataset(request(part(few.drop_vars("byte"), tmp_path, 20, 30), store, mode="append", append_dim="time"))
 
 
 @pytest.mark.parametrize(
@@ -155,9 +158,9 @@ def test_a_variable_that_is_left_out_is_missed(air: xr.Dataset, tmp_path: Path) 
         ({"shards": {"time": 16}, "chunks": {"time": 4}}, {}, PlanError, "last shard of '.*' holds 4 of 16 steps"),
     ],
 )
-def test_what_cannot_be_appended_to_is_refused(air: xr.Dataset, tmp_path: Path, made: Any, asked: Any, error: Any, words: str) -> None:
-    store = begun(air, tmp_path, **made)
-    source = part(air, tmp_path, 20, 30)
+def test_what_cannot_be_appended_to_is_refused(few: xr.Dataset, tmp_path: Path, made: Any, asked: Any, error: Any, words: str) -> None:
+    store = begun(few, tmp_path, **made)
+    source = part(few, tmp_path, 20, 30)
     before = files(tmp_path)
     for run in (preview, write_dataset):
         with pytest.raises(error, match=words) as caught:
@@ -195,14 +198,14 @@ def test_a_chunk_that_lossy_filters_would_change_is_refused(tmp_path: Path, monk
     xr.testing.assert_identical(decoded(store, "zarr"), before)
 
 
-def test_damage_in_the_last_chunk_is_not_carried_on(air: xr.Dataset, tmp_path: Path) -> None:
+def test_damage_in_the_last_chunk_is_not_carried_on(few: xr.Dataset, tmp_path: Path) -> None:
     store = tmp_path / "air.zarr"
-    write_dataset(request(part(air, tmp_path, 0, 18), store, chunks={"time": 4}))
+    write_dataset(request(part(few, tmp_path, 0, 18), store, chunks={"time": 4}))
     victim = store / "air/c/4/0/0"
     other = (store / "air/c/3/0/0").read_bytes()  # decodes as well as the right one
     victim.write_bytes(other)
     with pytest.raises(WriteError, match="air/c/4/0/0 has other bytes than were sent"):
-        write_dataset(request(part(air, tmp_path, 18, 30), store, mode="append", append_dim="time"))
+        write_dataset(request(part(few, tmp_path, 18, 30), store, mode="append", append_dim="time"))
     assert victim.read_bytes() == other
 
 
@@ -259,28 +262,28 @@ def test_an_append_killed_at_any_request_shows_old_or_new(tmp_path: Path, zarr_f
     assert set(seen) == {"old", "new"}, killed[0].told
 
 
-def test_another_append_after_one_that_was_broken_off(air: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_append_after_one_that_was_broken_off(few: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first has written over the last chunks; the second, of fewer steps, must not show any of its rows."""
-    store, first = tmp_path / "air.zarr", part(air, tmp_path, 0, 18)
+    store, first = tmp_path / "air.zarr", part(few, tmp_path, 0, 18)
     write_dataset(request(first, store, chunks={"time": 4}))
     monkeypatch.setattr(import_module("zarrstream.write.append"), "publish", lambda *_, **__: refuse(None, "air/zarr.json", b""))
     with pytest.raises(ZarrstreamError, match="readers find the store as it was before"):
-        write_dataset(request(part(air, tmp_path, 18, 30), store, mode="append", append_dim="time"))
+        write_dataset(request(part(few, tmp_path, 18, 30), store, mode="append", append_dim="time"))
     monkeypatch.undo()
     assert_same(store, first)
     assert not write_dataset(request(first, store, chunks={"time": 4})).changed
-    result = write_dataset(request(part(air, tmp_path, 18, 19), store, mode="append", append_dim="time"))
+    result = write_dataset(request(part(few, tmp_path, 18, 19), store, mode="append", append_dim="time"))
     assert (result.resumed, result.action) == (True, "append")
-    assert_same(store, part(air, tmp_path, 0, 19))
-    passed(store, part(air, tmp_path, 0, 19))
-    write_dataset(request(part(air, tmp_path, 19, 30), store, mode="append", append_dim="time"))
-    assert_same(store, part(air, tmp_path, 0, 30))
-    passed(store, part(air, tmp_path, 0, 30))
+    assert_same(store, part(few, tmp_path, 0, 19))
+    passed(store, part(few, tmp_path, 0, 19))
+    write_dataset(request(part(few, tmp_path, 19, 30), store, mode="append", append_dim="time"))
+    assert_same(store, part(few, tmp_path, 0, 30))
+    passed(store, part(few, tmp_path, 0, 30))
 
 
-def test_an_append_that_was_broken_off_keeps_what_it_sent(air: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store, wanted = tmp_path / "air.zarr", request(part(air, tmp_path, 18, 30), tmp_path / "air.zarr", mode="append", append_dim="time")
-    write_dataset(request(part(air, tmp_path, 0, 18), store, chunks={"time": 1}))
+def test_an_append_that_was_broken_off_keeps_what_it_sent(few: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, wanted = tmp_path / "air.zarr", request(part(few, tmp_path, 18, 30), tmp_path / "air.zarr", mode="append", append_dim="time")
+    write_dataset(request(part(few, tmp_path, 0, 18), store, chunks={"time": 1}))
     fresh = preview(wanted)
     monkeypatch.setattr(import_module("zarrstream.planning.plan"), "BLOCK_TARGET", 1)
     fail_at(monkeypatch, 30, refuse)
@@ -290,19 +293,19 @@ def test_an_append_that_was_broken_off_keeps_what_it_sent(air: xr.Dataset, tmp_p
     result = write_dataset(wanted)
     assert result.resumed
     assert result.objects_written < fresh.objects_written - 15
-    assert_same(store, part(air, tmp_path, 0, 30))
+    assert_same(store, part(few, tmp_path, 0, 30))
 
 
 @FORKS
-def test_of_several_appends_each_is_whole(air: xr.Dataset, tmp_path: Path) -> None:
+def test_of_several_appends_each_is_whole(few: xr.Dataset, tmp_path: Path) -> None:
     """Each of another number of steps; they may come one after the other, but never mix."""
     store, ends = tmp_path / "air.zarr", (22, 24, 26, 28, 30)
-    write_dataset(request(part(air, tmp_path, 0, 18), store, chunks={"time": 4}))
-    outcomes = write_apart(*(request(part(air, tmp_path, 18, end), store, mode="append", append_dim="time") for end in ends))
+    write_dataset(request(part(few, tmp_path, 0, 18), store, chunks={"time": 4}))
+    outcomes = write_apart(*(request(part(few, tmp_path, 18, end), store, mode="append", append_dim="time") for end in ends))
     assert {outcome.partition(":")[0] for outcome in outcomes} <= {"append", "nothing", "Conflict"}, outcomes
     assert "append" in outcomes
     last = max(end for end, outcome in zip(ends, outcomes, strict=True) if outcome == "append")
-    whole = part(air, tmp_path, 0, last)
+    whole = part(few, tmp_path, 0, last)
     assert_same(store, whole)
     passed(store, whole)
     assert files(sidecar(store)).keys() == {MANIFEST}

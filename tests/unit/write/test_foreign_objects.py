@@ -432,7 +432,7 @@ def run_until(point: int, run: Callable[[], object]) -> bool:
     later=st.lists(st.tuples(st.sampled_from(["in", "beside", "sidecar"]), st.sampled_from(FOREIGN), st.sampled_from(KINDS)), max_size=3),
     seed=st.integers(0, 2**16),
 )
-@settings(max_examples=600 if THOROUGH else 20)
+@settings(max_examples=600 if THOROUGH else 14)
 def test_every_foreign_byte_is_still_there(
     tmp_path_factory: pytest.TempPathFactory,
     first: str,

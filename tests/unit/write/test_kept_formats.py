@@ -47,6 +47,16 @@ def first_and_last(cases: list[ParameterSet]) -> list[ParameterSet]:
     return [each if each.values[0] in usual else pytest.param(*each.values, id=each.id, marks=pytest.mark.thorough) for each in cases]
 
 
+def each_version_once(cases: list[ParameterSet]) -> list[ParameterSet]:
+    """All of these; in `make test` all of the first and the last version, and one of each in between, another kind for each."""
+    between = [archive for archive in ARCHIVES if archive not in (FIRST, ARCHIVES[-1])]
+    usual = [case for case in cases if case.values[0] in (FIRST, ARCHIVES[-1])]
+    for number, archive in enumerate(between):
+        its = [case for case in cases if case.values[0] == archive]
+        usual += [its[number % len(its)]] if its else []
+    return [each if each in usual else pytest.param(*each.values, id=each.id, marks=pytest.mark.thorough) for each in cases]
+
+
 def options(store: Path) -> dict:
     """What the store was asked to be."""
     known: dict = {
@@ -127,7 +137,7 @@ UNRECORDED = [each for each in LEFT if each.id in ("08522d7-copying", "b2739ae-c
 RECORDED = [each for each in LEFT if each not in UNRECORDED]
 
 
-@pytest.mark.parametrize(("archive", "name"), RECORDED)
+@pytest.mark.parametrize(("archive", "name"), each_version_once(RECORDED))
 def test_what_was_interrupted_is_finished(store: Path) -> None:
     mode = INTERRUPTED[store.stem]
     names = {"create": ("1.nc",), "replace": ("2.nc",), "append": ("1.nc", "2.nc")}[mode]

@@ -64,21 +64,21 @@ def test_damage_inside_a_source_is_found_while_copying(source: Path, tmp_path: P
     assert not opens(store)
 
 
-def test_a_source_that_changes_is_noticed(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_that_changes_is_noticed(few_source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copy = threads.copy_blocks
 
     def copy_and_touch(*arguments: Any, **options: Any) -> None:
         copy(*arguments, **options)
-        os.utime(source, ns=(1, 1))
+        os.utime(few_source, ns=(1, 1))
 
     monkeypatch.setattr(threads, "copy_blocks", copy_and_touch)
     store = tmp_path / "air.zarr"
     with pytest.raises(WriteError, match=r"changed while it was being copied.*Nothing was published"):
-        write_dataset(request(source, store))
+        write_dataset(request(few_source, store))
     assert not opens(store)
     monkeypatch.undo()
-    assert write_dataset(request(source, store)).action == "continue"
-    assert_same(store, source)
+    assert write_dataset(request(few_source, store)).action == "continue"
+    assert_same(store, few_source)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_nothing_goes_on_after_a_write_that_failed(little: Path, tmp_path: Path,
     assert arrived.is_set()
 
 
-def test_a_lost_acknowledgement_is_no_conflict(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_acknowledgement_is_no_conflict(few_source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put = FolderObjects.put
 
     def arrive_twice(self: FolderObjects, key: str, data: bytes, *, create: bool = False) -> None:
@@ -138,13 +138,13 @@ def test_a_lost_acknowledgement_is_no_conflict(source: Path, tmp_path: Path, mon
             put(self, key, data, create=True)
 
     monkeypatch.setattr(FolderObjects, "put", arrive_twice)
-    write_dataset(request(source, tmp_path / "air.zarr"))
-    assert_same(tmp_path / "air.zarr", source)
+    write_dataset(request(few_source, tmp_path / "air.zarr"))
+    assert_same(tmp_path / "air.zarr", few_source)
 
 
 @BOTH
 def test_another_writer_that_publishes_first_wins(
-    source: Path, tmp_path: Path, zarr_format: Format, monkeypatch: pytest.MonkeyPatch
+    few_source: Path, tmp_path: Path, zarr_format: Format, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = tmp_path / "air.zarr"
     name = "zarr.json" if zarr_format == 3 else ".zgroup"
@@ -159,11 +159,11 @@ def test_another_writer_that_publishes_first_wins(
 
     monkeypatch.setattr(publish, "check_held", check_then_lose)
     with pytest.raises(Conflict, match=r"another writer published .* first"):
-        write_dataset(request(source, store, zarr_format=zarr_format))
+        write_dataset(request(few_source, store, zarr_format=zarr_format))
     assert (store / name).read_text() == "theirs"
 
 
-def test_a_writer_at_work_is_left_alone(source: Path, tmp_path: Path) -> None:
+def test_a_writer_at_work_is_left_alone(few_source: Path, tmp_path: Path) -> None:
     store = tmp_path / "air.zarr"
     with subprocess.Popen(["sleep", "60"]) as writer:
         document = json.loads(lock.Lock("another", "f", "2026-01-01T00:00:00+00:00").to_json())
@@ -171,33 +171,33 @@ def test_a_writer_at_work_is_left_alone(source: Path, tmp_path: Path) -> None:
         sidecar(store).mkdir()
         (sidecar(store) / WRITING).write_text(json.dumps(document))
         with pytest.raises(Conflict, match=f"another writer is writing.*process {writer.pid} on .*since 2026-01-01"):
-            write_dataset(request(source, store))
+            write_dataset(request(few_source, store))
         assert files(tmp_path).keys() == {"air.nc", f"air.zarr.zarrstream/{WRITING}"}
         writer.kill()
-    assert write_dataset(request(source, store)).action == "continue"
-    assert_same(store, source)
+    assert write_dataset(request(few_source, store)).action == "continue"
+    assert_same(store, few_source)
 
 
 @FORKS
-def test_of_several_writers_one_goes_on(source: Path, tmp_path: Path) -> None:
+def test_of_several_writers_one_goes_on(few_source: Path, tmp_path: Path) -> None:
     store = tmp_path / "air.zarr"
-    outcomes = write_apart(*(request(source, store, chunks={"time": number + 1}) for number in range(5)))
+    outcomes = write_apart(*(request(few_source, store, chunks={"time": number + 1}) for number in range(5)))
     assert sorted(outcome.partition(":")[0] for outcome in outcomes) == [*["Conflict"] * 4, "create"], outcomes
-    assert_same(store, source)
+    assert_same(store, few_source)
 
 
-def test_a_store_that_was_published_meanwhile_is_left_alone(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_was_published_meanwhile_is_left_alone(few_source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store, begin = tmp_path / "air.zarr", session.begin
 
     def begin_after_another(*arguments: Any, **options: Any) -> None:
         monkeypatch.undo()
-        write_dataset(request(source, store, chunks={"time": 3}))
+        write_dataset(request(few_source, store, chunks={"time": 3}))
         begin(*arguments, **options)
 
     monkeypatch.setattr(session, "begin", begin_after_another)
     with pytest.raises(Conflict, match=r"published .* just now"):
-        write_dataset(request(source, store, chunks={"time": 1}))
-    assert_same(store, source)
+        write_dataset(request(few_source, store, chunks={"time": 1}))
+    assert_same(store, few_source)
     assert files(sidecar(store)).keys() == {MANIFEST}
 
 
@@ -216,13 +216,13 @@ def test_leftovers_of_another_plan_go(source: Path, tmp_path: Path, monkeypatch:
     assert files(sidecar(store)).keys() == {MANIFEST}
 
 
-def test_a_lock_that_stayed_behind_goes(source: Path, tmp_path: Path) -> None:
+def test_a_lock_that_stayed_behind_goes(few_source: Path, tmp_path: Path) -> None:
     store = tmp_path / "air.zarr"
-    write_dataset(request(source, store))
+    write_dataset(request(few_source, store))
     (sidecar(store) / WRITING).write_text('{"zarrstream_writing": 1}')
-    assert preview(request(source, store)).action == "nothing"
+    assert preview(request(few_source, store)).action == "nothing"
     assert (sidecar(store) / WRITING).exists()
-    assert not write_dataset(request(source, store)).changed
+    assert not write_dataset(request(few_source, store)).changed
     assert files(sidecar(store)).keys() == {MANIFEST}
 
 
@@ -264,9 +264,9 @@ def test_a_writer_killed_at_any_put_leaves_nothing_or_all(little: Path, tmp_path
     assert published == [each for each in killed if each.point >= published[0].point], killed[0].told
 
 
-def test_a_reader_sees_nothing_until_everything_is_there(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reader_sees_nothing_until_everything_is_there(few_source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store, put_async, seen, stop = tmp_path / "air.zarr", FolderObjects.put_async, [], threading.Event()
-    expected = decoded(source, "netcdf4")
+    expected = decoded(few_source, "netcdf4")
 
     async def put_when_seen(self: FolderObjects, key: str, data: bytes) -> None:
         looks = len(seen)
@@ -285,7 +285,7 @@ def test_a_reader_sees_nothing_until_everything_is_there(source: Path, tmp_path:
     monkeypatch.setattr(FolderObjects, "put_async", put_when_seen)
     reader = threading.Thread(target=look, daemon=True)
     reader.start()
-    write_dataset(request(source, store, chunks={"time": 1}))
+    write_dataset(request(few_source, store, chunks={"time": 1}))
     stop.set()
     reader.join(60)
     assert seen.count(None) > 5
@@ -293,7 +293,7 @@ def test_a_reader_sees_nothing_until_everything_is_there(source: Path, tmp_path:
     assert seen == [None] * seen.count(None) + [True] * seen.count(True)
 
 
-def test_the_listing_finds_other_md5s(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_listing_finds_other_md5s(few_source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bucket's ETags are MD5s: two bytes swapped on the way are found without reading an object."""
     store, listed = tmp_path / "air.zarr", FolderObjects.list
 
@@ -304,7 +304,7 @@ def test_the_listing_finds_other_md5s(source: Path, tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(FolderObjects, "list", with_etags)
     with pytest.raises(WriteError, match=r"air/c/0/0/0 has the MD5 0+, \w+ was sent.*Nothing was published"):
-        write_dataset(request(source, store))
+        write_dataset(request(few_source, store))
     assert not opens(store)
 
 

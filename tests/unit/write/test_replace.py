@@ -35,9 +35,18 @@ CHANGES = [
 @pytest.fixture
 def other(air: xr.Dataset, tmp_path: Path) -> Path:
     """A source of the same shape with other values."""
-    encoding = {name: {"_FillValue": None} for name in air.variables if "_FillValue" not in air[name].attrs}
-    air.assign(air=air.air + 1, crs=air.crs + 1).to_netcdf(tmp_path / "other.nc", engine="netcdf4", encoding=encoding)
-    return tmp_path / "other.nc"
+    return with_other_values(air, tmp_path)
+
+
+@pytest.fixture
+def few_other(few: xr.Dataset, tmp_path: Path) -> Path:
+    return with_other_values(few, tmp_path)
+
+
+def with_other_values(data: xr.Dataset, folder: Path) -> Path:
+    encoding = {name: {"_FillValue": None} for name in data.variables if "_FillValue" not in data[name].attrs}
+    data.assign(air=data.air + 1, crs=data.crs + 1).to_netcdf(folder / "other.nc", engine="netcdf4", encoding=encoding)
+    return folder / "other.nc"
 
 
 @pytest.mark.parametrize(("verify", "before", "after"), CHANGES)
@@ -64,8 +73,8 @@ def test_the_new_store_takes_the_place_of_the_old(
     assert (again.changed, again.action) == (False, "nothing")
 
 
-def test_a_replacement_of_nothing_is_a_new_store(source: Path, tmp_path: Path) -> None:
-    assert write_dataset(request(source, tmp_path / "air.zarr", mode="replace")).action == "create"
+def test_a_replacement_of_nothing_is_a_new_store(few_source: Path, tmp_path: Path) -> None:
+    assert write_dataset(request(few_source, tmp_path / "air.zarr", mode="replace")).action == "create"
 
 
 def test_what_no_listing_shows_yet_is_removed_all_the_same(little: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,18 +86,18 @@ def test_what_no_listing_shows_yet_is_removed_all_the_same(little: Path, tmp_pat
     assert len(files(store)) == result.objects
 
 
-def test_a_replacement_may_have_another_shape_and_other_variables(source: Path, little: Path, tmp_path: Path) -> None:
+def test_a_replacement_may_have_another_shape_and_other_variables(few_source: Path, little: Path, tmp_path: Path) -> None:
     store = tmp_path / "air.zarr"
-    write_dataset(request(source, store, chunks={"time": 1}))
+    write_dataset(request(few_source, store, chunks={"time": 1}))
     write_dataset(request(little, store, mode="replace"))
     assert_same(store, little)
     assert {key.split("/")[0] for key in files(store)} == {"a", "x", "zarr.json"}
 
 
-def test_what_others_wrote_is_not_replaced(source: Path, air: xr.Dataset, tmp_path: Path) -> None:
+def test_what_others_wrote_is_not_replaced(few_source: Path, air: xr.Dataset, tmp_path: Path) -> None:
     theirs, mixed, text = (tmp_path / name for name in ("theirs.zarr", "mixed.zarr", "text.zarr"))
     air.drop_vars("code").to_zarr(theirs)
-    write_dataset(request(source, mixed))
+    write_dataset(request(few_source, mixed))
     (mixed / "notes.txt").write_text("mine")
     text.mkdir()
     (text / "notes.txt").write_text("mine")
@@ -100,25 +109,25 @@ def test_what_others_wrote_is_not_replaced(source: Path, air: xr.Dataset, tmp_pa
     ):
         for run in (preview, write_dataset):
             with pytest.raises(Conflict, match=words):
-                run(request(source, store, chunks={"time": 1}, mode="replace"))
+                run(request(few_source, store, chunks={"time": 1}, mode="replace"))
     assert files(tmp_path) == before
 
 
-def test_a_failure_leaves_the_old_store(source: Path, other: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_leaves_the_old_store(few_source: Path, few_other: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = tmp_path / "air.zarr"
-    write_dataset(request(source, store, chunks={"time": 1}))
+    write_dataset(request(few_source, store, chunks={"time": 1}))
     fail_at(monkeypatch, 50, refuse)
     with pytest.raises(ZarrstreamError, match="readers find the store as it was before"):
-        write_dataset(request(other, store, chunks={"time": 1}, mode="replace"))
+        write_dataset(request(few_other, store, chunks={"time": 1}, mode="replace"))
     monkeypatch.undo()
-    assert_same(store, source)
-    kept = write_dataset(request(source, store, chunks={"time": 1}))  # who wanted the old one, finds it
+    assert_same(store, few_source)
+    kept = write_dataset(request(few_source, store, chunks={"time": 1}))  # who wanted the old one, finds it
     assert (kept.changed, (sidecar(store) / WRITING).exists()) == (False, True)
-    result = write_dataset(request(other, store, chunks={"time": 1}, mode="replace"))
+    result = write_dataset(request(few_other, store, chunks={"time": 1}, mode="replace"))
     assert (result.action, result.resumed) == ("replace", True)
     assert result.objects_kept > 30
-    assert_same(store, other)
-    passed(store, other)
+    assert_same(store, few_other)
+    passed(store, few_other)
 
 
 @FORKS
@@ -164,11 +173,11 @@ def test_a_place_between_old_and_new_is_kept_for_who_was_replacing(little: Path,
 
 
 def test_who_has_opened_the_old_store_reads_it_until_it_goes(
-    source: Path, other: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    few_source: Path, few_other: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = tmp_path / "air.zarr"
-    write_dataset(request(source, store, chunks={"time": 3}))
-    expected = decoded(source, "netcdf4").air
+    write_dataset(request(few_source, store, chunks={"time": 3}))
+    expected = decoded(few_source, "netcdf4").air
     with xr.open_zarr(store) as opened:
 
         def look(*_: Any) -> None:
@@ -177,30 +186,30 @@ def test_who_has_opened_the_old_store_reads_it_until_it_goes(
 
         looked: list[int] = []
         monkeypatch.setattr(import_module("zarrstream.write.replace"), "clear", look)
-        write_dataset(request(other, store, chunks={"time": 3}, mode="replace"))
+        write_dataset(request(few_other, store, chunks={"time": 3}, mode="replace"))
     assert looked == [1]
-    assert_same(store, other)
+    assert_same(store, few_other)
 
 
 @FORKS
 @pytest.mark.parametrize("broken", [False, True])
 def test_of_several_replacements_each_is_whole(
-    source: Path, other: Path, tmp_path: Path, broken: bool, monkeypatch: pytest.MonkeyPatch
+    few_source: Path, few_other: Path, tmp_path: Path, broken: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They may come one after the other, but never mix."""
     store = tmp_path / "air.zarr"
-    write_dataset(request(source, store))
+    write_dataset(request(few_source, store))
     if broken:
         fail_at(monkeypatch, 20, refuse)
         with pytest.raises(ZarrstreamError):
-            write_dataset(request(other, store, mode="replace", chunks={"time": 2}))
+            write_dataset(request(few_other, store, mode="replace", chunks={"time": 2}))
         monkeypatch.undo()
         lock = json.loads((sidecar(store) / WRITING).read_text())
         (sidecar(store) / WRITING).write_text(json.dumps({**lock, "pid": 2**22 + 1}))  # as if that process had gone, too
-    outcomes = write_apart(*(request(other, store, chunks={"time": number + 1}, mode="replace") for number in range(5)))
+    outcomes = write_apart(*(request(few_other, store, chunks={"time": number + 1}, mode="replace") for number in range(5)))
     done = {outcome.partition(":")[0] for outcome in outcomes}
     assert done <= {"replace", "continue", "Conflict"}, outcomes
     assert done != {"Conflict"}
-    assert_same(store, other)
-    passed(store, other)
+    assert_same(store, few_other)
+    passed(store, few_other)
     assert files(sidecar(store)).keys() == {MANIFEST}

@@ -157,8 +157,8 @@ def test_a_data_set_of_many_times_the_memory(tmp_path: Path, times: int) -> None
     cases: list[dict[str, Any]] = [
         {"chunks": {"time": 8}},
         {"chunks": {"time": 2}, "shards": {"time": 8}},
-        {"chunks": {"time": 2}, "encoding": {"air": packed}},
         {"chunks": {"time": 160, "lat": 32, "lon": 32}},  # the source is chunked across it
+        *([{"chunks": {"time": 2}, "encoding": {"air": packed}}] if times > 5 else []),
     ]
     given = [str(series(tmp_path / "little.nc", 160)), str(series(tmp_path / "big.nc", times * memory // step))]
     done = subprocess.run(
