@@ -1,8 +1,7 @@
-"""Twenty real files of packages that come quickly, as `make corpus` takes all of them; eight, which are like others, are thorough."""
+"""Twenty real files of packages that come quickly, as `make corpus` takes all of them."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -11,8 +10,6 @@ from corpus.trying import try_file
 
 CORPUS = read_list()
 PACKAGE_OF = {file: package for package in CORPUS.packages for file in package.files}
-# Of the shape of others in the sample: monthly means of CMIP6, images of MINC, files that the compliance checker finds fault with.
-ALIKE = re.compile(r"_Amon_(AWI|BCC|INM|NOAA|GFDL)[^/]*$|minc2-no-att|bad_(cf_role|region|reference)")
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.xdist_group("corpus")]
 
 
@@ -30,10 +27,7 @@ def fetched() -> dict[str, Path | str]:
     return found
 
 
-@pytest.mark.parametrize(
-    "file",
-    [pytest.param(file, id=Path(file).name, marks=pytest.mark.thorough if ALIKE.search(file) else []) for file in CORPUS.sample],
-)
+@pytest.mark.parametrize("file", CORPUS.sample, ids=lambda file: Path(file).name)
 def test_a_real_file(file: str, fetched: dict[str, Path | str], tmp_path: Path) -> None:
     place = fetched[PACKAGE_OF[file].name]
     assert isinstance(place, Path), place
