@@ -108,7 +108,7 @@ def indexing() -> Any:
 @contextmanager
 def without_dask() -> Iterator[None]:
     """Let xarray not import Dask to see whether something is of Dask: what was never imported made nothing (xarray 2026.9.0)."""
-    import xarray.namedarray.utils as utils
+    from xarray.namedarray import utils
 
     asked = utils.is_dask_collection
     utils.is_dask_collection = lambda value: "dask.base" in sys.modules and asked(value)  # type: ignore[assignment]

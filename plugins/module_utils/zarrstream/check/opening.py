@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from ..compat import as_buffer, default_prototype, without_dask
 from ..errors import Unreachable
@@ -20,11 +20,15 @@ from ..storage.zarr_store import part_of, reading_store
 from ..text import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+    from typing import TypeAlias
+
     import xarray as xr
     from zarr.abc.buffer import Buffer, BufferPrototype
     from zarr.abc.store import ByteRequest, Store
 
-Get: TypeAlias = "Callable[[str, BufferPrototype, ByteRequest | None], Awaitable[Buffer | None]]"
+    Get: TypeAlias = Callable[[str, BufferPrototype, ByteRequest | None], Awaitable[Buffer | None]]
+
 _INDEXED = 2**20  # coordinates of dimensions that are loaded whole, as xarray does; longer ones only at their ends
 _TIMES: dict[str, Any] = {"decode_times": False, "decode_timedelta": False}
 
@@ -137,10 +141,10 @@ def _touch(variable: xr.Variable) -> None:
         return
     lengths = variable.encoding.get("shards") or variable.encoding.get("chunks") or variable.shape
     if all(map(int.__le__, variable.shape, lengths)):
-        _ = variable[tuple(slice(0, None, max(1, size - 1)) for size in variable.shape)].values
+        variable[tuple(slice(0, None, max(1, size - 1)) for size in variable.shape)].load()
         return
     for place in (tuple(0 for _size in variable.shape), tuple(size - 1 for size in variable.shape)):
-        _ = variable[place].values
+        variable[place].load()
 
 
 def _raise_unreachable(error: BaseException) -> None:

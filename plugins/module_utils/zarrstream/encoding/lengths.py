@@ -5,14 +5,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from ..errors import BadRequest
 
 AUTO: Literal["auto"] = "auto"
 NONE: Literal["none"] = "none"  # of shards
 Lengths = dict[str, "int | Literal['auto']"]  # by dimension
-Asked = Lengths | tuple[int, ...] | Literal["auto", "none"] | None  # a tuple is by axis, None what was left out
+Asked: TypeAlias = "Lengths | tuple[int, ...] | Literal['auto', 'none'] | None"  # a tuple is by axis, None what was left out
 
 
 def parse_lengths(option: str, value: Any, *, axes: bool = False, none: bool = False) -> Asked:

@@ -125,6 +125,7 @@ def _normal_number(name: str, value: Any, dtype: np.dtype) -> Any:
         with np.errstate(all="ignore"):
             cast = values.astype(dtype)
             values = cast if dtype.kind == "f" or bool((cast == values).all()) else values
+    # NaN is not equal to itself; pylint: disable-next=comparison-with-itself
     numbers = tuple("NaN" if number != number else number for number in values.reshape(-1).tolist())
     if name in MISSING:
         numbers = tuple(number for number in numbers if number != "NaN")  # readers take NaN for missing in any case

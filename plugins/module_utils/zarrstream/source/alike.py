@@ -29,9 +29,11 @@ def apart(one: np.ndarray, two: np.ndarray) -> float:
     left, right = (values.astype("f8" if values.dtype.kind == "f" else values.dtype) for values in (one, two))
     if left.dtype.kind != "f" and right.dtype.kind != "f":
         left, right = left.astype(object), right.astype(object)  # no difference of two of them overflows
-    missing = left != left
+    # pylint: disable=comparison-with-itself
+    missing = left != left  # NaN
     if (missing != (right != right)).any():
         return math.inf
+    # pylint: enable=comparison-with-itself
     same = missing | (left == right)
     differences = np.abs(np.where(same, 0, left) - np.where(same, 0, right))
     return float(differences.max()) if differences.size else 0.0

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from ..check.opening import Get, open_plainly
+from ..check.opening import open_plainly
 from ..compat import as_buffer
 from ..errors import SourceError
 from ..metadata.hierarchy import read_hierarchy
@@ -19,6 +19,8 @@ from .publish import locate
 if TYPE_CHECKING:
     from zarr.abc.buffer import Buffer, BufferPrototype
     from zarr.abc.store import ByteRequest
+
+    from ..check.opening import Get
 
 
 def check_documents(plan: StorePlan) -> None:
