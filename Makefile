@@ -75,7 +75,7 @@ lint-all:
 	@$(TEST_VENV)/bin/yamllint --strict .
 	@PATH=$(abspath $(TEST_VENV)/bin):$$PATH $(TEST_VENV)/bin/ansible-lint -q $(LINT_LATER)
 
-unit: test-environment ## Unit tests, and twenty real files: no server, a minute
+unit: test-environment ## Unit tests, and twenty real files: no server, two minutes
 	@$(COST) unit $(PYTEST) -q -n 3 --dist loadgroup tests/unit tests/corpus
 
 integration: test-environment ## Against the embedded cloud: real Keystone, real Swift, over TLS

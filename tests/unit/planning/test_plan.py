@@ -356,6 +356,11 @@ def test_automatic_chunks_are_multiples_of_the_source_and_bounded(shape: tuple[i
         )
 
 
+def test_shards_that_are_evened_along_two_dimensions_do_not_become_small() -> None:
+    planned = make_plan([array((115, 189, 349), 4, (114, 3, 87))], {"x": 1, "y": 94, "z": 2}, {}, memory=2**40).arrays[0]
+    assert 16 * MIB <= math.prod(planned.unit) * 4 <= 96 * MIB
+
+
 @settings(max_examples=200 if THOROUGH else 40)
 @given(shape=st.lists(st.integers(1, 10**4), min_size=1, max_size=3).map(tuple), data=st.data())
 def test_automatic_shards_have_16_to_96_mib(shape: tuple[int, ...], data: st.DataObject) -> None:

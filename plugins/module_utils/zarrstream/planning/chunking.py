@@ -104,10 +104,11 @@ def auto_chunks(array: ArraySource, fixed: Mapping[str, int], target: int, sourc
     return evened(grown, array.shape, [(own, 1) for own in base], free)
 
 
-def evened(grown: Shape, shape: Sequence[int], units: Sequence[tuple[int, ...]], free: Sequence[bool]) -> Shape:
+def evened(grown: Shape, shape: Sequence[int], units: Sequence[tuple[int, ...]], free: Sequence[bool], least: int = 0) -> Shape:
     """``grown``, shorter where its last pieces along the ``free`` dimensions would reach far beyond ``shape``: by PADDING at most.
 
-    Lengths stay multiples of the first of a dimension's ``units`` with which that goes; the next one is finer.
+    Lengths stay multiples of the first of a dimension's ``units`` with which that goes; the next one is finer. None becomes so short
+    that fewer than ``least`` elements are left.
     """
     lengths = list(grown)
 
@@ -121,7 +122,9 @@ def evened(grown: Shape, shape: Sequence[int], units: Sequence[tuple[int, ...]],
     for axis in odd:
         if all_but(None) <= PADDING:
             break
-        lengths[axis] = _even(lengths[axis], shape[axis], units[axis], max(PADDING / all_but(axis), PADDING ** (1 / len(odd))))
+        even = _even(lengths[axis], shape[axis], units[axis], max(PADDING / all_but(axis), PADDING ** (1 / len(odd))))
+        if math.prod(lengths) // lengths[axis] * even >= least:
+            lengths[axis] = even
     return tuple(lengths)
 
 
@@ -148,7 +151,7 @@ def auto_shards(array: ArraySource, chunks: Shape, fixed: Mapping[str, int], tar
         if free[axis] and array.source_chunks:
             wider = [*shard[:axis], min(math.lcm(chunks[axis], array.source_chunks[axis]), most[axis]), *shard[axis + 1 :]]
             shard = wider if math.prod(wider) <= limit else shard
-    return evened(grow(shard, most, target, free), most, list(zip(shard, chunks, strict=True)), free)
+    return evened(grow(shard, most, target, free), most, list(zip(shard, chunks, strict=True)), free, target // 4)
 
 
 def divisor(number: int, most: int) -> int:
