@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import netCDF4
 import numpy as np
 import pytest
@@ -96,7 +97,6 @@ def test_latin_1_becomes_text(tmp_path: Path, zarr_format: int) -> None:
 
 
 def test_latin_1_of_the_first_of_several_files_and_of_hdf5_becomes_text(tmp_path: Path) -> None:
-    h5py = pytest.importorskip("h5py")
     for number in (0, 2):
         path = make(tmp_path / f"{number}.nc", {"t": ("f4", ("time",), [1, 2], {})}, first=number)
         with h5py.File(path, "a") as file:
@@ -151,7 +151,6 @@ def test_attributes_of_all_types_arrive(tmp_path: Path, zarr_format: int) -> Non
 
 
 def test_bools_of_hdf5_arrive_with_their_names(tmp_path: Path) -> None:
-    h5py = pytest.importorskip("h5py")
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["mask"] = np.array([True, False])
         file["mask"].attrs["ok"] = True
