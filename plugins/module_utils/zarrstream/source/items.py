@@ -18,6 +18,7 @@ from ..metadata.hierarchy import ROOTS, read_hierarchy
 from ..metadata.layout import item_bytes
 from ..storage.location import StoreUrl, parse_store, web_place
 from ..storage.objects import Objects, ReadableObjects
+from ..storage.remote import RemoteObject
 from .declared import Declared, NotRegular, SourceFile, not_regular, open_regular, outside, parse_follow
 from .expand import expand
 from .netcdf3 import MAGIC, is_classic, required_size
@@ -38,6 +39,7 @@ class Item:
     objects: ReadableObjects | None = None  # for a Zarr store
     declared: Declared | None = field(default=None, compare=False)  # all that may be read, for a file
     parts: tuple[str, ...] = ()  # real paths of the files that this one leads to, as far as ``follow`` declares them
+    remote: RemoteObject | None = field(default=None, compare=False)  # for a file that is not on this host
 
     @property
     def name(self) -> str:
