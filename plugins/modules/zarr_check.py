@@ -100,7 +100,12 @@ options:
       - V(decode), chunks decode.
       - V(fill_value), no value that is data reads as missing.
       - V(order), coordinates of time and place rise or fall at each step, and none is there twice or missing.
-      - V(gaps), no step of time is left out, where most steps have one length; months and years may differ by their days.
+      - V(gaps), no step of time is left out, where most steps have one length; months and years may differ by their days. O(gaps) declares
+        the step; then one that is left out is an error.
+      - V(fresh), the last step with a value is no older than O(fresh) says. Of each variable along a time it reads the chunks at its end
+        alone, ten steps or more, and of these only some where they are large, as do the next two.
+      - V(nan_share), of none of the newest steps more is missing than O(nan_share) allows.
+      - V(range), the values of the newest steps are in O(range), and none is one value where the others vary.
       - V(roundtrip), dtype, shape, dimensions, attributes and times are those of the source.
       - V(values), values are those of the source.
       - V(anonymous), a client without keys reads the store and gets 404 for what is not there. Made when it is named here
@@ -124,10 +129,37 @@ options:
       - fill_value
       - order
       - gaps
+      - fresh
+      - nan_share
+      - range
       - roundtrip
       - values
       - anonymous
       - chunk_size
+  fresh:
+    description:
+      - How old the last step that has a value may be, such as V(2d), V(6h), V(1d 12h) or V(1mo). It counts by the coordinate of time,
+        not by the times of files.
+      - A dictionary with C(max_age) and C(variables), where only some variables are to be fresh.
+    type: raw
+  gaps:
+    description:
+      - The step of time, such as V(1d) or V(1mo), by which each time follows the one before.
+      - A dictionary with C(step), without which the usual one counts, and C(accept), a list of dates that are not there and need not be.
+        An entry is a date or a part of one, such as V(2020-02), or a list of the two ends of a range, of which V(null) is open.
+    type: raw
+  nan_share:
+    description:
+      - The share of missing values that each of the newest steps may have, from V(0) to V(1), or V(history), no share far beyond those of
+        the other steps (three distances between their quartiles, and 5 percent, above the upper one).
+      - A dictionary of these by variable, C(*) for all that are not named.
+    type: raw
+  range:
+    description:
+      - "The least and the largest value of variables, V(null) for none, such as V({sst: [-5, 45], rain: [0, null]}); C(*) is for all that
+        are not named. Values are unpacked ones."
+      - A step that is nothing but one value, where the others vary, is named too, unless others end with that value, as zeros of rain do.
+    type: dict
   sample:
     description:
       - How many objects (chunks, or shards) of each array the checks V(decode) and V(values) read. V(0) reads none,
@@ -204,6 +236,17 @@ EXAMPLES = r"""
     store: s3://climate/air.zarr
     profile: zarr
     checks: [open, metadata, consolidated, complete, strays, sizes, manifest]
+    fail_on: warning
+
+- name: Watch a data set that grows every day
+  zarrstream.platform.zarr_check:
+    store: s3://climate/sst.zarr
+    profile: zarr
+    checks: [open, complete, order, gaps, fresh, nan_share, range]
+    fresh: 2d
+    gaps: {step: 1d, accept: ['2024-02-29', ['2025-03-01', '2025-03-09']]}
+    nan_share: history
+    range: {sst: [-5, 45]}
     fail_on: warning
 
 - name: See what an anonymous client sees, on stock Swift
@@ -381,6 +424,10 @@ SPEC: dict[str, dict[str, Any]] = {
     "combine": {"type": "raw"},
     "prepare": {"type": "list", "elements": "dict"},
     "checks": {"type": "list", "elements": "str", "choices": list(CHECKS)},
+    "fresh": {"type": "raw"},
+    "gaps": {"type": "raw"},
+    "nan_share": {"type": "raw"},
+    "range": {"type": "dict"},
     "sample": {"type": "str", "default": "4"},
     "missing": {"type": "str", "choices": list(POLICIES), "default": "error"},
     "fail_on": {"type": "str", "choices": list(SEVERITIES), "default": "error"},

@@ -1,9 +1,10 @@
 # Copyright (c) 2026, the Zarrstream authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Checks of coordinates, which alone are read: in order, nothing twice, no step of time left out."""
+"""Coordinates, which alone are read: in order, nothing twice, no step of time left out that most others would have between them."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from ..metadata.layout import ArrayLayout, item_bytes
 from ..parallel import each
 from ..text import many
 from .compare import is_time
+from .moments import Clock
 from .registry import CHECKS
 from .snapshot import Snapshot
 
@@ -27,6 +29,15 @@ LIKE_STEP = 0.15  # of a step by which another may differ and be as long: a mont
 GAP = 1.5  # steps from which on one is left out
 REGULAR = 0.5  # the share of the steps that have to be alike, for others to be gaps
 
+_DATETIME_UNITS = {
+    "D": "days",
+    "h": "hours",
+    "m": "minutes",
+    "s": "seconds",
+    "ms": "milliseconds",
+    "us": "microseconds",
+    "ns": "nanoseconds",
+}
 # Coordinates that are a place or a time, and not the number of a member or a station.
 _ORDERED = {
     "time",
@@ -52,8 +63,13 @@ class Axis:
     places: np.ndarray
     missing: int
     time: bool
-    units: str
+    clock: Clock
     problem: str = ""
+
+    @property
+    def units(self) -> str:
+        """What its numbers count."""
+        return self.clock.units
 
 
 def read_axes(shot: Snapshot, reader: ChunkReader) -> list[Axis]:
@@ -89,7 +105,7 @@ def _read(shot: Snapshot, reader: ChunkReader, layout: ArrayLayout) -> Axis:
     import numpy as np
 
     none = np.zeros(0)
-    axis = Axis(layout.path, none, none, 0, _is_time(layout), str(layout.attributes.get("units", "")))
+    axis = Axis(layout.path, none, none, 0, _is_time(layout), _clock(layout))
     if layout.shape[0] > LONGEST:
         return _with_problem(axis, f"has {layout.shape[0]} values, more than are read")
 
@@ -104,8 +120,19 @@ def _read(shot: Snapshot, reader: ChunkReader, layout: ArrayLayout) -> Axis:
     return _without_missing(axis, np.concatenate(parts) if parts else none, layout)
 
 
+def _clock(layout: ArrayLayout) -> Clock:
+    units, calendar = str(layout.attributes.get("units", "")), str(layout.attributes.get("calendar", "standard"))
+    if _dtype(layout)[:1] != "M":
+        return Clock(units, calendar)
+    # NumPy's own dates, which have no units but in their type.
+    kind = layout.document.get("dtype" if layout.zarr_format == 2 else "data_type")
+    unit = re.search(r"\[(\w+)\]", kind) if isinstance(kind, str) else None
+    name = unit[1] if unit else str((kind.get("configuration") or {}).get("unit")) if isinstance(kind, Mapping) else ""
+    return Clock(f"{_DATETIME_UNITS.get(name, name)} since 1970-01-01", "proleptic_gregorian")
+
+
 def _with_problem(axis: Axis, problem: str) -> Axis:
-    return Axis(axis.name, axis.values, axis.places, 0, axis.time, axis.units, problem)
+    return Axis(axis.name, axis.values, axis.places, 0, axis.time, axis.clock, problem)
 
 
 def _decoded(shot: Snapshot, reader: ChunkReader, layout: ArrayLayout, place: tuple[int, ...]) -> np.ndarray | str:
@@ -134,7 +161,7 @@ def _without_missing(axis: Axis, values: np.ndarray, layout: ArrayLayout) -> Axi
         there &= values == values  # NaN and NaT are not equal to themselves; pylint: disable=comparison-with-itself
     numbers = values.view("i8") if values.dtype.kind == "M" else values
     exact = numbers.astype("f8" if numbers.dtype.kind == "f" else "i8", copy=False)
-    return Axis(axis.name, exact[there], np.flatnonzero(there), int((~there).sum()), axis.time, axis.units)
+    return Axis(axis.name, exact[there], np.flatnonzero(there), int((~there).sum()), axis.time, axis.clock)
 
 
 @CHECKS.check("order", "axes", severity="warning", place=102)
@@ -145,7 +172,7 @@ def check_order(axes: list[Axis]) -> CheckResult:
         _find_disorder(axis, wrong)
     if wrong:
         return found(wrong, f"{many(wrong.count, 'coordinate')} of time or place not in order")
-    return _fine([axis for axis in axes if not axis.problem], "in order", axes)
+    return fine([axis for axis in axes if not axis.problem], "in order", axes)
 
 
 def _find_disorder(axis: Axis, wrong: Findings) -> None:
@@ -193,8 +220,7 @@ def _wraps(axis: Axis, against: np.ndarray) -> bool:
     return east and against.size == 1 and abs(float(axis.values[-1]) - float(axis.values[0])) < 360
 
 
-@CHECKS.check("gaps", "axes", severity="warning", place=104)
-def check_gaps(axes: list[Axis]) -> CheckResult:
+def gaps_by_usual_step(axes: list[Axis]) -> CheckResult:
     """No step of time is left out, where most steps are of one length."""
     wrong, times = Findings(), [axis for axis in axes if axis.time and not axis.problem]
     irregular = 0
@@ -206,7 +232,7 @@ def check_gaps(axes: list[Axis]) -> CheckResult:
     if wrong:
         return found(wrong, f"{many(wrong.count, 'coordinate')} of time with steps left out")
     note = f", {irregular} of which have no usual step" if irregular else ""
-    return _fine(times, f"without a gap{note}", [axis for axis in axes if axis.time])
+    return fine(times, f"without a gap{note}", [axis for axis in axes if axis.time])
 
 
 def usual_step(values: np.ndarray) -> float | None:
@@ -247,7 +273,8 @@ def _in(axis: Axis) -> str:
     return f" {axis.units}" if axis.units else ""
 
 
-def _fine(read: list[Axis], what: str, axes: list[Axis]) -> CheckResult:
+def fine(read: list[Axis], what: str, axes: list[Axis]) -> CheckResult:
+    """The result for coordinates without a finding, of which ``read`` could be read."""
     unread = [axis for axis in axes if axis.problem]
     if not axes:
         return skipped("no dimension has a coordinate of time or place")

@@ -62,6 +62,25 @@ def open_plainly(tree: Hierarchy, get: Get | None, *, once: bool = False) -> Ope
     return found
 
 
+def open_lazily(tree: Hierarchy, get: Get) -> dict[str, xr.Variable]:
+    """The variables of all groups by path, unpacked and masked, times as numbers, read where they are asked for.
+
+    Raises whatever xarray and zarr raise.
+    """
+    import xarray as xr
+
+    documents = {key: tree.raw[key] if key in tree.raw else json.dumps(document).encode() for key, document in tree.documents.items()}
+    options = {"engine": "zarr", "chunks": None, "cache": False, "zarr_format": tree.zarr_format, "create_default_indexes": False, **_TIMES}
+    store = _store(documents, get)
+    found: dict[str, xr.Variable] = {}
+    with warnings.catch_warnings(), without_dask():
+        warnings.simplefilter("ignore")
+        for path in sorted(tree.groups):
+            dataset = xr.open_dataset(store, group=path or None, consolidated=False, **options)  # type: ignore[arg-type]
+            found |= {join(path, str(name)): variable for name, variable in dataset.variables.items()}
+    return found
+
+
 @dataclass
 class _Way:
     """One way to open one group, whose variables are ``names``, with their paths."""

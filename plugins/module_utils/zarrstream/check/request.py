@@ -16,6 +16,7 @@ from ..source.reading import Reading, parse_reading
 from ..source.step import Step
 from ..storage.access import BY_DEFAULT, Access, access_from
 from ..storage.open import Reach
+from .expectations import NOTHING_EXPECTED, Expectations, parse_expectations
 
 SEVERITIES = ("error", "warning", "never")
 POLICIES = ("error", "fill", "manifest")
@@ -41,6 +42,7 @@ class CheckRequest(Reach):
     seed: int = 0
     missing: str = "error"
     fail_on: str = "error"
+    expectations: Expectations = NOTHING_EXPECTED
     report: str | None = None
     scheduler: Scheduler | None = None
 
@@ -68,6 +70,7 @@ def request_from(options: Mapping[str, Any]) -> CheckRequest:
         "combine",
         "prepare",
         "checks",
+        "expectations",
     }
     return CheckRequest(
         access=access_from(options),
@@ -78,6 +81,7 @@ def request_from(options: Mapping[str, Any]) -> CheckRequest:
         combine=None if options.get("combine") is None else parse_combine(options["combine"]),
         prepare=None if options.get("prepare") is None else parse_prepare(options["prepare"]),
         checks=tuple(options.get("checks") or ()),
+        expectations=parse_expectations(options),
         **{name: value for name, value in options.items() if name in known},
     )
 

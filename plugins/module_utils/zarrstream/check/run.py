@@ -17,11 +17,12 @@ from ..interrupt import GRACE, on_interrupt
 from ..libraries import missing_libraries_named
 from ..metadata.chunks import ChunkReader
 from ..text import meant
-from . import access, inner_chunks, registry, roundtrip, structure  # noqa: F401 - where checks are entered; pylint: disable=unused-import
+from . import access, growing, inner_chunks, registry, roundtrip, steps, structure  # noqa: F401 - where checks are entered; pylint: disable=unused-import
 from .axes import Axis, read_axes
 from .contents import Tally, examine
 from .executor import Executor, MakeExecutor
 from .meaning import check_open
+from .newest import Newest, read_newest
 from .reference import Reference, open_reference
 from .report import Report
 from .request import CheckRequest
@@ -93,19 +94,42 @@ def _run(
     closed = "" if root else f"the store does not open ({opened.message})"
     with _reference(shot, root, chosen) as reference:
         tally = _tally(shot, root, reference, chosen, executor) if root and executor else None
+        axes = _axes(shot, root, chosen)
         there |= {
             "root": (root, closed),
             "listing": (shot if root and shot.listing is not None else None, closed or shot.listing_problem),
             "source": (reference, closed or "no source is given"),
             "objects": (tally, closed or "sample is 0: no object is read"),
-            "axes": (_axes(shot, root, chosen), closed or "sample is 0: no object is read"),
+            "axes": (axes, closed or "sample is 0: no object is read"),
+            "newest": (_newest(shot, root, axes, chosen), closed or "sample is 0: no object is read"),
         }
         return [opened if check is check_open else check.of(there) for check in chosen], tally
 
 
 def _axes(shot: Snapshot, root: ChunkReader | None, chosen: list[Check]) -> list[Axis] | None:
     """The coordinates, read once for all checks that need them."""
-    return read_axes(shot, root) if root and shot.request.sample != 0 and any("axes" in check.needs for check in chosen) else None
+    return (
+        read_axes(shot, root)
+        if root and shot.request.sample != 0 and any({"axes", "newest"} & {*check.needs} for check in chosen)
+        else None
+    )
+
+
+def _newest(shot: Snapshot, root: ChunkReader | None, axes: list[Axis] | None, chosen: list[Check]) -> list[Newest] | None:
+    """The newest steps, read once for all checks that need them, where any of these was asked for; none else."""
+    expected = shot.request.expectations
+    asked = [check for check in chosen if "newest" in check.needs and getattr(expected, check.id) is not None]
+    if not asked or root is None or axes is None:
+        return [] if axes is not None else None
+    newest = read_newest(shot, root, axes)
+    known = sorted(each.name for each in newest)
+    for option, names in expected.named.items():
+        if strange := next((name for name in names if name not in known), None):
+            there = f"These do: {', '.join(known)}." if known else "None does."
+            raise BadRequest(
+                f"{option} names '{strange}', and no variable of that name goes along a coordinate of time. {there}", variable=strange
+            )
+    return newest
 
 
 def _reference(shot: Snapshot, root: ChunkReader | None, chosen: list[Check]) -> AbstractContextManager[Reference | None]:

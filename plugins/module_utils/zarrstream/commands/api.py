@@ -132,6 +132,10 @@ def check(
     combine: Joining | None = None,
     prepare: Sequence[Mapping[str, Any]] | None = None,
     checks: Sequence[str] | None = None,
+    fresh: str | Mapping[str, Any] | None = None,
+    gaps: str | Mapping[str, Any] | None = None,
+    nan_share: float | Literal["history"] | Mapping[str, Any] | None = None,
+    range: Mapping[str, Sequence[float | None]] | None = None,  # noqa: A002 - the option of the module
     sample: int | Literal["all"] = 4,
     missing: Literal["error", "fill", "manifest"] = "error",
     fail_on: Literal["error", "warning", "never"] = "error",
@@ -154,6 +158,10 @@ def check(
         combine: How the files of the source are joined; as at the write, by its manifest, if not given.
         prepare: What is done to each file before; as at the write, if not given.
         checks: Those to make, by their ``id``; all that apply, if not given.
+        fresh: How old the last step with a value may be, such as ``2d``.
+        gaps: The step of time, such as ``1d`` or ``1mo``.
+        nan_share: What of each of the newest steps may be missing.
+        range: The least and the largest value, by variable.
         sample: How many objects of each array are decoded and compared.
         missing: Whether a chunk may be missing.
         fail_on: The severity from which on a finding makes ``ok`` false.

@@ -25,6 +25,7 @@ _WRITTEN = (
     "append_dim",
     "state",
 )
+_EXPECTED = ("fresh", "gaps", "nan_share", "range")
 Dataset = dict[str, Any]
 
 
@@ -91,7 +92,7 @@ def _options(step: str, dataset: Dataset, report: str) -> dict[str, Any] | None:
     if step == "read":
         return _read(dataset)
     where = {"report": f"{report}/{dataset['name']}"} if report else {}
-    return {**_given(dataset, "store", "source", "follow"), **where, "lines": not dataset.get("public", False)}
+    return {**_given(dataset, "store", "source", "follow", *_EXPECTED), **where, "lines": not dataset.get("public", False)}
 
 
 def _given(dataset: Dataset, *names: str) -> dict[str, Any]:

@@ -127,6 +127,7 @@ def _check_options(parser: Parser) -> None:
     _follow_option(parser)
     _reading_options(parser, None)
     parser.add_argument("--checks", type=_names, action="extend", metavar="A,B", help=f"those to make, of {', '.join(CHECKS)}")
+    _expectation_options(parser)
     parser.add_argument("--sample", default="4", metavar="N", help="objects of each array to decode, or all (default 4)")
     parser.add_argument("--missing", choices=POLICIES, default="error", help="whether a chunk may be missing (default error)")
     parser.add_argument("--fail-on", choices=SEVERITIES, default="error", help="severity from which on a finding makes exit code 1")
@@ -134,6 +135,17 @@ def _check_options(parser: Parser) -> None:
     _timeout_option(parser)
     _dask_options(parser)
     parser.add_argument("--report", type=os.path.expanduser, metavar="FOLDER", help="write the report there, JSON and a page with pictures")
+
+
+def _expectation_options(parser: Parser) -> None:
+    parser.add_argument(
+        "--fresh", type=_spelled, metavar="AGE", help="how old the last step with a value may be, such as 2d; JSON has more"
+    )
+    parser.add_argument("--gaps", type=_spelled, metavar="STEP", help="the step of time, such as 1d or 1mo; JSON has more")
+    parser.add_argument(
+        "--nan-share", type=_spelled, metavar="SHARE", help="what of a step may be missing: 0 to 1, or history; JSON has it by variable"
+    )
+    parser.add_argument("--range", type=_document, metavar="JSON", help="the least and the largest value by variable")
 
 
 def _follow_option(parser: Parser) -> None:
@@ -211,6 +223,11 @@ def _document(text: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise argparse.ArgumentTypeError(f'\'{shortened(text, 60)}\' is not a JSON object such as {{"t2m": {{"dtype": "int16"}}}}')
     return document
+
+
+def _spelled(text: str) -> Any:
+    """A plain value, or a JSON object."""
+    return _document(text) if text.startswith(("{", "@")) else text
 
 
 def _documents(text: str) -> Any:
