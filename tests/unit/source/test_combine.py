@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 from zarrstream.errors import SourceError
 from zarrstream.source.combine import combine_files
+from zarrstream.source.local_file import SourceFile
 
 
 def part(start: int, count: int = 4, **attrs: Any) -> xr.Dataset:
@@ -32,8 +33,12 @@ def save(tmp_path: Path, *parts: xr.Dataset) -> list[str]:
     return paths
 
 
+def files(paths: list[str]) -> list[SourceFile]:
+    return [SourceFile.look(path) for path in paths]
+
+
 def joined(tmp_path: Path, *parts: xr.Dataset) -> xr.Dataset:
-    combined = combine_files(save(tmp_path, *parts))
+    combined = combine_files(files(save(tmp_path, *parts)))
     loaded = combined.load()
     combined.close()
     return loaded
@@ -42,7 +47,7 @@ def joined(tmp_path: Path, *parts: xr.Dataset) -> xr.Dataset:
 def refused(tmp_path: Path, *parts: xr.Dataset) -> str:
     paths = save(tmp_path, *parts)
     with pytest.raises(SourceError) as error:
-        combine_files(paths)
+        combine_files(files(paths))
     text = str(error.value)
     assert sum(path in text for path in paths) == 2, text
     return text
@@ -111,7 +116,7 @@ def test_touching_tiles_of_two_dimensions_are_refused(tmp_path: Path) -> None:
     whole = part(0, 8).drop_vars("area")
     tiles = [whole.isel(time=times, lat=lats) for times in (slice(5), slice(4, 8)) for lats in (slice(1), slice(1, 3))]
     with pytest.raises(SourceError, match="'time' overlaps"):
-        combine_files(save(tmp_path, *tiles))
+        combine_files(files(save(tmp_path, *tiles)))
 
 
 def test_times_counted_from_another_day_are_recounted(tmp_path: Path) -> None:
@@ -141,11 +146,11 @@ def test_a_truncated_file_is_named(tmp_path: Path) -> None:
     paths = save(tmp_path, part(0), part(4))
     Path(paths[1]).write_bytes(Path(paths[1]).read_bytes()[:-500])
     with pytest.raises(SourceError, match=r"1\.nc' cannot be opened: it is truncated"):
-        combine_files(paths)
+        combine_files(files(paths))
 
 
 def test_a_missing_library_is_no_misfit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = save(tmp_path, part(0), part(4))
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(ImportError, match="h5py"):
-        combine_files(paths)
+        combine_files(files(paths))

@@ -17,6 +17,7 @@ from zarrstream.metadata.units import calendar_of, same_units
 from zarrstream.source.combine import combine_files
 from zarrstream.source.consistency import check_consistent
 from zarrstream.source.joins import Combine
+from zarrstream.source.local_file import SourceFile
 from zarrstream.source.reading import Reading
 
 NAN = np.float32(np.nan)
@@ -137,7 +138,7 @@ def file(path: Path, step: int, *, calendar: str | None = None, units: str = "da
 
 
 def joined(paths: list[str], *differing: str, notes: list[str] | None = None) -> xr.Dataset:
-    with combine_files(paths, None, Reading(Combine(differing=frozenset(differing))), notes) as found:
+    with combine_files([SourceFile.look(path) for path in paths], Reading(Combine(differing=frozenset(differing))), notes) as found:
         return found.load()
 
 

@@ -17,10 +17,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from running import THOROUGH
 from zarrstream.errors import SourceError
-from zarrstream.source.declared import SourceFile
 from zarrstream.source.hdf5_chunks import Chunked
 from zarrstream.source.hdf5_read import find_data_sets
 from zarrstream.source.items import Item
+from zarrstream.source.local_file import SourceFile
 from zarrstream.source.netcdf import open_file
 from zarrstream.source.open import open_items
 
@@ -173,7 +173,7 @@ def test_steps_and_single_elements(tmp_path: Path) -> None:
         file.createDimension("y", 6)
         file.createDimension("x", 10)
         file.createVariable("v", "i8", ("y", "x"), chunksizes=(4, 3), zlib=True)[:] = values
-    with open_file(str(path)) as dataset:
+    with open_file(SourceFile.look(str(path))) as dataset:
         variable = dataset.variables["v"]
         for key in [(2, slice(None)), (slice(5, 0, -2), slice(1, 9, 3)), (-1, -1), (slice(3, 3), 0), ([0, 5, 2], slice(2, 4))]:
             assert variable[key].values.tolist() == values[key].tolist(), key

@@ -16,6 +16,7 @@ from zarrstream.source import joined_array
 from zarrstream.source.combine import combine_files
 from zarrstream.source.joined_array import Pieces, Rows, joined_variable
 from zarrstream.source.joins import parse_combine
+from zarrstream.source.local_file import SourceFile
 from zarrstream.source.reading import Reading
 
 
@@ -24,6 +25,10 @@ def days(folder: Path, *starts: int, step: int = 1) -> list[str]:
     for number, start in enumerate(starts):
         shapes.day(paths[number], [start + step * each for each in range(3)], seed=number)
     return [str(path) for path in paths]
+
+
+def files(paths: list[str]) -> list[SourceFile]:
+    return [SourceFile.look(path) for path in paths]
 
 
 @settings(max_examples=60)
@@ -45,7 +50,7 @@ def test_any_region_of_any_order_is_what_numpy_has(data: st.DataObject) -> None:
 
 def test_a_block_reads_only_the_files_that_have_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths, read = days(tmp_path, *range(0, 60, 3)), list[str]()
-    joined = combine_files(paths)
+    joined = combine_files(files(paths))
     before = Pieces.read
 
     def noting(self: Pieces, piece: int, region: tuple[slice, ...], axis: int) -> np.ndarray:
@@ -60,7 +65,7 @@ def test_a_block_reads_only_the_files_that_have_it(tmp_path: Path, monkeypatch: 
 
 def test_steps_that_fall_stay_so(tmp_path: Path) -> None:
     paths = days(tmp_path, 2, 8, 5, step=-1)
-    joined = combine_files(paths)
+    joined = combine_files(files(paths))
     assert joined.time.values.tolist() == list(range(8, -1, -1))
     assert joined.t2m.values[:3].tobytes() == shapes.values(Path(paths[1]), "t2m").tobytes()
     joined.close()
@@ -69,7 +74,7 @@ def test_steps_that_fall_stay_so(tmp_path: Path) -> None:
 def test_a_file_that_runs_the_other_way_is_turned_round(tmp_path: Path) -> None:
     paths = days(tmp_path, 0, 3)
     shapes.day(Path(paths[1]), [5, 4, 3], seed=1)
-    joined = combine_files(paths)
+    joined = combine_files(files(paths))
     assert joined.time.values.tolist() == list(range(6))
     assert joined.t2m.values[3:].tobytes() == shapes.values(Path(paths[1]), "t2m")[::-1].tobytes()
     joined.close()
@@ -82,7 +87,7 @@ def test_a_file_that_is_damaged_is_named_when_it_is_read(tmp_path: Path) -> None
         values.to_netcdf(path, encoding={"v": {"zlib": True, "chunksizes": (1, 2000)}})
     with h5py.File(paths[1]) as file:
         chunk = file["v"].id.get_chunk_info(1)
-    joined = combine_files([str(path) for path in paths])
+    joined = combine_files(files([str(path) for path in paths]))
     with paths[1].open("r+b") as file:
         file.seek(chunk.byte_offset)
         file.write(bytes(chunk.size))
@@ -95,6 +100,6 @@ def test_a_file_that_is_damaged_is_named_when_it_is_read(tmp_path: Path) -> None
 def test_members_keep_the_order_of_their_names(tmp_path: Path) -> None:
     paths = shapes.ensemble(tmp_path)
     reading = Reading(parse_combine({"dim": "member", "value_from": {"attribute": "variant_label"}}))
-    joined = combine_files([str(path) for path in reversed(paths)], reading=reading)
+    joined = combine_files(files([str(path) for path in reversed(paths)]), reading=reading)
     assert joined.member.values.tolist() == ["r2i1p1f1", "r1i1p1f1"]
     joined.close()

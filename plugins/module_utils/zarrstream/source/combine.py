@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from .alike import apart, variables_apart
 from .consistency import check_consistent
-from .declared import Declared
 from .given_values import place, rows_along, scalars_that_differ
+from .input_file import InputFile
 from .joining import Told, join_parts, lay_together
 from .joins import Join
 from .merging import Merging, attributes_of
@@ -30,8 +30,7 @@ _TURNED = slice(None, None, -1)
 
 
 def combine_files(
-    paths: Sequence[str],
-    declared: Declared | None = None,
+    files: Sequence[InputFile],
     reading: Reading = AS_FOUND,
     notes: list[str] | None = None,
     preparation: Preparation | None = None,
@@ -44,8 +43,8 @@ def combine_files(
     """
     opened = _Opened(reading, preparation or Preparation(reading.prepare))
     try:
-        for path in paths:
-            opened.add(path, declared, last=path == paths[-1])
+        for file in files:
+            opened.add(file, last=file is files[-1])
         whole = opened.joined()
         dataset = _dataset(whole)
         dataset.encoding = opened.encoding
@@ -79,9 +78,9 @@ class _Opened:
         self._described: dict[frozenset[str], tuple[xr.Dataset, str]] = {}  # the first of each kind, and its path
         self._explicit = [join for join in self.combine.joins if join.dim is not None]
 
-    def add(self, path: str, declared: Declared | None, *, last: bool) -> None:
+    def add(self, file: InputFile, *, last: bool) -> None:
         """Open a file; leave it out where prepare selects nothing of it, unless that holds for all. Raises SourceError."""
-        dataset = open_file(path, declared=declared, preparation=self.preparation)
+        dataset, path = open_file(file, preparation=self.preparation), file.path
         if path in self.preparation.emptied and (self._parts or not last):
             dataset.close()
             return

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,63 +54,6 @@ class Declared:
             os.close(file)
             raise
         return file
-
-
-@dataclass(frozen=True)
-class SourceFile:
-    """A declared file that was looked at: what is opened by its name later has to be that very file. ``named``: not by its descriptor."""
-
-    path: str
-    declared: Declared
-    identity: tuple[int, int]  # device and inode
-    by_name: bool = False
-
-    @classmethod
-    def look(cls, path: str, declared: Declared | None = None) -> SourceFile:
-        """The file that is there now; without ``declared`` it is the only one."""
-        declared = declared or Declared((os.path.realpath(path),))
-        file = _open(path, declared)
-        try:
-            return cls(path, declared, _identity(file))
-        finally:
-            os.close(file)
-
-    def open(self) -> int:
-        """A descriptor of it; raises SourceError."""
-        file = _open(self.path, self.declared)
-        if _identity(file) != self.identity:
-            os.close(file)
-            raise SourceError(
-                f"source '{self.path}' was replaced while it was being read. Run again when it is complete.", source=self.path
-            )
-        return file
-
-    @contextmanager
-    def opened(self) -> Iterator[str]:
-        """The name by which a library opens it, for as long as that takes; raises SourceError."""
-        file = self.open()
-        try:
-            yield self.path if self.by_name else descriptor_path(file, self.path)
-        finally:
-            os.close(file)
-
-
-def _open(path: str, declared: Declared) -> int:
-    try:
-        return declared.open(path)
-    except Outside as error:
-        raise outside(path, str(error)) from None
-    except NotRegular as error:
-        raise not_regular(path, error) from None
-    except FileNotFoundError:
-        raise SourceError(f"source '{path}' does not exist on this host.", source=path) from None
-    except OSError as error:
-        raise SourceError(f"source '{path}' cannot be read: {error.strerror}.", source=path) from None
-
-
-def _identity(file: int) -> tuple[int, int]:
-    found = os.fstat(file)
-    return found.st_dev, found.st_ino
 
 
 def open_regular(path: str) -> int:

@@ -10,16 +10,14 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import SourceError
-from .declared import SourceFile
+from .input_file import InputFile
 
 
-def check_hdf5(file: SourceFile) -> None:
+def check_hdf5(file: InputFile) -> None:
     """Raises SourceError for data sets that the NetCDF library would leave out, or crash on; leaves damage for it to find."""
-    import h5py
-
     path = file.path
     try:
-        with file.opened() as name, h5py.File(name, "r") as opened:
+        with file.hdf5() as opened:
             found = opened.visititems(_problem)
     except (OSError, RuntimeError):
         return
@@ -33,12 +31,10 @@ def check_hdf5(file: SourceFile) -> None:
         )
 
 
-def opens_as_hdf5(file: SourceFile) -> bool:
+def opens_as_hdf5(file: InputFile) -> bool:
     """Whether h5py opens a file, and every node in it."""
-    import h5py
-
     try:
-        with file.opened() as name, h5py.File(name, "r") as opened:
+        with file.hdf5() as opened:
             opened.visititems(lambda _name, _node: None)
     except (OSError, RuntimeError, KeyError):
         return False

@@ -11,18 +11,18 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 import struct
 import threading
 import zlib
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ..metadata.decoded import TooLarge, check_decoded
 from ..planning.chunking import Region, Shape
-from .declared import SourceFile
+from .input_file import InputFile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,7 +39,7 @@ TROUBLE = (OSError, ValueError, RuntimeError, zlib.error, struct.error)  # what 
 class Chunked:
     """An HDF5 data set in chunks: ``filters`` in the order in which they were applied, ``fill`` where a chunk was never written."""
 
-    file: SourceFile
+    file: InputFile
     name: str
     shape: Shape
     chunks: Shape
@@ -55,17 +55,29 @@ class Chunked:
 
         table = self._places(library)
         values = np.empty([stop - start for start, stop in region], self.dtype)
-        file = self.file.open()
-        try:
-            for index, inside, outside in self._pieces(region):
-                offset, size, mask = table[index].tolist()
-                if size:
-                    self._read_chunk(file, (offset, size, mask), inside, values[outside])
-                else:
-                    values[outside] = self.fill
-        finally:
-            os.close(file)
+        largest = 2 * self._expected + _SLACK  # no filter makes more of it than that
+        pieces, places = [], []
+        for index, inside, outside in self._pieces(region):
+            offset, size, mask = table[index].tolist()
+            if size > largest:
+                raise TooLarge(f"a chunk has {size} bytes, and its values {self._expected}")
+            if size:
+                pieces.append((mask, inside, outside))
+                places.append((offset, size))
+            else:
+                values[outside] = self.fill
+        with closing(self.file.fetch(places)) as fetched:
+            for number, data in fetched:
+                mask, inside, outside = pieces[number]
+                if len(data) != places[number][1]:
+                    raise ValueError("the file ends within a chunk")
+                self._decode(data, mask, inside, values[outside])
         return values
+
+    @property
+    def _expected(self) -> int:
+        """Bytes of a chunk without filters."""
+        return math.prod(self.chunks) * self.dtype.itemsize
 
     def unwritten(self, region: Region, library: Any) -> Iterator[tuple[slice, ...]]:
         """Where in a region chunks lie that were never written."""
@@ -85,17 +97,11 @@ class Chunked:
             numbers, inside, outside = zip(*parts, strict=True)
             yield numbers, inside, outside
 
-    def _read_chunk(self, file: int, place: tuple[int, int, int], inside: tuple[slice, ...], values: np.ndarray) -> None:
+    def _decode(self, data: Any, mask: int, inside: tuple[slice, ...], values: np.ndarray) -> None:
         """Put what is ``inside`` a chunk into ``values``; a shuffled one that is wanted whole is unshuffled into them."""
         import numpy as np
 
-        offset, size, mask = place
-        expected = math.prod(self.chunks) * self.dtype.itemsize
-        if size > 2 * expected + _SLACK:  # no filter makes more of it than that
-            raise TooLarge(f"a chunk has {size} bytes, and its values {expected}")
-        data: Any = os.pread(file, size, offset)
-        if len(data) != size:
-            raise ValueError("the file ends within a chunk")
+        expected = self._expected
         steps = [step for position, step in enumerate(self.filters) if not mask >> position & 1]  # a set bit: stored without that filter
         while steps:
             number, element = steps.pop()
@@ -108,7 +114,6 @@ class Chunked:
 
     def _places(self, library: Any) -> np.ndarray:
         """Offset, size and filter mask of each chunk in the grid; size 0 for one that was never written."""
-        import h5py
         import numpy as np
 
         with self._lock:
@@ -120,7 +125,7 @@ class Chunked:
                     place = tuple(start // step for start, step in zip(chunk.chunk_offset, self.chunks, strict=True))
                     table[place] = (chunk.byte_offset, chunk.size, chunk.filter_mask)
 
-                with library, self.file.opened() as name, h5py.File(name, "r") as file:
+                with library, self.file.hdf5() as file:
                     file[self.name].id.chunk_iter(note)
                 self._table = table
             return self._table
@@ -132,7 +137,7 @@ def shown_name(name: str) -> str:
     return f"{folder}{slash}{last.removeprefix(_HIDDEN)}"
 
 
-def readable(source: SourceFile, name: str, dataset: Any) -> Chunked | None:
+def readable(source: InputFile, name: str, dataset: Any) -> Chunked | None:
     """The data set, if all about it is well known."""
     import h5py
 
@@ -145,7 +150,7 @@ def readable(source: SourceFile, name: str, dataset: Any) -> Chunked | None:
     return chunk_table(source, name, dataset)
 
 
-def chunk_table(source: SourceFile, name: str, dataset: Any) -> Chunked | None:
+def chunk_table(source: InputFile, name: str, dataset: Any) -> Chunked | None:
     """Where the chunks of a data set lie, whether they can be read past the library or not; None where there are too many."""
     import h5py
     import numpy as np

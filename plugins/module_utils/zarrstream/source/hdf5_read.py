@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..compat import indexing, lazy_array
 from ..planning.chunking import Region, Shape
-from .declared import SourceFile
 from .hdf5_chunks import TROUBLE, Chunked, chunk_table, readable, region_around, shown_name
+from .input_file import InputFile
 from .proof import proving
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class DataSet:
     ``empty`` says that nothing of it was ever written, and that HDF5 fills nothing either; ``text`` that it holds strings of any length.
     """
 
-    file: SourceFile
+    file: InputFile
     name: str
     shape: Shape
     chunked: Chunked | None = None
@@ -42,15 +42,14 @@ class DataSet:
 
     def by_h5py(self, region: Region) -> np.ndarray:
         """The values of a region within its shape, as h5py reads them; raises one of TROUBLE."""
-        import h5py
         import numpy as np
 
-        with self.file.opened() as path, h5py.File(path, "r") as file:
+        with self.file.hdf5() as file:
             found = file[self.name]
             return np.asarray((found.asstr("utf-8", "replace") if self.text else found)[tuple(slice(*part) for part in region)])
 
 
-def find_data_sets(source: SourceFile) -> dict[str, DataSet]:
+def find_data_sets(source: InputFile) -> dict[str, DataSet]:
     """The data sets of a file that h5py and the NetCDF library both read, by the path that NetCDF gives them."""
     import h5py
 
@@ -63,13 +62,13 @@ def find_data_sets(source: SourceFile) -> dict[str, DataSet]:
             shown = shown_name(name)
             found[shown] = data if shown != name else found.get(shown, data)  # a variable may have the name of a dimension beside it
 
-    with suppress(OSError, RuntimeError), source.opened() as path, h5py.File(path, "r") as file:
+    with suppress(OSError, RuntimeError), source.hdf5() as file:
         past = file.userblock_size == 0 and hasattr(h5py.h5d.DatasetID, "chunk_iter")  # which HDF5 has since 1.12.3
         file.visititems(look)
     return found
 
 
-def _data_set(source: SourceFile, name: str, node: Any, *, past: bool) -> DataSet | None:
+def _data_set(source: InputFile, name: str, node: Any, *, past: bool) -> DataSet | None:
     import h5py
 
     kind = node.id.get_type()

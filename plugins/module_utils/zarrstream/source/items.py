@@ -19,8 +19,9 @@ from ..metadata.layout import item_bytes
 from ..storage.location import StoreUrl, parse_store, web_place
 from ..storage.objects import Objects, ReadableObjects
 from ..storage.remote import RemoteObject
-from .declared import Declared, NotRegular, SourceFile, not_regular, open_regular, outside, parse_follow
+from .declared import Declared, NotRegular, not_regular, open_regular, outside, parse_follow
 from .expand import expand
+from .local_file import SourceFile
 from .netcdf3 import MAGIC, is_classic, required_size
 from .web import web_listing
 from .zarr_folder import SourceFolder, local_folder

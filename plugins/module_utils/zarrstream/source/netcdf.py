@@ -6,15 +6,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..compat import netcdf_lock, same_file
 from ..errors import SourceError
 from ..metadata.hierarchy import join
-from .declared import Declared, SourceFile
 from .hdf5 import check_hdf5, opens_as_hdf5
-from .hdf5_links import check_leads
+from .input_file import InputFile
 from .netcdf3 import is_classic
 from .prepare import AS_IT_IS, Preparation
 
@@ -33,9 +31,7 @@ Groups = dict[str, "xr.Dataset"]
 _DESCRIPTOR = re.compile(r"/proc/self/fd/\d+")
 
 
-def open_file(
-    path: str, *, groups: Groups | None = None, declared: Declared | None = None, preparation: Preparation = AS_IT_IS
-) -> xr.Dataset:
+def open_file(file: InputFile, *, groups: Groups | None = None, preparation: Preparation = AS_IT_IS) -> xr.Dataset:
     """One NetCDF or HDF5 file in encoded form, prepared, read where it is asked for.
 
     The groups below the root are added to ``groups``, by path; without it a file that has any is refused.
@@ -43,11 +39,9 @@ def open_file(
     from .hdf5_read import direct_store, find_data_sets
 
     options: dict[str, Any] = {"create_default_indexes": False, "cache": False}
-    data_sets = {}
-    file = SourceFile.look(path, declared)
+    path, data_sets = file.path, {}
     if not is_classic(file):
-        # Where the library has to find files beside this one, it has to know where this one is.
-        file = replace(file, by_name=bool(check_leads(path, file.declared)))
+        file = file.searched()
         check_hdf5(file)
         data_sets = find_data_sets(file)
     make = direct_store()
@@ -73,7 +67,7 @@ def open_file(
     return dataset
 
 
-def _open_store(make: Any, file: SourceFile) -> Any:
+def _open_store(make: Any, file: InputFile) -> Any:
     """As xarray opens a file, but by a descriptor: it closes files when it has many, and opens them again."""
     from xarray.backends import CachingFileManager
 
@@ -81,7 +75,7 @@ def _open_store(make: Any, file: SourceFile) -> Any:
     return make(CachingFileManager(_open_netcdf, file, mode="r", lock=lock), mode="r", lock=lock)
 
 
-def _open_netcdf(file: SourceFile, mode: Literal["r"]) -> Any:
+def _open_netcdf(file: InputFile, mode: Literal["r"]) -> Any:
     import netCDF4
 
     with file.opened() as name:
@@ -132,7 +126,7 @@ def _refuse_groups(path: str, groups: list[str]) -> None:
         )
 
 
-def _unreadable(file: SourceFile, error: Exception) -> SourceError:
+def _unreadable(file: InputFile, error: Exception) -> SourceError:
     path, said = file.path, _DESCRIPTOR.sub(file.path.replace("\\", r"\\"), str(error))
     if named := re.search(r"dimension '(.+)' already exists as a scalar variable", said):
         text = f"'{named[1]}' is a dimension and a single value at once, as in files of MINC 1, and xarray opens no data set with that"

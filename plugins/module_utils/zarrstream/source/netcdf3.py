@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import SourceError
-from .declared import SourceFile, open_regular
+from .declared import open_regular
+from .input_file import InputFile
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 8, 7: 1, 8: 2, 9: 4, 10: 8, 11: 8}  # bytes by nc_type
 MAGIC = (b"CDF\x01", b"CDF\x02", b"CDF\x05")
@@ -88,13 +89,9 @@ class _Header:
         return _Variable(record, math.prod(shape[1:] if record else shape) * itemsize, self.number(self.offset_format))
 
 
-def is_classic(file: SourceFile) -> bool:
+def is_classic(file: InputFile) -> bool:
     """Whether a file is NetCDF, but not HDF5; by its first bytes."""
-    opened = file.open()
-    try:
-        return os.pread(opened, 4, 0) in MAGIC
-    finally:
-        os.close(opened)
+    return file.head(4) in MAGIC
 
 
 def required_size(path: Path) -> int:

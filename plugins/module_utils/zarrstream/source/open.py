@@ -8,7 +8,9 @@ from collections.abc import Sequence
 
 from ..errors import BadRequest
 from .dataset import Source
+from .input_file import InputFile
 from .items import Item
+from .local_file import SourceFile
 from .netcdf import ENCODED, Groups, open_file
 from .prepare import Preparation
 from .reading import AS_FOUND, Reading
@@ -35,10 +37,13 @@ def _opened(items: Sequence[Item], reading: Reading, preparation: Preparation) -
         return Source(preparation.prepared(stored, place), place, wide_text=True, groups=below)
     if len(items) == 1 and not reading.combine.joins:
         groups: Groups = {}
-        return Source(open_file(place, groups=groups, declared=items[0].declared, preparation=preparation), place, groups=groups)
+        return Source(open_file(_file(items[0]), groups=groups, preparation=preparation), place, groups=groups)
     from .combine import combine_files
 
-    places = [item.place for item in items]
-    more = f" and {len(places) - 1} more" if len(places) > 1 else ""
+    more = f" and {len(items) - 1} more" if len(items) > 1 else ""
     notes: list[str] = []
-    return Source(combine_files(places, items[0].declared, reading, notes, preparation), f"{place}{more}", notes=notes)
+    return Source(combine_files([_file(item) for item in items], reading, notes, preparation), f"{place}{more}", notes=notes)
+
+
+def _file(item: Item) -> InputFile:
+    return SourceFile.look(item.place, item.declared)
