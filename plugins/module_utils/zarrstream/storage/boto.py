@@ -23,23 +23,28 @@ if TYPE_CHECKING:
 ATTEMPTS = 3
 
 
-def client_config(read_timeout: float = READ_TIMEOUT) -> Config:
+def client_config(read_timeout: float = READ_TIMEOUT, attempts: int = ATTEMPTS) -> Config:
     """Short time-outs, one retry layer, path style, no checksums that OpenStack's object stores do not know."""
     from botocore.config import Config
 
     return Config(
         connect_timeout=CONNECT_TIMEOUT,
         read_timeout=read_timeout,
-        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        retries={"mode": "standard", "total_max_attempts": attempts},
         s3={"addressing_style": "path"},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
 
 
-def s3_client(profile: Profile, read_timeout: float = READ_TIMEOUT) -> Any:
-    """A boto3 client with the keys, endpoint, region and CA of the profile, whatever the environment and other profiles say."""
+def s3_client(profile: Profile, read_timeout: float = READ_TIMEOUT, attempts: int = ATTEMPTS, *, anonymous: bool = False) -> Any:
+    """A boto3 client with the keys, endpoint, region and CA of the profile, whatever the environment and other profiles say.
+
+    With one of the ``attempts`` whoever calls repeats; an ``anonymous`` client has no keys.
+    """
     from boto3.session import Session
+    from botocore import UNSIGNED
+    from botocore.config import Config
     from botocore.session import Session as Core
 
     core = Core()
@@ -49,11 +54,14 @@ def s3_client(profile: Profile, read_timeout: float = READ_TIMEOUT) -> Any:
     core.get_component("config_store").set_config_variable("profile", None)  # the variable AWS_PROFILE names one of another file
     session = Session(
         botocore_session=core,
-        aws_access_key_id=profile.access_key,
-        aws_secret_access_key=profile.secret_key,
+        aws_access_key_id=profile.access_key or None,
+        aws_secret_access_key=profile.secret_key or None,
         region_name=profile.region,
     )
-    return session.client("s3", endpoint_url=profile.endpoint_url, verify=verification(profile), config=client_config(read_timeout))
+    config = client_config(read_timeout, attempts)
+    if anonymous:
+        config = config.merge(Config(signature_version=UNSIGNED))
+    return session.client("s3", endpoint_url=profile.endpoint_url, verify=verification(profile), config=config)
 
 
 def verification(profile: Profile) -> str | bool:

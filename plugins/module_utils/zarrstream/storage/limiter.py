@@ -12,15 +12,16 @@ START, MOST = 8, 64  # requests in flight
 
 
 class Limiter:
-    """Places for requests, whose number adapts as TCP's window does: it grows by addition and shrinks by halves.
+    """Places for requests, whose number adapts as TCP's window does: it grows by addition, up to ``most``, and shrinks by halves.
 
     Safe for threads and event loops: a place is a future, which threads wait for and loops await.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
         self._lock = threading.Lock()
         self._waiting: deque[Future[int]] = deque()
-        self._limit, self._busy = float(START), 0
+        self._limit, self._busy = float(min(START, most)), 0
         self._given, self._cut_at = 0, 0  # places given so far; how many it had been when the limit was last cut
 
     @property
@@ -52,7 +53,7 @@ class Limiter:
         with self._lock:
             if not overloaded:
                 if self._busy >= self.limit:  # a limit that nobody reached has proved nothing
-                    self._limit = min(MOST, self._limit + (1 / self._limit if self._cut_at else 1))
+                    self._limit = min(self._most, self._limit + (1 / self._limit if self._cut_at else 1))
             elif place > self._cut_at:  # those that were in flight at the last cut tell nothing new
                 self._limit = max(1.0, self._limit / 2)
                 self._cut_at = self._given

@@ -55,10 +55,32 @@ class Answer:
     overloaded: bool  # the server has too much to do
     absent: bool  # nothing at this address takes connections
     redirected: bool = False  # the server sends requests on
+    wait: float = 0.0  # seconds for which the server asks to be left alone
+
+
+class Failed(Exception):
+    """A request of another client than obstore, which knows the answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.reason)
+        self.answer = answer
+
+
+def interrupted(reason: str = "the connection was interrupted", *, silent: bool = False, absent: bool = False) -> Answer:
+    """No answer, or none that is whole, which may pass. ``silent`` where nothing came in time."""
+    return Answer("", 0, _SILENT if silent else reason, passing=True, overloaded=silent, absent=absent)
+
+
+def answered(status: int, code: str, reason: str, wait: float = 0.0) -> Answer:
+    """An answer with this status that is none to what was asked."""
+    passing = code in _PASSING_CODES or status in _OVERLOADED
+    return Answer(code, status, reason, passing, overloaded=code in _BUSY_CODES or status in _OVERLOADED, absent=False, wait=wait)
 
 
 def read_answer(error: BaseException) -> Answer:
-    """What an exception of obstore's says, or that none came in time."""
+    """What an exception of obstore's says, or of ours, or that none came in time."""
+    if isinstance(error, Failed):
+        return error.answer
     if isinstance(error, Late):
         return Answer("", 0, _SILENT, passing=True, overloaded=True, absent=False)
     text = str(error)

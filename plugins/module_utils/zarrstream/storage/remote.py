@@ -11,6 +11,7 @@ from typing import Protocol
 
 from .timeouts import TIMEOUT
 
+UNKNOWN = -1  # a size that the server does not say
 CONCURRENCY = 16  # requests to one host at a time, where ``source_concurrency`` is not given
 
 
@@ -35,7 +36,10 @@ class SourceAccess:
 
 @dataclass(frozen=True)
 class Version:
-    """Which object it is: what the server says of it, '' for what it does not. ``size`` is in bytes."""
+    """Which object it is: what the server says of it, '' for what it does not.
+
+    ``url`` is as it may be shown, without query. ``size`` is in bytes; UNKNOWN until all is read, from servers without ranges only.
+    """
 
     url: str
     size: int

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from ..abandon import Runner
 from ..errors import ZarrstreamError
 from ..text import many
-from .limiter import Limiter
+from .limiter import MOST, Limiter
 from .obstore_errors import read_answer
 from .timeouts import TIMEOUT
 
@@ -67,10 +67,12 @@ class Transport:
         self._lanes: dict[str, Lane] = {}
         self._lock = threading.Lock()
 
-    def lane(self, endpoint: str) -> Lane:
-        """The way to a server."""
+    def lane(self, endpoint: str, most: int = MOST) -> Lane:
+        """The way to a server; the first one who asks for it says how many requests may be in flight at ``most``."""
         with self._lock:
-            return self._lanes.setdefault(endpoint, Lane(self.timeout))
+            if endpoint not in self._lanes:
+                self._lanes[endpoint] = Lane(self.timeout, most)
+            return self._lanes[endpoint]
 
     def close(self) -> None:
         """No request of an event loop any more: Zarr leaves those of a failed operation behind, which would go on trying."""
@@ -96,10 +98,11 @@ class Transport:
 class Lane:
     """The way to one server. A request goes by ``call`` from a thread, by ``call_async`` from an event loop."""
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, timeout: float, most: int = MOST) -> None:
         self.timeout = timeout
         self.retries = 0
-        self.limiter = Limiter()
+        self.limiter = Limiter(most)
+        self._rested = 0.0  # when the server may be asked again, where it wanted to be left alone; as time.monotonic() says
         self._lock = threading.Lock()
         self._answers = 0
         self._failure: GaveUp | None = None  # of the last request that found the server dead
@@ -116,6 +119,7 @@ class Lane:
         request, wait = _Request(self._failure, self._answers), 0.0
         while True:
             place = self.limiter.enter(again=request.attempts > 0).result()
+            self._rest()
             try:
                 with self._attempt(request, place):
                     return self._runner.run(send, seconds)
@@ -136,6 +140,12 @@ class Lane:
                 except Exception as error:  # noqa: BLE001 - raised again, but for what passes
                     wait = self._wait(request, error)
                 await asyncio.sleep(wait)
+
+    def _rest(self) -> None:
+        """Leave the server alone for as long as it has asked."""
+        left = self._rested and self._rested - time.monotonic()
+        if left > 0 and self._abandoned.wait(left):
+            raise KeyboardInterrupt
 
     def abandon(self) -> None:
         """Let everybody who waits here go, with KeyboardInterrupt; no further request begins."""
@@ -213,6 +223,7 @@ class Lane:
             raise error
         seconds = time.monotonic() - request.began
         wait = random.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2 ** (request.attempts - 1)))  # noqa: S311 - no secret
+        wait = max(wait, answer.wait)
         if seconds + wait > (min(ABSENT, self.timeout) if answer.absent else self.timeout):
             failure = GaveUp(error, request.attempts, seconds, dead=self._answers == request.answers)
             if failure.dead:
@@ -220,4 +231,6 @@ class Lane:
             raise failure from error
         with self._lock:
             self.retries += 1
+            if answer.wait:
+                self._rested = max(self._rested, time.monotonic() + answer.wait)
         return wait
