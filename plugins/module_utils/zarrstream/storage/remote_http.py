@@ -146,7 +146,8 @@ def lost(error: Exception) -> Answer:
     """What botocore says about a request that got no answer."""
     from botocore import exceptions as kinds
 
-    text = str(error)
+    cause = getattr(error, "kwargs", {}).get("error")
+    text = str(cause)  # that of the error itself has the URL
     if isinstance(error, kinds.ProxyConnectionError):
         return interrupted("the proxy that the environment names does not answer", absent=True)
     if isinstance(error, kinds.SSLError):
@@ -162,7 +163,6 @@ def lost(error: Exception) -> Answer:
         return Answer("", 0, reason, passing=known, overloaded=False, absent=True)
     if isinstance(error, kinds.ConnectionClosedError):
         return interrupted()
-    cause = error.kwargs.get("error") if isinstance(error, kinds.HTTPClientError) else None
     passing = isinstance(cause, OSError | HTTPException)
     return Answer("", 0, f"no request came about ({type(cause or error).__name__})", passing, overloaded=False, absent=False)
 

@@ -14,7 +14,8 @@ from ..text import shortened
 from .location import _BUCKET
 
 WEB, S3 = ("http://", "https://"), "s3://"
-_KEPT = "/%:@!$&'()*+,;=~-._"  # letters of a path that are sent as they are
+# Letters of a path that are sent as they are. Not the semicolon, behind which botocore leaves out the rest.
+_KEPT = "/%:@!$&'()*+,=~-._"
 _PORTS = {"http": 80, "https": 443}
 _GLOB = re.compile(r"\*\*/|\*\*|\*|\?|\[!?\]?[^\]/]*\]")
 
@@ -72,7 +73,7 @@ def check_url(url: str) -> None:
 def sent_url(url: str) -> str:
     """The URL as it is sent: letters that a request cannot have are escaped, and what is escaped stays so. No fragment."""
     parts = urlsplit(url)
-    query = f"?{quote(parts.query, safe=_KEPT + '?')}" if parts.query else ""
+    query = f"?{quote(parts.query, safe=_KEPT + '?;')}" if parts.query else ""
     return f"{parts.scheme.lower()}://{_host(parts.netloc)}{quote(parts.path, safe=_KEPT) or '/'}{query}"
 
 
