@@ -94,7 +94,7 @@ class Handler(BaseHTTPRequestHandler):
         return (int(found[1]), int(found[2]) + 1) if found else None
 
     def answer(self, status: int, body: bytes = b"", length: int | None = None, **headers: str) -> None:
-        self.send_response(status)
+        (self.send_response_only if "date" in headers else self.send_response)(status)
         for name, value in {"content-length": str(len(body) if length is None else length), **headers}.items():
             if value:
                 self.send_header(name, value)

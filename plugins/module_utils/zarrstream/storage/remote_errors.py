@@ -73,9 +73,10 @@ def explain(error: Exception, about: About, timeout: float) -> SourceError:
     answer, tried = read_answer(cause), gave_up.tried if gave_up else ""
     refused = cause if isinstance(cause, Refused) else None
     details: dict[str, Any] = {"source": about.shown, "status": answer.status, "code": answer.code}
-    text = _said(answer, refused, about, tried, timeout)
+    special = _of_s3(answer, refused, about, tried) if about.endpoint and answer.status else ""
+    text = f"{about.what}: {special}" if special else f"cannot read {about.what}: {_said(answer, refused, about, tried, timeout)}"
     kind = SourceUnreachable if gave_up and gave_up.dead else SourceError
-    return kind(f"cannot read {about.what}: {text}", **details)
+    return kind(text, **details)
 
 
 def _said(answer: Answer, refused: Refused | None, about: About, tried: str, timeout: float) -> str:
@@ -84,8 +85,6 @@ def _said(answer: Answer, refused: Refused | None, about: About, tried: str, tim
     said = " ".join(filter(None, (str(answer.status), answer.code or answer.reason)))
     if answer.wait > 0 and answer.passing:
         return f"{said}{tried}: its server asks for a pause of {answer.wait:.0f} s (Retry-After), timeout is {timeout:.0f} s. {_BUSY}"
-    if about.endpoint and (special := _of_s3(answer, refused, about, tried)):
-        return special
     if answer.status in (404, 410):
         return f"it is not there ({said}, with {about.login.who}). Look at the URL: capital letters count, and folders cannot be read."
     if answer.status in _REFUSALS or (answer.status == 400 and about.signed):

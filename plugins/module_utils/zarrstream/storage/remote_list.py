@@ -16,6 +16,7 @@ from .remote_urls import KeyPattern
 from .retry import LATER, GaveUp, Lane
 
 KEYS = 100_000  # that are looked at
+EMPTY = 100  # pages without a key, one after the other, that are none of a listing which goes on
 
 
 def matching_keys(client: Any, lane: Lane, pattern: KeyPattern, about: About, count: Callable[[], object]) -> list[str]:
@@ -23,7 +24,7 @@ def matching_keys(client: Any, lane: Lane, pattern: KeyPattern, about: About, co
     found: list[str] = []
     seen = 0
     for page in _pages(client, lane, pattern, about, count):
-        seen += len(page) or 1000  # a page of nothing is no progress
+        seen += len(page)
         if seen > KEYS:
             text = f"more than {KEYS} keys begin with '{pattern.prefix}', which is what would have to be looked at. Write out more of it"
             raise about.error(f"{text} before the first of '*', '?' and '[', or list the files in a text file of URLs.")
@@ -35,7 +36,7 @@ def matching_keys(client: Any, lane: Lane, pattern: KeyPattern, about: About, co
 
 
 def _pages(client: Any, lane: Lane, pattern: KeyPattern, about: About, count: Callable[[], object]) -> Iterator[list[str]]:
-    token, last = "", ""
+    token, last, empty = "", "", 0
     flat = {"Delimiter": "/"} if pattern.flat else {}
     while True:
         more = {"ContinuationToken": token} if token else {}
@@ -52,10 +53,11 @@ def _pages(client: Any, lane: Lane, pattern: KeyPattern, about: About, count: Ca
                 )
             last = key
         yield keys
+        empty = 0 if keys else empty + 1
         before, token = token, answer.get("NextContinuationToken", "")
         if not answer.get("IsTruncated"):
             return
-        if not token or token == before:
+        if not token or token == before or empty == EMPTY:
             raise about.error("its server says that its list of keys goes on, and not where. Ask the cloud.")
 
 

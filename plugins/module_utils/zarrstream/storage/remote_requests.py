@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from .clients import SLOWEST
 from .obstore_errors import Failed
@@ -18,7 +18,7 @@ from .remote import Fetched
 from .remote_errors import About, explain
 from .remote_http import Connections, Reply
 from .remote_login import Anonymous, Login
-from .remote_urls import check_url, origin_of, sent_url, shown_url
+from .remote_urls import origin_of, sent_url, shown_url
 from .retry import LATER, GaveUp, Lane, Transport
 
 T = TypeVar("T")
@@ -129,9 +129,8 @@ class Requests:
         about = first.about
         if about.endpoint:
             raise about.error(Redirect(hop.status, shown if hop.location else "").explain(about.endpoint))
-        if not hop.location or not where.lower().startswith(("http://", "https://")):
+        if not hop.location or not _on_the_web(where):
             raise about.error(f"its server answers {hop.status} and sends on, but to no place on the web ('{shown}'). Ask whoever runs it.")
-        check_url(where)
         (scheme, host, port), (_unused, own, _its) = origin_of(where), first.origin
         if target.origin[0] == "https" and scheme == "http":
             raise about.error(f"it sends from https on to {shown}, where others can read and change what is sent: that is not followed.")
@@ -141,6 +140,15 @@ class Requests:
             raise about.error(f"{text}. If that host has the file, add '{host}' to source_hosts; if it asks people to log in, use a token.")
         login = first.login if origin_of(where) == first.origin else Anonymous(_ELSEWHERE)
         return replace(target, url=sent_url(where), login=login, about=replace(about, login=login))
+
+
+def _on_the_web(url: str) -> bool:
+    """Whether a URL is one, and without credentials."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc and parts.port != 0
+    except ValueError:
+        return False
 
 
 _ELSEWHERE = "The first server sent on to there, and credentials are not sent along. Name the place itself, or get a signed URL."
