@@ -133,7 +133,8 @@ class Server(ThreadingHTTPServer):
         self.faults: dict[str, Iterator[Fault]] = {}
         self.seen: list[tuple[str, dict[str, str]]] = []
         self.s3, self.page = False, 3
-        self.busy = self.most = self.connections = 0
+        self.busy: set[Handler] = set()
+        self.most = self.connections = 0
 
     def next_fault(self, place: str) -> Fault | None:
         with self._lock:
@@ -141,8 +142,8 @@ class Server(ThreadingHTTPServer):
 
     def count(self, handler: Handler, change: int) -> None:
         with self._lock:
-            self.busy += change
-            self.most = max(self.most, self.busy)
+            (self.busy.add if change > 0 else self.busy.discard)(handler)
+            self.most = max(self.most, len(self.busy))
             if change > 0:
                 self.seen.append((handler.path, {name.lower(): value for name, value in handler.headers.items()}))
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from itertools import repeat
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -412,6 +413,22 @@ def test_whole_answer_that_breaks_off_begins_again(server: Server):
     assert len(server.seen) == 4
     with pytest.raises(SourceError, match=r"all bytes of source .*the answer was interrupted"):
         streamed(server, *[cut] * 1000, timeout=SHORT)
+
+
+def test_time_of_a_long_answer_is_not_that_of_a_request(server: Server, monkeypatch: pytest.MonkeyPatch):
+    """What breaks off after a minute is asked for again, but not for ever."""
+    clock, passed = time.monotonic, [0.0]
+    monkeypatch.setattr(remote_object, "PIECE", 2**18)
+    monkeypatch.setattr(retry, "time", SimpleNamespace(monotonic=lambda: clock() + passed[0]))
+
+    def cut_after_a_minute(handler: Any) -> bool:
+        passed[0] += 60
+        return cut(handler)
+
+    _found, pieces = streamed(server, cut_after_a_minute, cut_after_a_minute)
+    assert b"".join(pieces) == BIG
+    with pytest.raises(SourceError, match=r"interrupted \(3 attempts"):
+        streamed(server, *[cut_after_a_minute] * 3)
 
 
 def test_whole_answer_of_another_version(server: Server):

@@ -56,6 +56,7 @@ class Answer:
     absent: bool  # nothing at this address takes connections
     redirected: bool = False  # the server sends requests on
     wait: float = 0.0  # seconds for which the server asks to be left alone
+    moved: bool = False  # much had come until then, so that the time of the request says nothing
 
 
 class Failed(Exception):

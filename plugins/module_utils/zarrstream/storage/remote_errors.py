@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -43,6 +43,10 @@ class About:
     part: str = ""
     signed: bool = False
     ends: datetime | None = None
+
+    def of(self, part: str) -> About:
+        """The same about some of its bytes."""
+        return replace(self, part=part)
 
     @property
     def what(self) -> str:

@@ -47,7 +47,7 @@ class Reply:
     def __init__(self, response: Any) -> None:
         self._raw = response.raw
         self.status = int(response.status_code)
-        self.headers = {name.lower(): str(value).strip() for name, value in response.headers.items()}
+        self.headers = {name.lower(): value.strip() for name, value in response.raw.headers.items()}
 
     @property
     def length(self) -> int | None:
@@ -99,12 +99,13 @@ class Connections:
 
     def get(self, url: str, headers: Mapping[str, str], verify: str | bool) -> Reply:
         """The answer to a GET. Raises Failed; no exception has the URL, in which there may be a signature."""
-        from botocore.awsrequest import AWSRequest
+        from botocore.awsrequest import AWSPreparedRequest
         from botocore.exceptions import BotoCoreError, HTTPClientError
 
-        request = AWSRequest("GET", url, {**headers, "User-Agent": AGENT, "Accept-Encoding": "identity"}, stream_output=True)
+        all_headers = {**headers, "User-Agent": AGENT, "Accept-Encoding": "identity"}
+        request = AWSPreparedRequest("GET", url, all_headers, None, stream_output=True)
         try:
-            return Reply(self._session(url, verify).send(request.prepare()))
+            return Reply(self._session(url, verify).send(request))
         except (HTTPClientError, BotoCoreError) as error:
             raise Failed(lost(error)) from None
 

@@ -112,9 +112,10 @@ class WebObject:
 
     def read(self, start: int, stop: int) -> bytes:
         """Exactly the bytes from ``start`` to before ``stop``, in one request for each 128 MiB."""
-        about = replace(self._first.about, part=bytes_of(start, stop))
         if not 0 <= start <= stop <= self._version.size:
-            raise about.error(f"it has {self._version.size} bytes. It is damaged, or was not uploaded whole.")
+            raise self._first.about.of(bytes_of(start, stop)).error(
+                f"it has {self._version.size} bytes. It is damaged, or was not uploaded whole."
+            )
         if not self._ranges:
             raise AssertionError("a server without ranges is read as a whole")
         if start == stop:
@@ -162,12 +163,15 @@ class WebObject:
                     f"it had {self._version.size} bytes, and now has {reply.headers.get('content-length', 'as many as come')}"
                 )
             size = 0
-            while data := reply.read(PIECE):
-                size += len(data)
-                self._requests.fetched.add(len(data), 0.0, requests=0)
-                give(attempt, data)
-            if self._version.size not in (size, UNKNOWN) or reply.length not in (size, None):
-                raise Failed(interrupted("the answer was interrupted"))
+            try:
+                while data := reply.read(PIECE):
+                    size += len(data)
+                    self._requests.fetched.add(len(data), 0.0, requests=0)
+                    give(attempt, data)
+                if self._version.size not in (size, UNKNOWN) or reply.length not in (size, None):
+                    raise Failed(interrupted("the answer was interrupted"))
+            except Failed as error:
+                raise Failed(replace(error.answer, moved=size >= PIECE)) from None
             return size
 
         try:
@@ -182,11 +186,10 @@ class WebObject:
     def _get(self, headers: Mapping[str, str], take: Callable[[Reply, About], T], size: int, usual: frozenset[int], part: str) -> T:
         with self._lock:
             there = self._there
-        about = replace(self._first.about, part=part)
+        about = self._first.about.of(part)
 
         def ask(target: Target) -> tuple[T, Target]:
-            target = replace(target, about=replace(target.about, part=part))
-            return self._requests.get(target, headers, lambda reply: take(reply, about), size, usual)
+            return self._requests.get(target, headers, lambda reply: take(reply, about), size, usual, part)
 
         try:
             found, there = ask(there)

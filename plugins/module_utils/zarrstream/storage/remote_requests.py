@@ -24,7 +24,6 @@ from .retry import LATER, GaveUp, Lane, Transport
 T = TypeVar("T")
 
 MOST_REDIRECTS = 5
-_USUAL = frozenset({200, 206})
 
 
 @dataclass(frozen=True)
@@ -76,16 +75,19 @@ class Requests:
         return self._transport.lane("source {}://{}:{}".format(*target.origin), self._concurrency)
 
     def get(
-        self, target: Target, headers: Mapping[str, str], take: Callable[[Reply], T], size: int, usual: frozenset[int] = _USUAL
+        self, target: Target, headers: Mapping[str, str], take: Callable[[Reply], T], size: int, usual: frozenset[int], part: str = ""
     ) -> tuple[T, Target]:
         """What ``take`` makes of an answer with a ``usual`` status, and where it came from. Raises SourceError.
 
         ``size`` is what is expected in bytes, and says how long it may take. ``take`` is called in another thread, again where the
-        answer was interrupted, which it says by Failed.
+        answer was interrupted, which it says by Failed. ``part`` names what is asked for, in messages.
         """
-        first, places = target, [shown_url(target.url)]
+        first, places = target, [target.about.shown]
         while True:
-            outcome = self._once(target, headers, take, size, usual)
+            try:
+                outcome = self._once(target, headers, take, size, usual)
+            except (Failed, GaveUp) as error:
+                raise explain(error, target.about.of(part), self._transport.timeout) from None
             if not isinstance(outcome, _Hop):
                 return outcome, target
             target = self._follow(first, target, outcome)
@@ -102,8 +104,6 @@ class Requests:
         try:
             send = partial(self._send, going, target, headers, take, usual)
             return lane.call(send, lane.timeout + LATER + size / SLOWEST)
-        except (Failed, GaveUp) as error:
-            raise explain(error, target.about, lane.timeout) from None
         finally:
             going.stop()
             self.fetched.add(0, time.monotonic() - began, requests=0)

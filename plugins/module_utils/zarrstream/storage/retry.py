@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 ABSENT = 20.0  # seconds in which a server may come back that takes no connections
 CLOSING = 2.0  # seconds for requests that are cancelled
+LONG = 3  # attempts of a request whose answer alone takes longer than its time
 LATER = 1.0  # seconds: a time-out of the library, which says more, comes first
 FIRST_WAIT, LONGEST_WAIT = 0.2, 2.0  # seconds
 
@@ -221,6 +222,8 @@ class Lane:
         answer = read_answer(error)
         if not answer.passing or isinstance(error, GaveUp):
             raise error
+        if answer.moved and request.attempts < LONG:
+            request.began = time.monotonic()
         seconds = time.monotonic() - request.began
         wait = random.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2 ** (request.attempts - 1)))  # noqa: S311 - no secret
         wait = max(wait, answer.wait)
