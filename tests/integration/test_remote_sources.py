@@ -76,3 +76,14 @@ def test_what_is_refused_or_missing_is_said(place: tuple[Any, Access], cloud: An
     anonymous = RemoteReach(SourceAccess(anonymous=True), access)
     with pytest.raises(SourceError, match=r"with no credentials.*source_profile"):
         anonymous.open(f"s3://{BUCKET}/{KEY}")
+
+
+def test_a_public_bucket_is_read_without_keys(place: tuple[Any, Access], cloud: Any) -> None:
+    """By the URL of the project, as stock Swift has it; its listing is Swift's own."""
+    with cloud.connect() as connection:
+        endpoint = f"{cloud.swift_url}/v1/AUTH_{connection.current_project_id}"
+        connection.object_store.post(f"/{BUCKET}", headers={"X-Container-Read": ".r:*,.rlistings"})
+    reach = RemoteReach(SourceAccess(anonymous=True, endpoint_url=endpoint, ca_bundle=cloud.ca_bundle))
+    assert reach.list(f"s3://{BUCKET}/2020/*.nc") == [f"s3://{BUCKET}/2020/empty.nc"]
+    assert reach.list(f"s3://{BUCKET}/**/air*") == [f"s3://{BUCKET}/{KEY}", f"s3://{BUCKET}/2021/air.nc"]
+    assert reach.open(f"s3://{BUCKET}/{KEY}").read(2**20, 2**21) == DATA[2**20 : 2**21]

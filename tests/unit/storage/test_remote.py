@@ -304,6 +304,11 @@ def test_what_comes_short_is_asked_again(server: Server, fault: Fault):
         opened(server, *[fault] * 1000, timeout=SHORT).read(START, STOP)
 
 
+def test_how_it_was_sent_to_the_bucket_is_no_compression(server: Server):
+    server.things[PLACE] = Thing(DATA, extra={"content-encoding": "aws-chunked"})
+    assert opened(server).read(START, STOP) == DATA[START:STOP]
+
+
 def test_body_without_length_is_counted(server: Server):
     assert opened(server, without("content-length")).read(START, STOP) == DATA[START:STOP]
 

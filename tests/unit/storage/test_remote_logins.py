@@ -356,13 +356,14 @@ def test_anonymous_reads_have_no_signature(server: Server, tmp_path: Path):
         (400, "AuthorizationHeaderMalformed", "<Region>RegionOne</Region>", r"the server expects 'RegionOne'.*Set 'region' of the profile"),
         (400, "ExpiredToken", "", "400 ExpiredToken"),
         (301, "PermanentRedirect", "", r"is not followed: keys go to no other server"),
+        (301, "PermanentRedirect", "<Endpoint>data.far.example.org</Endpoint>", "to 'https://data.far.example.org', which is not followed"),
     ],
 )
 def test_refusals_of_buckets(server: Server, keyed: RemoteReach, status: int, code: str, more: str, words: str):
     server.s3 = True
     date = format_datetime(datetime(2001, 9, 9, tzinfo=UTC), usegmt=True)
     body = f"<Error><Code>{code}</Code>{more}<Message>m</Message></Error>".encode()
-    moved = {"location": "http://127.0.0.1:1/data/a.nc"} if status == 301 else {}
+    moved = {"location": "http://127.0.0.1:1/data/a.nc"} if status == 301 and not more else {}
     server.faults["/data/a.nc"] = server.faults["/data"] = repeat(says(status, body, date=date, **moved))
     refused(keyed, "s3://data/a.nc", words)
     if status != 301 and code != "NoSuchKey":

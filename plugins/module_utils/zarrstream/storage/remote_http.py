@@ -22,6 +22,7 @@ from .timeouts import CONNECT_TIMEOUT, READ_TIMEOUT
 AGENT = f"zarrstream/{__version__} (+https://github.com/zarrstream/platform)"
 WORDS = 2**16  # bytes of an error's body that are read
 _CODE, _REGION = re.compile(rb"<Code>\s*(\w+)\s*</Code>"), re.compile(rb"<Region>\s*([\w-]+)\s*</Region>")
+_ENDPOINT = re.compile(rb"<Endpoint>\s*([^<\s]+)\s*</Endpoint>")
 _EXPIRED = re.compile(rb"expired", re.IGNORECASE)
 _NO_NAME = ("Name or service not known", "nodename nor servname", "No address associated")
 _VERIFY = re.compile(r"certificate verify failed: ([^(\"']+?)\s*\(")
@@ -33,9 +34,10 @@ class Refused(Failed):
 
     def __init__(self, answer: Answer, headers: Mapping[str, str], body: bytes) -> None:
         super().__init__(answer)
-        region = _REGION.search(body)
+        region, endpoint = _REGION.search(body), _ENDPOINT.search(body)
         self.headers = dict(headers)
         self.region = region.group(1).decode() if region else ""
+        self.endpoint = f"https://{endpoint.group(1).decode(errors='replace')}" if endpoint else ""
         self.expired = (
             bool(_EXPIRED.search(body) or "expired" in headers.get("www-authenticate", "").lower()) or answer.code == "ExpiredToken"
         )
@@ -45,7 +47,7 @@ class Reply:
     """The head of an answer, whose body is still to be read. ``headers`` have lower-case names."""
 
     def __init__(self, response: Any) -> None:
-        self._raw = response.raw
+        self._raw, self._reading = response.raw, False
         self.status = int(response.status_code)
         self.headers = {name.lower(): value.strip() for name, value in response.raw.headers.items()}
 
@@ -64,11 +66,14 @@ class Reply:
         """So many bytes of the body, fewer only at its end. Raises Failed."""
         from urllib3.exceptions import HTTPError
 
+        self._reading = True
         try:
             data: bytes = self._raw.read(most)
         except (HTTPError, HTTPException, OSError, ValueError, AttributeError) as error:
             # The two last: it was stopped by another thread.
             raise Failed(interrupted("the answer was interrupted", silent="Timeout" in type(error).__name__)) from None
+        finally:
+            self._reading = False
         return data
 
     def refusal(self) -> Refused:
@@ -83,8 +88,13 @@ class Reply:
 
     def stop(self) -> None:
         """End it, from whichever thread: a connection whose body was read to its end is kept, another one is closed."""
-        with suppress(Exception):
-            self._raw.shutdown()  # wakes a thread that reads; urllib3 before 2.3 has none, there the time-outs do
+        try:
+            self._raw.shutdown()  # wakes a thread that reads
+        except AttributeError:  # urllib3 before 2.3: to close it would wait for that thread, which ends with its time-outs
+            if self._reading:
+                return
+        except (OSError, RuntimeError, ValueError):
+            pass  # it has ended already
         with suppress(Exception):
             self._raw.close()
 

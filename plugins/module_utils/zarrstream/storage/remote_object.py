@@ -242,7 +242,7 @@ class WebObject:
 def _check_plain(reply: Reply, about: About) -> None:
     """Refuse what is compressed for the way: its bytes are not those of the object."""
     encoding = reply.headers.get("content-encoding", "identity").lower()
-    if encoding not in ("", "identity"):
+    if encoding not in ("", "identity", "aws-chunked"):  # the last is how it was sent to the bucket; some servers repeat it
         text = f"its server sends it compressed ({encoding}), though it was asked not to, and the bytes of the file cannot be addressed"
         raise about.error(f"{text}. Ask whoever runs it to switch that off for this file, or download and unpack it.")
 

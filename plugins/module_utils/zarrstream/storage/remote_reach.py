@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from ..errors import BadRequest, SourceError
 from ..profiles.effective import in_memory
@@ -19,7 +19,7 @@ from .access import BY_DEFAULT, Access
 from .boto import s3_client, verification
 from .remote import Fetched, RemoteObject, SourceAccess
 from .remote_errors import About
-from .remote_list import matching_keys
+from .remote_list import matching_keys, s3_pages, swift_pages
 from .remote_login import Anonymous, Bearer, Login, Signed, web_login
 from .remote_object import open_object
 from .remote_requests import Requests, Target
@@ -79,7 +79,11 @@ class RemoteReach:
         if not has_pattern(pattern.pattern):
             return [url]
         target = self._in_bucket(pattern.bucket, pattern.pattern, url)
-        keys = matching_keys(self._client, self._requests.lane(target), pattern, target.about, lambda: self.fetched.add(0, 0.0))
+        if urlsplit(target.about.endpoint).path:
+            ask = swift_pages(self._requests, target, pattern)
+        else:
+            ask = s3_pages(self._client, self._requests.lane(target), pattern, target.about, lambda: self.fetched.add(0, 0.0))
+        keys = matching_keys(ask, pattern, target.about)
         return [f"{S3}{pattern.bucket}/{key}" for key in keys]
 
     def close(self) -> None:

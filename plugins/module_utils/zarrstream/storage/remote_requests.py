@@ -119,7 +119,7 @@ class Requests:
             return take(reply)
         refusal = reply.refusal()
         if reply.status in CODES:
-            return _Hop(reply.status, reply.headers.get("location", ""))
+            return _Hop(reply.status, reply.headers.get("location") or (refusal.endpoint if target.about.endpoint else ""))
         raise refusal
 
     def _follow(self, first: Target, target: Target, hop: _Hop) -> Target:
