@@ -20,7 +20,7 @@ from zarrstream.errors import BadRequest, SourceError
 from zarrstream.storage import remote_object, retry
 from zarrstream.storage.remote import UNKNOWN, RemoteObject, SourceAccess
 from zarrstream.storage.remote_errors import SourceChanged, SourceUnreachable
-from zarrstream.storage.remote_http import retry_after
+from zarrstream.storage.remote_http import Reply, retry_after
 from zarrstream.storage.remote_reach import RemoteReach
 
 DATA = random.Random(1).randbytes(200_000)
@@ -322,6 +322,19 @@ def test_what_takes_too_long_is_given_up(server: Server, fault: Fault, monkeypat
     with pytest.raises(SourceUnreachable, match=r"bytes 50000-149999 of source .*no answer in time"):
         found.read(START, STOP)
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("read_by_another", [True, False])
+def test_no_close_waits_for_a_reader(read_by_another: bool):
+    """As urllib3 before 2.3 would, which cannot wake him."""
+    closed: list[bool] = []
+    raw = SimpleNamespace(headers={}, close=lambda: closed.append(True), read=lambda _most: reply.stop() or b"")
+    reply = Reply(SimpleNamespace(raw=raw, status_code=200))
+    if read_by_another:
+        assert reply.read(1) == b""
+        assert not closed
+    reply.stop()
+    assert closed
 
 
 def test_never_more_requests_than_allowed_over_kept_connections(server: Server):
