@@ -47,7 +47,7 @@ def test_the_life_of_a_bucket(declare: Any, cloud: Any) -> None:
     with cloud.connect() as connection:
         connection.object_store.upload_object(declare.name, "hello", data=b"hello")
     assert declare(public, check=True).changed == 1
-    assert declare(public).changed == 1
+    assert declare({"bucket_entry": {"name": declare.name, "public": True, "place": "somewhere"}}).changed == 1, "as zarr_buckets has it"
     assert anonymous.get_object(Bucket=declare.name, Key="hello")["Body"].read() == b"hello"
     assert [each["Key"] for each in anonymous.list_objects_v2(Bucket=declare.name)["Contents"]] == ["hello"]
     with cloud.connect() as connection:
@@ -77,6 +77,12 @@ WRONG = [
     ({"bucket_public": "perhaps"}, "bucket_public"),
     ({"bucket_state": "gone"}, "value of bucket_state must be one of: present, absent, got: gone"),
     ({"bucket_cloud": "nowhere"}, "Cloud nowhere was not found"),
+    ({"bucket_entry": {"state": "gone"}}, "value of bucket_state must be one of: present, absent, got: gone"),
+    ({"bucket_entry": {"pubilc": True}}, "zarr_buckets has 'pubilc' for bucket 'test-bad-input', which is no setting of a bucket"),
+    (
+        {"bucket_entry": {"public": False}, "bucket_public": True},
+        "zarr_buckets has 'public: False' for bucket 'test-bad-input', and the variable bucket_public of the inventory or",
+    ),
 ]
 
 
