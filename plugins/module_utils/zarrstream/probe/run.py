@@ -104,6 +104,7 @@ class _Probe:
         self._key = PREFIX + secrets.token_hex(16)
         self._written = False
         self._server_time: datetime | None = None
+        self._fs: Any = None
 
     def run(self) -> ProbeReport:
         profile = self._check("endpoint", self._endpoint)
@@ -215,12 +216,16 @@ class _Probe:
 
     def _s3fs(self, profile: Profile) -> Any:
         """s3fs as its users have it: all it is told is the profile, and time-outs, for which a profile has no place."""
+        if self._fs is not None:
+            return self._fs
         import s3fs
         from aiobotocore.session import AioSession
 
         overrules = {"endpoint_url": profile.endpoint_url} if self._request.access.endpoint_url else {}
-        fs = s3fs.S3FileSystem(
-            session=aws_session(AioSession(profile=profile.name), self._request.access.config_file),
+        session = aws_session(AioSession(profile=profile.name), self._request.access.config_file)
+        session.register_component("data_loader", effective.loader())
+        fs = self._fs = s3fs.S3FileSystem(
+            session=session,
             use_listings_cache=False,
             skip_instance_cache=True,
             client_kwargs={"verify": verification(profile)},
