@@ -22,6 +22,7 @@ import xarray as xr
 from asking import check_store, write_request
 from clusters import Certificates, local_cluster, make_certificates
 from integration import forking
+from kept import ARCHIVES, FIRST, asked_for, unpack
 from zarrstream.check.request import request_from as check_request
 from zarrstream.commands.write import preview, write_dataset
 from zarrstream.errors import AccessRefused, BadRequest, PlanError, ProfileError, SourceError, Unreachable, WriteError, ZarrstreamError
@@ -620,3 +621,38 @@ def test_the_module_runs_it_under_ansible(
     assert not any(warning in done.output for warning in ("[WARNING]: Module did not set no_log", "Traceback"))
     write_dataset(request_of("one.zarr", scheduler=None))
     assert_alike(tmp_path / "one.zarr", store)
+
+
+@pytest.mark.parametrize(
+    ("archive", "name"),
+    [
+        pytest.param(archive, f"{name}.zarr", id=f"{archive.name[:7]}-{name}", marks=[] if usual else pytest.mark.thorough)
+        for archive, names in ((FIRST, ("three", "two", "encoded")), (ARCHIVES[-1], ("three", "two", "encoded", "shards")))
+        for name in names
+        for usual in [(archive, name) == (FIRST, "two")]
+    ],
+)
+def test_a_kept_store_of_an_earlier_version_lives_on_on_a_cluster(
+    request_of: Callable[..., WriteRequest], certificates: Certificates, dask: Any, archive: Path, name: str, tmp_path: Path
+) -> None:
+    """Workers write and read what it left; the unit tests have each version and each store in folders, without a cluster."""
+    store = unpack(archive, name, tmp_path)
+    first, second = str(tmp_path / "1.nc"), str(tmp_path / "2.nc")
+
+    def write(*sources: str, **options: Any) -> Any:
+        return write_dataset(request_of(name, source=sources, **asked_for(name), **options))
+
+    def same(*sources: str) -> None:
+        on = {"scheduler": dask.scheduler_address, "scheduler_tls": certificates.files}
+        report = check_store(check_request({"store": str(store), "source": list(sources), "sample": "all", **on}))
+        assert report.ok, report.summary
+        assert sum(each["objects"] for each in report.as_result()["workers"]) > 0
+
+    assert write(first).action == "nothing"
+    same(first)
+    if name != "shards.zarr":  # of which a longer one has others
+        grown = write(first, second, mode="append", append_dim="time")
+        assert (grown.action, bool(grown.workers)) == ("append", True)
+        same(first, second)
+    assert write(second, mode="replace").action == "replace"
+    same(second)

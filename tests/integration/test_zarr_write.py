@@ -18,8 +18,9 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import xarray as xr
-from asking import check_request, check_store, write_request
+from asking import check_request, check_store, remove_request, write_request
 from integration import forking
+from kept import ARCHIVES, FIRST, asked_for, unpack
 from zarrstream.commands.write import preview, write_dataset
 from zarrstream.errors import AccessRefused, BadRequest, Conflict, NotFound, ProfileError, Unreachable, ZarrstreamError
 from zarrstream.sidecar.manifest import MANIFEST, WRITING, parse_manifest
@@ -27,6 +28,7 @@ from zarrstream.storage.access import Access
 from zarrstream.storage.location import parse_store
 from zarrstream.storage.objects import BucketObjects
 from zarrstream.storage.open import open_objects
+from zarrstream.write.remove import remove_store
 from zarrstream.write.request import WriteRequest
 from zarrstream.write.verify import same_bits
 
@@ -529,3 +531,42 @@ def test_the_life_of_a_store_in_a_playbook(run_playbook: Any, bucket: Bucket, so
     assert all(result["plan"] == results["done"]["plan"] for result in good)
     xr.testing.assert_identical(bucket.open(), decoded(source))
     assert "was written with other chunks" in results["other"]["msg"]
+
+
+@pytest.mark.parametrize(
+    ("archive", "name"),
+    [
+        pytest.param(archive, f"{name}.zarr", id=f"{archive.name[:7]}-{name}", marks=[] if usual else pytest.mark.thorough)
+        for archive, names in ((FIRST, ("three", "two", "encoded")), (ARCHIVES[-1], ("three", "two", "encoded", "shards")))
+        for name in names
+        for usual in [(archive, name) == (FIRST, "three")]
+    ],
+)
+def test_a_kept_store_of_an_earlier_version_lives_on_in_a_bucket(bucket: Bucket, archive: Path, name: str, tmp_path: Path) -> None:
+    """What it left in a folder, brought into a bucket; the unit tests have each version and each store in folders."""
+    store = unpack(archive, name, tmp_path)
+    for path in (*store.rglob("*"), *Path(f"{store}.zarrstream").rglob("*")):
+        if path.is_file():
+            bucket.s3.put_object(Bucket=bucket.name, Key=str(path.relative_to(tmp_path)), Body=path.read_bytes())
+    first, second = tmp_path / "1.nc", tmp_path / "2.nc"
+    there = {"profile": "zarr", "config_file": str(bucket.config_file)}
+
+    def write(*sources: Path, **options: Any) -> str:
+        asked = write_request([str(path) for path in sources], f"s3://{bucket.name}/{name}", **there, **asked_for(name), **options)
+        return str(write_dataset(asked).action)
+
+    def same(*sources: Path) -> None:
+        report = check_store(check_request(f"s3://{bucket.name}/{name}", None, tuple(map(str, sources)), **there))
+        assert report.ok, report.summary
+        wanted = xr.concat([xr.load_dataset(path) for path in sources], "time", data_vars="minimal", coords="minimal", compat="equals")
+        xr.testing.assert_equal(bucket.open(name), wanted)
+
+    assert write(first) == "nothing"
+    same(first)
+    if name != "shards.zarr":  # of which a longer one has others
+        assert write(first, second, mode="append", append_dim="time") == "append"
+        same(first, second)
+    assert write(second, mode="replace") == "replace"
+    same(second)
+    assert remove_store(remove_request(f"s3://{bucket.name}/{name}", **there)).changed
+    assert bucket.keys() == {}

@@ -12,18 +12,12 @@ import pytest
 import xarray as xr
 from _pytest.mark.structures import ParameterSet
 from asking import remove_request
+from kept import ARCHIVES, FIRST, FORMATS, asked_for, unpack
 from writing import files, passed, request, sidecar
 from zarrstream.commands.write import write_dataset
 from zarrstream.errors import Conflict
 from zarrstream.sidecar.manifest import MANIFEST, parse_manifest
 from zarrstream.write.remove import remove_store
-
-FORMATS = Path(__file__).parents[1] / "formats"
-ORDER = ("08522d7", "b2739ae", "ab064bf", "e94b9c3", "32a46d4", "05526a5", "3d4aebb")  # oldest first
-ARCHIVES = [FORMATS / f"{version}.tar.xz" for version in ORDER]
-FIRST = ARCHIVES[0]
-ENCODING = {"air": {"compressor": {"name": "zstd", "level": 3}, "dtype": "float32"}}
-CHUNKS = {"time": 2}
 
 
 def test_every_archive_is_read() -> None:
@@ -57,23 +51,9 @@ def each_version_once(cases: list[ParameterSet]) -> list[ParameterSet]:
     return [each if each in usual else pytest.param(*each.values, id=each.id, marks=pytest.mark.thorough) for each in cases]
 
 
-def options(store: Path) -> dict:
-    """What the store was asked to be."""
-    known: dict = {
-        "two.zarr": {"zarr_format": 2},
-        "replacing.zarr": {"zarr_format": 2},
-        "shards.zarr": {"shards": {"time": 4}},
-        "encoded.zarr": {"encoding": ENCODING},
-    }
-    return {"chunks": CHUNKS, **known.get(store.name, {})}
-
-
 @pytest.fixture
 def store(archive: Path, name: str, tmp_path: Path) -> Path:
-    with tarfile.open(archive) as packed:
-        members = [member for member in packed if member.name.startswith(name) or member.name.endswith(".nc")]
-        packed.extractall(tmp_path, members, filter="data")
-    return tmp_path / name
+    return unpack(archive, name, tmp_path)
 
 
 def same(store: Path, *sources: str) -> None:
@@ -101,7 +81,7 @@ def test_a_kept_store_is_read_and_checked(store: Path) -> None:
 @pytest.mark.parametrize(("archive", "name"), WHOLE)
 def test_the_same_request_finds_that_nothing_is_to_do(store: Path) -> None:
     before = files(store.parent)
-    result = write_dataset(request(store.parent / "1.nc", store, **options(store)))
+    result = write_dataset(request(store.parent / "1.nc", store, **asked_for(store.name)))
     assert (result.changed, result.action) == (False, "nothing")
     assert files(store.parent) == before
 
@@ -117,7 +97,7 @@ def test_a_kept_store_that_was_made_of_another_is_as_it_was_asked_for(store: Pat
 @pytest.mark.parametrize(("archive", "name"), first_and_last(stores("three", "two", "encoded")))
 def test_a_kept_store_grows(store: Path) -> None:
     both = (store.parent / "1.nc", store.parent / "2.nc")
-    more = request(both, store, mode="append", append_dim="time", **options(store))
+    more = request(both, store, mode="append", append_dim="time", **asked_for(store.name))
     result = write_dataset(more)
     assert (result.changed, result.action) == (True, "append")
     same(store, "1.nc", "2.nc")
@@ -125,7 +105,7 @@ def test_a_kept_store_grows(store: Path) -> None:
 
 @pytest.mark.parametrize(("archive", "name"), first_and_last(WHOLE))
 def test_a_kept_store_is_replaced_and_removed(store: Path) -> None:
-    assert write_dataset(request(store.parent / "2.nc", store, mode="replace", **options(store))).action == "replace"
+    assert write_dataset(request(store.parent / "2.nc", store, mode="replace", **asked_for(store.name))).action == "replace"
     same(store, "2.nc")
     removed(store)
 
@@ -142,7 +122,7 @@ def test_what_was_interrupted_is_finished(store: Path) -> None:
     mode = INTERRUPTED[store.stem]
     names = {"create": ("1.nc",), "replace": ("2.nc",), "append": ("1.nc", "2.nc")}[mode]
     more = {"append_dim": "time"} if mode == "append" else {}
-    result = write_dataset(request(tuple(store.parent / name for name in names), store, mode=mode, **options(store), **more))
+    result = write_dataset(request(tuple(store.parent / name for name in names), store, mode=mode, **asked_for(store.name), **more))
     assert (result.changed, result.resumed) == (True, True)
     same(store, *names)
 
@@ -156,7 +136,7 @@ def test_a_kept_store_is_removed(store: Path) -> None:
 def test_what_no_record_names_stays(store: Path) -> None:
     before = files(store)
     with pytest.raises(Conflict, match="holds 4 objects that Zarrstream did not write"):
-        write_dataset(request(store.parent / "1.nc", store, **options(store)))
+        write_dataset(request(store.parent / "1.nc", store, **asked_for(store.name)))
     assert remove_store(remove_request(str(store))).foreign_count == len(before) == 4
     assert files(store) == before
 
