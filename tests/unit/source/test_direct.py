@@ -39,7 +39,7 @@ TYPES = ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"]
 
 
 def find_chunked(file: SourceFile) -> dict[str, Chunked]:
-    return {name: data.chunked for name, data in find_data_sets(file).items() if data.chunked}
+    return {name: data.past for name, data in find_data_sets(file).items() if isinstance(data.past, Chunked)}
 
 
 def safe(path: Path, name: str) -> np.ndarray:

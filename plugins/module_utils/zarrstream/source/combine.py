@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ _TURNED = slice(None, None, -1)
 
 
 def combine_files(
-    files: Sequence[InputFile],
+    files: Collection[InputFile],
     reading: Reading = AS_FOUND,
     notes: list[str] | None = None,
     preparation: Preparation | None = None,
@@ -43,8 +43,8 @@ def combine_files(
     """
     opened = _Opened(reading, preparation or Preparation(reading.prepare))
     try:
-        for file in files:
-            opened.add(file, last=file is files[-1])
+        for number, file in enumerate(files, 1):
+            opened.add(file, last=number == len(files))
         whole = opened.joined()
         dataset = _dataset(whole)
         dataset.encoding = opened.encoding

@@ -18,6 +18,7 @@ from ..metadata.hierarchy import DOCUMENTS, folder_of, join
 from ..metadata.layout import ArrayLayout
 from ..planning.chunking import ArraySource, Region
 from ..planning.plan import TEXT_ITEM
+from .fetching import Fetching
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,11 +42,16 @@ class Source:
         wide_text: bool = False,
         groups: Mapping[str, xr.Dataset] | None = None,
         notes: Sequence[str] = (),
+        fetching: Fetching | None = None,
     ) -> None:
-        """With ``wide_text`` text of a fixed width stays so; else it is what xarray makes of NetCDF's text of any length."""
+        """With ``wide_text`` text of a fixed width stays so; else it is what xarray makes of NetCDF's text of any length.
+
+        ``fetching`` is ended with it.
+        """
         self.dataset = dataset
         self.place = place
-        self.notes = list(notes)  # what the result of a write has to say of it
+        self._fetching = fetching
+        self.notes = [*notes, *(fetching.notes if fetching else ())]  # what the result of a write has to say of it
         self.problem = ""  # of the request: what it names and no file has, which a store that grows has had before
         self.attrs = dict(dataset.attrs)
         self.groups = {path: dict(group.attrs) for path, group in sorted((groups or {}).items())}
@@ -118,6 +124,8 @@ class Source:
     def close(self) -> None:
         """Close the files."""
         self.dataset.close()
+        if self._fetching:
+            self._fetching.close()
 
     def _native(self, name: str, values: np.ndarray) -> np.ndarray:
         if not self.is_text(name):

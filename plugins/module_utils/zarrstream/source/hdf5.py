@@ -7,6 +7,7 @@ Both are looked for before it opens a file. What has no dimension scales is read
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..errors import SourceError
@@ -18,7 +19,7 @@ def check_hdf5(file: InputFile) -> None:
     path = file.path
     try:
         with file.hdf5() as opened:
-            found = opened.visititems(_problem)
+            found = visit(opened, _problem)
     except (OSError, RuntimeError):
         return
     if found:
@@ -35,10 +36,27 @@ def opens_as_hdf5(file: InputFile) -> bool:
     """Whether h5py opens a file, and every node in it."""
     try:
         with file.hdf5() as opened:
-            opened.visititems(lambda _name, _node: None)
+            visit(opened, lambda _name, _node: None)
     except (OSError, RuntimeError, KeyError):
         return False
     return True
+
+
+def visit(file: Any, look: Callable[[str, Any], Any]) -> Any:
+    """What ``look`` says of the first object below the root of which it says something; it gets the path of each, and the object.
+
+    As h5py's ``visititems`` does, which however makes HDF5 read where all chunks lie, to tell how large an object is.
+    """
+    import h5py
+
+    names: dict[int, bytes] = {}
+    file.id.links.visit(lambda name, link: names.setdefault(link.u, name) and None if link.type == h5py.h5l.TYPE_HARD else None, info=True)
+    for name in names.values():
+        node = file[name]
+        found = look(name.decode(errors="surrogateescape"), node)
+        if found is not None:
+            return found
+    return None
 
 
 def _problem(name: str, node: Any) -> tuple[str, str] | None:

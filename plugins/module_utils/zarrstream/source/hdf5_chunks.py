@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..metadata.decoded import TooLarge, check_decoded
 from ..planning.chunking import Region, Shape
-from .input_file import InputFile
+from .input_file import InputFile, Place
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,6 +78,12 @@ class Chunked:
     def _expected(self) -> int:
         """Bytes of a chunk without filters."""
         return math.prod(self.chunks) * self.dtype.itemsize
+
+    def places(self, region: Region, library: Any) -> list[Place]:
+        """Where the chunks of a region lie, as far as they are written and no larger than chunks can be."""
+        table, largest = self._places(library), 2 * self._expected + _SLACK
+        found = (table[index].tolist() for index, _inside, _outside in self._pieces(region))
+        return [(offset, size) for offset, size, _mask in found if 0 < size <= largest]
 
     def unwritten(self, region: Region, library: Any) -> Iterator[tuple[slice, ...]]:
         """Where in a region chunks lie that were never written."""
@@ -142,12 +148,18 @@ def readable(source: InputFile, name: str, dataset: Any) -> Chunked | None:
     import h5py
 
     kind, how = dataset.id.get_type(), dataset.id.get_create_plist()
-    if kind.get_class() not in (h5py.h5t.INTEGER, h5py.h5t.FLOAT) or how.get_layout() != h5py.h5d.CHUNKED or not dataset.shape:
+    if not plain_numbers(kind) or how.get_layout() != h5py.h5d.CHUNKED or not dataset.shape:
         return None
-    known = all(number in (_DEFLATE, _SHUFFLE, _FLETCHER32, _ZSTD) for number, *_unused in _filters(how))
-    if not known or not kind.equal(h5py.h5t.py_create(kind.dtype)):
+    if any(number not in (_DEFLATE, _SHUFFLE, _FLETCHER32, _ZSTD) for number, *_unused in _filters(how)):
         return None
     return chunk_table(source, name, dataset)
+
+
+def plain_numbers(kind: Any) -> bool:
+    """Whether a type of HDF5 is one of numbers that numpy has as well, bit for bit."""
+    import h5py
+
+    return kind.get_class() in (h5py.h5t.INTEGER, h5py.h5t.FLOAT) and kind.equal(h5py.h5t.py_create(kind.dtype))
 
 
 def chunk_table(source: InputFile, name: str, dataset: Any) -> Chunked | None:

@@ -19,12 +19,14 @@ from typing import Any
 from ..errors import SourceError
 from ..text import one_line
 from .declared import Declared, NotRegular, Outside, descriptor_path, real_path
+from .input_file import InputFile
 
 _BUILT_IN = range(7)  # numbers of the filters that are part of the library, or taken for such by all builds
 _MOST_FILES = 10_000  # that lead to one another
 _MOST_PATHS = 1_000_000  # to all objects of a file, by all its links
 _WRITABLE_BY_OTHERS = 0o002
 _PLUGINS = "HDF5_PLUGIN_PATH"
+_UNSEARCHED = (OSError, RuntimeError, ValueError, KeyError, TypeError, MemoryError, RecursionError)
 # The variables with folders in which the library looks for each kind of file.
 _EXTERNAL, _LINK, _VIRTUAL = "HDF5_EXTFILE_PREFIX", "HDF5_EXT_PREFIX", "HDF5_VDS_PREFIX"
 
@@ -62,6 +64,24 @@ def _check(path: str, declared: Declared, source: str, found: dict[str, None]) -
                 _check(real, declared, source, found)
 
 
+def refuse_leads(file: InputFile) -> None:
+    """Raises SourceError where a file that is not on this host leads to any other, and for a file that cannot be searched."""
+    path = file.path
+    try:
+        with file.hdf5() as opened:
+            leads = _search_all(opened, path)
+    except _UNSEARCHED as error:
+        raise _unsearched(path, path, error) from None
+    for lead in leads:
+        raise SourceError(
+            f"source '{path}': '{lead.node}' is {lead.what} {_quoted(lead)}, and beside a file that is not on this host no others are "
+            f"read. {_COPY}.",
+            source=path,
+            object=lead.node,
+            target=lead.target,
+        )
+
+
 def _leads(path: str, declared: Declared, source: str) -> list[Lead]:
     import h5py
 
@@ -69,21 +89,28 @@ def _leads(path: str, declared: Declared, source: str) -> list[Lead]:
     try:
         file = declared.open(path)
         with h5py.File(descriptor_path(file, path), "r") as opened:
-            leads: list[Lead] = []
-            if unknown := _search(opened, leads):
-                _check_plugins(path, unknown)
-            return leads
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError, MemoryError, RecursionError) as error:
-        # What cannot be searched may lead anywhere.
-        raise SourceError(
-            f"source '{source}' cannot be opened: {_which(path, source)}{_why(error)}. Copy it again, or leave it out.",
-            source=source,
-        ) from None
+            return _search_all(opened, path)
+    except _UNSEARCHED as error:
+        raise _unsearched(path, source, error) from None
     except (Outside, NotRegular) as error:
         raise SourceError(f"source '{source}': {path} was replaced in this moment, and is {error}.", source=source) from None
     finally:
         if file is not None:
             os.close(file)
+
+
+def _search_all(opened: Any, path: str) -> list[Lead]:
+    leads: list[Lead] = []
+    if unknown := _search(opened, leads):
+        _check_plugins(path, unknown)
+    return leads
+
+
+def _unsearched(path: str, source: str, error: BaseException) -> SourceError:
+    """What cannot be searched may lead anywhere."""
+    return SourceError(
+        f"source '{source}' cannot be opened: {_which(path, source)}{_why(error)}. Copy it again, or leave it out.", source=source
+    )
 
 
 def _search(opened: Any, leads: list[Lead]) -> str:

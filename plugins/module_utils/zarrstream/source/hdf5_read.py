@@ -9,16 +9,19 @@ extent of each data set is asked for, and all beyond it, and what was never writ
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from ..compat import indexing, lazy_array
 from ..planning.chunking import Region, Shape
-from .hdf5_chunks import TROUBLE, Chunked, chunk_table, readable, region_around, shown_name
-from .input_file import InputFile
+from .hdf5 import visit
+from .hdf5_chunks import TROUBLE, Chunked, chunk_table, plain_numbers, readable, region_around, shown_name
+from .input_file import Incomplete, InputFile
+from .laid import Laid
 from .proof import proving
 
 if TYPE_CHECKING:
@@ -27,26 +30,33 @@ if TYPE_CHECKING:
 
 @dataclass
 class DataSet:
-    """A data set of numbers or text: its own ``shape``, ``chunked`` where it is read past the library, ``holes`` where HDF5 fills nothing.
+    """A data set of numbers or text: its own ``shape``, ``past`` where it is read past the library, ``holes`` where HDF5 fills nothing.
 
-    ``empty`` says that nothing of it was ever written, and that HDF5 fills nothing either; ``text`` that it holds strings of any length.
+    ``laid`` says where values of a file that is not complete lie, whoever reads them; ``empty`` that nothing of it was ever written,
+    and that HDF5 fills nothing either; ``text`` that it holds strings of any length.
     """
 
     file: InputFile
     name: str
     shape: Shape
-    chunked: Chunked | None = None
+    past: Chunked | Laid | None = None
     holes: Chunked | None = None
+    laid: Chunked | Laid | None = None
     empty: bool = False
     text: bool = False
 
-    def by_h5py(self, region: Region) -> np.ndarray:
-        """The values of a region within its shape, as h5py reads them; raises one of TROUBLE."""
+    def by_h5py(self, region: Region, library: Any = None) -> np.ndarray:
+        """The values of a region within its shape, as h5py reads them; raises one of TROUBLE. ``library`` is a lock."""
         import numpy as np
 
-        with self.file.hdf5() as file:
+        places = self.laid.places(region, library) if self.laid and not self.file.complete else ()
+        with self.file.hdf5(places) as file:
             found = file[self.name]
             return np.asarray((found.asstr("utf-8", "replace") if self.text else found)[tuple(slice(*part) for part in region)])
+
+    def by_another(self, region: Region, library: Any) -> np.ndarray:
+        """The values of a region of a file that is not complete, past the code of ``past`` where there is other code."""
+        return self.past.read(region, library) if isinstance(self.past, Laid) and self.past.classic else self.by_h5py(region, library)
 
 
 def find_data_sets(source: InputFile) -> dict[str, DataSet]:
@@ -64,7 +74,7 @@ def find_data_sets(source: InputFile) -> dict[str, DataSet]:
 
     with suppress(OSError, RuntimeError), source.hdf5() as file:
         past = file.userblock_size == 0 and hasattr(h5py.h5d.DatasetID, "chunk_iter")  # which HDF5 has since 1.12.3
-        file.visititems(look)
+        visit(file, look)
     return found
 
 
@@ -81,13 +91,29 @@ def _data_set(source: InputFile, name: str, node: Any, *, past: bool) -> DataSet
     how = node.id.get_create_plist()
     unfilled = how.get_fill_time() == h5py.h5d.FILL_TIME_NEVER or how.fill_value_defined() == h5py.h5d.FILL_VALUE_UNDEFINED
     if how.get_layout() != h5py.h5d.CHUNKED:
+        if past and not source.complete and how.get_layout() == h5py.h5d.CONTIGUOUS:
+            data.laid = _laid(source, node)
+            data.past = data.laid if plain_numbers(kind) else None
         data.empty = unfilled and how.get_layout() == h5py.h5d.CONTIGUOUS and not how.get_external_count() and node.id.get_offset() is None
     elif past and node.shape:
-        data.chunked = readable(source, name, node)
-        if data.chunked is not None and unfilled and how.fill_value_defined() != h5py.h5d.FILL_VALUE_USER_DEFINED:
-            data.chunked.fill = None  # which no reader has ever seen
-        data.holes = (data.chunked or chunk_table(source, name, node)) if unfilled else None
+        data.past = chunked = readable(source, name, node)
+        if chunked is not None and unfilled and how.fill_value_defined() != h5py.h5d.FILL_VALUE_USER_DEFINED:
+            chunked.fill = None  # which no reader has ever seen
+        table = chunked or (chunk_table(source, name, node) if unfilled or not source.complete else None)
+        data.holes = table if unfilled else None
+        data.laid = table
     return data
+
+
+def _laid(source: InputFile, node: Any) -> Laid | None:
+    """Where values without chunks lie; None where none were written."""
+    import numpy as np
+
+    kind, offset = node.id.get_type(), node.id.get_offset()
+    if offset is None or node.id.get_create_plist().get_external_count():
+        return None
+    dtype = kind.dtype if plain_numbers(kind) else np.dtype((np.void, kind.get_size()))
+    return Laid(source, offset, node.shape, dtype, math.prod(node.shape[1:]) * dtype.itemsize)
 
 
 class Reading:
@@ -111,15 +137,15 @@ class Reading:
 
     def _within(self, region: Region) -> Any:
         with suppress(*TROUBLE):  # what the NetCDF library reads counts, and its words about damage
-            if self.data.chunked and not proving():
-                return self.data.chunked.read(region, self.lock)
-            if proving() and not self.data.chunked:
-                return self._filled(region, self.data.by_h5py(region))
+            if self.data.past and not proving():
+                return self.data.past.read(region, self.lock)
+            if proving() and not self.data.past:
+                return self._filled(region, self.data.by_h5py(region, self.lock))
         try:
             return self._filled(region, self.library(region))
         except TROUBLE:
             with suppress(*TROUBLE):  # h5py has filters that the NetCDF library lacks
-                return self._filled(region, self.data.by_h5py(region))
+                return self._filled(region, self.data.by_h5py(region, self.lock))
             raise
 
     def _filled(self, region: Region, values: Any) -> Any:
@@ -151,29 +177,36 @@ def direct_store() -> Any:
 
     class DirectStore(NetCDF4DataStore):
         data_sets: Mapping[str, DataSet] = {}
+        complete = True  # whether the library may be asked for values
 
         def open_store_variable(self, name: str, var: Any) -> Any:
             variable = super().open_store_variable(name, var)
             data, safe = self.data_sets.get(f"{var.group().path}/{name}".lstrip("/")), lazy_array(variable)
             if data is None or safe is None or not _fit(data, safe):
-                return variable
-
-            def library(region: Region) -> Any:
-                return safe[index.BasicIndexer(tuple(slice(*part) for part in region))]
-
+                if self.complete:
+                    return variable
+                raise Incomplete(f"only the NetCDF library reads '{name}'")
+            library = partial(_by_library, safe) if self.complete else partial(data.by_another, library=self.lock)
             fill = _fill_value(variable.attrs.get("_FillValue"), safe.dtype)
-            if data.chunked is not None and data.chunked.fill is None:
-                data.chunked.fill = fill
+            if isinstance(data.past, Chunked) and data.past.fill is None:
+                data.past.fill = fill
             reading = Reading(data, (safe.shape, safe.dtype), library, self.lock, fill)
+            if not self.complete:
+                variable.encoding["scratch"] = safe.dtype.itemsize  # bytes of an element as they were fetched
             return Variable(variable.dims, index.LazilyIndexedArray(DirectArray(reading)), variable.attrs, variable.encoding)
 
     return DirectStore
 
 
+def _by_library(safe: Any, region: Region) -> Any:
+    return safe[indexing().BasicIndexer(tuple(slice(*part) for part in region))]
+
+
 def _fit(data: DataSet, safe: Any) -> bool:
     """Whether the NetCDF library takes a data set for what HDF5 does."""
-    same = data.chunked is None or data.chunked.dtype.newbyteorder("=") == safe.dtype.newbyteorder("=")
-    return len(data.shape) == len(safe.shape) > 0 and all(map(int.__le__, data.shape, safe.shape)) and same
+    same = data.past is None or data.past.dtype.newbyteorder("=") == safe.dtype.newbyteorder("=")
+    several = len(safe.shape) > 0 or not data.file.complete
+    return len(data.shape) == len(safe.shape) and several and all(map(int.__le__, data.shape, safe.shape)) and same
 
 
 def _fill_value(own: Any, dtype: np.dtype) -> Any:

@@ -8,7 +8,12 @@ from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+IN_MEMORY = "in-memory.nc"  # so the NetCDF library calls what lies there
 Place = tuple[int, int]  # where bytes lie in a file: offset and size
+
+
+class Incomplete(Exception):
+    """A file that is not complete cannot be read so; the text says why."""
 
 
 class InputFile(Protocol):
@@ -21,6 +26,10 @@ class InputFile(Protocol):
     def path(self) -> str:
         """What messages call it: its path, or its URL without what nobody may see."""
 
+    @property
+    def complete(self) -> bool:
+        """Whether the NetCDF library reads values of what ``netcdf`` gives; else there are none, and it may be asked for none."""
+
     def head(self, size: int) -> bytes:
         """Its first bytes; fewer where it is shorter."""
 
@@ -30,8 +39,14 @@ class InputFile(Protocol):
     def searched(self) -> InputFile:
         """The file, after HDF5 in it was searched for what leads to other files; raises SourceError for what may not be read."""
 
-    def opened(self) -> AbstractContextManager[str]:
-        """The name by which the NetCDF library opens it, for as long as that takes."""
+    def netcdf(self) -> Any:
+        """It as the NetCDF library opens it (a ``netCDF4.Dataset``). Raises what that raises where it is damaged, or no NetCDF."""
 
-    def hdf5(self) -> AbstractContextManager[Any]:
-        """It as h5py opens it (an ``h5py.File``). Raises what h5py raises where it is no HDF5, or damaged."""
+    def hdf5(self, places: Sequence[Place] = ()) -> AbstractContextManager[Any]:
+        """It as h5py opens it (an ``h5py.File``), where ``places`` will be read.
+
+        Raises what h5py raises where it is no HDF5, or damaged.
+        """
+
+    def whole(self, why: str) -> InputFile:
+        """The file, complete; ``why`` ends a sentence for the user where it takes memory or a disk."""

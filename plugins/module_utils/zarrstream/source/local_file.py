@@ -27,6 +27,7 @@ class SourceFile:
     declared: Declared
     identity: tuple[int, int]  # device and inode
     by_name: bool = False
+    complete: bool = True
 
     @classmethod
     def look(cls, path: str, declared: Declared | None = None) -> SourceFile:
@@ -69,8 +70,19 @@ class SourceFile:
         """The file, by its name where the library has to find files beside it; raises SourceError for what is not declared."""
         return replace(self, by_name=bool(check_leads(self.path, self.declared)))
 
+    def whole(self, why: str) -> SourceFile:  # noqa: ARG002 - it needs no reason
+        """It is."""
+        return self
+
+    def netcdf(self) -> Any:
+        """It as the NetCDF library opens it."""
+        import netCDF4
+
+        with self.opened() as name:
+            return netCDF4.Dataset(name, "r")
+
     @contextmanager
-    def hdf5(self) -> Iterator[Any]:
+    def hdf5(self, places: Sequence[Place] = ()) -> Iterator[Any]:  # noqa: ARG002 - of a disk nothing has to be fetched
         """It as h5py opens it."""
         import h5py
 

@@ -12,7 +12,7 @@ from ..compat import netcdf_lock, same_file
 from ..errors import SourceError
 from ..metadata.hierarchy import join
 from .hdf5 import check_hdf5, opens_as_hdf5
-from .input_file import InputFile
+from .input_file import IN_MEMORY, Incomplete, InputFile
 from .netcdf3 import is_classic
 from .prepare import AS_IT_IS, Preparation
 
@@ -28,7 +28,7 @@ ENCODED: dict[str, Any] = {
     "concat_characters": True,
 }
 Groups = dict[str, "xr.Dataset"]
-_DESCRIPTOR = re.compile(r"/proc/self/fd/\d+")
+_DESCRIPTOR = re.compile(rf"/proc/self/fd/\d+|{re.escape(IN_MEMORY)}")
 
 
 def open_file(file: InputFile, *, groups: Groups | None = None, preparation: Preparation = AS_IT_IS) -> xr.Dataset:
@@ -36,26 +36,41 @@ def open_file(file: InputFile, *, groups: Groups | None = None, preparation: Pre
 
     The groups below the root are added to ``groups``, by path; without it a file that has any is refused.
     """
+    if not file.complete:
+        try:
+            return _open_file(file, groups, preparation)
+        except Incomplete as error:
+            file = file.whole(str(error))
+            if groups:
+                groups.clear()
+    return _open_file(file, groups, preparation)
+
+
+def _open_file(file: InputFile, groups: Groups | None, preparation: Preparation) -> xr.Dataset:
     from .hdf5_read import direct_store, find_data_sets
+    from .skeleton import compare, describe
 
     options: dict[str, Any] = {"create_default_indexes": False, "cache": False}
-    path, data_sets = file.path, {}
+    path, data_sets, described = file.path, {}, None
     if not is_classic(file):
         file = file.searched()
         check_hdf5(file)
         data_sets = find_data_sets(file)
+        described = None if file.complete else describe(file)
     make = direct_store()
     try:
         # One handle for both looks at the file: the library crashes where a file of strings is open twice.
         store = _open_store(make, file)
-        store.data_sets = data_sets
+        store.data_sets, store.complete = data_sets, file.complete
         try:
+            if described is not None:
+                compare(store.ds, described)
             if groups is None:
                 _refuse_groups(path, sorted(store.ds.groups))
             dataset = _open_group(store, options)
             for name in _group_paths(store.ds) if groups is not None else ():
                 below = same_file(store, name)
-                below.data_sets = data_sets
+                below.data_sets, below.complete = data_sets, file.complete
                 groups[name] = _open_group(below, options)  # type: ignore[index]
             preparation.in_groups(path, {} if groups is None else groups)
             dataset = preparation.prepared(dataset, path)
@@ -63,6 +78,8 @@ def open_file(file: InputFile, *, groups: Groups | None = None, preparation: Pre
             store.close()
             raise
     except (OSError, ValueError, RuntimeError, KeyError) as error:
+        if not file.complete:
+            raise Incomplete(f"the NetCDF library does not open its description ({error})") from None
         raise _unreadable(file, error) from None
     return dataset
 
@@ -75,11 +92,8 @@ def _open_store(make: Any, file: InputFile) -> Any:
     return make(CachingFileManager(_open_netcdf, file, mode="r", lock=lock), mode="r", lock=lock)
 
 
-def _open_netcdf(file: InputFile, mode: Literal["r"]) -> Any:
-    import netCDF4
-
-    with file.opened() as name:
-        return netCDF4.Dataset(name, mode)
+def _open_netcdf(file: InputFile, mode: Literal["r"]) -> Any:  # noqa: ARG001 - xarray gives the mode
+    return file.netcdf()
 
 
 def _open_group(store: Any, options: Mapping[str, Any]) -> xr.Dataset:

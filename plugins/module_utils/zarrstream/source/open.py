@@ -4,27 +4,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 
 from ..errors import BadRequest
+from ..parallel import each
 from .dataset import Source
+from .fetching import MEANS, Fetching, Means
 from .input_file import InputFile
 from .items import Item
 from .local_file import SourceFile
 from .netcdf import ENCODED, Groups, open_file
 from .prepare import Preparation
 from .reading import AS_FOUND, Reading
+from .remote_file import RemoteFile, remote_file
 
 
-def open_items(items: Sequence[Item], reading: Reading = AS_FOUND) -> Source:
-    """Open what ``find_source`` found, as ``reading`` says; several files become one data set."""
-    preparation = Preparation(reading.prepare)
-    source = _opened(items, reading, preparation)
+def open_items(items: Sequence[Item], reading: Reading = AS_FOUND, means: Means = MEANS) -> Source:
+    """Open what ``find_source`` found, as ``reading`` says; several files become one data set.
+
+    ``means`` is for files that are not on this host.
+    """
+    preparation, fetching = Preparation(reading.prepare), Fetching(means)
+    try:
+        source = _opened(items, reading, preparation, fetching)
+    except BaseException:
+        fetching.close()
+        raise
     source.problem = preparation.problem
     return source
 
 
-def _opened(items: Sequence[Item], reading: Reading, preparation: Preparation) -> Source:
+def _opened(items: Sequence[Item], reading: Reading, preparation: Preparation, fetching: Fetching) -> Source:
     place = items[0].place
     named = [str(join.dim) for join in reading.combine.joins if join.dim is not None]
     if items[0].kind == "zarr":
@@ -37,13 +48,39 @@ def _opened(items: Sequence[Item], reading: Reading, preparation: Preparation) -
         return Source(preparation.prepared(stored, place), place, wide_text=True, groups=below)
     if len(items) == 1 and not reading.combine.joins:
         groups: Groups = {}
-        return Source(open_file(_file(items[0]), groups=groups, preparation=preparation), place, groups=groups)
+        dataset = open_file(_file(items[0], fetching), groups=groups, preparation=preparation)
+        return Source(dataset, place, groups=groups, fetching=fetching)
     from .combine import combine_files
 
     more = f" and {len(items) - 1} more" if len(items) > 1 else ""
     notes: list[str] = []
-    return Source(combine_files([_file(item) for item in items], reading, notes, preparation), f"{place}{more}", notes=notes)
+    dataset = combine_files(_Files(items, fetching), reading, notes, preparation)
+    return Source(dataset, f"{place}{more}", notes=notes, fetching=fetching)
 
 
-def _file(item: Item) -> InputFile:
-    return SourceFile.look(item.place, item.declared)
+class _Files(Collection[InputFile]):
+    """The files in their order. What is read first of those that are elsewhere is fetched ahead, of several at a time."""
+
+    def __init__(self, items: Sequence[Item], fetching: Fetching) -> None:
+        self._items, self._fetching = items, fetching
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __contains__(self, file: object) -> bool:
+        return any(file == own for own in self)
+
+    def __iter__(self) -> Iterator[InputFile]:
+        first = _file(self._items[0], self._fetching)
+        yield first
+        if isinstance(first, RemoteFile):
+            self._fetching.usual = frozenset(first.blocks.touched)
+        make = partial(_file, fetching=self._fetching)
+        if any(item.remote for item in self._items):
+            yield from each(make, self._items[1:], self._fetching.means.concurrency)
+        else:
+            yield from map(make, self._items[1:])
+
+
+def _file(item: Item, fetching: Fetching) -> InputFile:
+    return remote_file(item.remote, fetching) if item.remote else SourceFile.look(item.place, item.declared)

@@ -1,0 +1,203 @@
+# Copyright (c) 2026, the Zarrstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What files that are not on this host are read with, all of one source together: threads for requests, memory, a folder for the rest."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from collections import OrderedDict
+from collections.abc import Generator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from ..errors import SourceError
+from ..planning.memory import usable_memory
+from ..storage.remote import CONCURRENCY, RemoteObject
+from .input_file import Place
+
+BLOCK = 2**16  # bytes of what is read of a file beside values: several objects of a file's description lie in one
+_KEPT = 2**26  # bytes of such blocks, of all files together
+_SHARE = 4  # so much of the memory is for files that are read as a whole: the fourth part
+_REQUEST = 2**22  # bytes: what lies side by side is asked for at once as far as that goes
+_WINDOW = 2**24  # bytes that are asked for and not yet used, by each thread
+_GAP = 2**14  # bytes that are read for nothing rather than that there is one more request
+_UNKNOWN = 0  # the size of an object of which the server does not tell it, or less
+
+
+@dataclass(frozen=True)
+class Means:
+    """``memory`` is what the request may take, in bytes (None for half of what is free); ``spool`` a folder for files that take more."""
+
+    concurrency: int = CONCURRENCY
+    memory: int | None = None
+    spool: str | None = None
+
+
+MEANS = Means()
+
+
+@dataclass
+class Fetching:
+    """The threads that fetch, what was fetched and may be needed again, and what whole files take. Safe from several threads."""
+
+    means: Means = field(default_factory=Means)
+    notes: list[str] = field(default_factory=list)
+    usual: frozenset[int] = frozenset()  # the blocks that the files before took, which the next ones take as well
+    _kept: OrderedDict[tuple[int, int], bytes] = field(default_factory=OrderedDict)
+    _size: int = 0
+    _taken: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @cached_property
+    def pool(self) -> ThreadPoolExecutor:
+        """For requests and nothing else: what runs in it waits for none of it."""
+        return ThreadPoolExecutor(self.means.concurrency, thread_name_prefix="zarrstream-fetch")
+
+    @cached_property
+    def room(self) -> int:
+        """Bytes that whole files may take in memory."""
+        return (self.means.memory or 2 * usable_memory()) // _SHARE
+
+    def close(self) -> None:
+        """End the threads; what was asked for and not begun is not asked for any more."""
+        if "pool" in self.__dict__:
+            self.pool.shutdown(wait=False, cancel_futures=True)
+
+    def get(self, key: tuple[int, int]) -> bytes | None:
+        """A block that is still there."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def put(self, key: tuple[int, int], data: bytes) -> None:
+        """Keep a block, until others have taken its place."""
+        with self._lock:
+            self._size += len(data) - len(self._kept.pop(key, b""))
+            self._kept[key] = data
+            while self._size > _KEPT and len(self._kept) > 1:
+                self._size -= len(self._kept.popitem(last=False)[1])
+
+    def take(self, size: int) -> bool:
+        """Whether memory is left for a whole file, which it then has until ``give_back``."""
+        with self._lock:
+            fits = self._taken + size <= self.room
+            self._taken += size if fits else 0
+            return fits
+
+    def give_back(self, size: int) -> None:
+        """A file has gone."""
+        with self._lock:
+            self._taken -= size
+
+    def stream(self, remote: RemoteObject, places: Sequence[Place]) -> Generator[tuple[int, bytes]]:
+        """The bytes of places of an object with their numbers, as they arrive: neighbours by one request, several requests at once."""
+        groups = joined(places)
+        waiting: dict[Future[bytes], tuple[int, int, list[int]]] = {}
+        try:
+            position = flying = 0
+            while position < len(groups) or waiting:
+                while position < len(groups) and (not waiting or flying + groups[position][1] - groups[position][0] <= _WINDOW):
+                    start, stop, _numbers = groups[position]
+                    waiting[self.pool.submit(remote.read, start, stop)] = groups[position]
+                    flying, position = flying + stop - start, position + 1
+                for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                    start, stop, numbers = waiting.pop(future)
+                    data = future.result()
+                    flying -= stop - start
+                    for number in numbers:
+                        offset, size = places[number]
+                        yield number, data[offset - start : offset - start + size] if size != len(data) else data
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    def whole(self, remote: RemoteObject, why: str) -> tuple[int, int]:
+        """A descriptor of all bytes of an object, and how many of them are in memory: it has to be given back, or is in a folder.
+
+        Raises SourceError where there is no room.
+        """
+        size = remote.version.size
+        fits = size > _UNKNOWN and self.take(size)
+        with ExitStack() as stack:
+            if fits:
+                stack.callback(self.give_back, size)
+            try:
+                file = memory_file() if fits else self._spool(remote)
+                stack.callback(os.close, file)
+                (_in_ranges if remote.ranges else _in_one)(self, remote, file)
+            except OSError as error:
+                text = f"source '{remote.version.url}' cannot be kept in {self._where(fits=fits)}: {error.strerror}."
+                raise SourceError(text, source=remote.version.url) from None
+            stack.pop_all()
+        self.notes.append(f"{remote.version.url} was read as a whole, into {self._where(fits=fits)}: {why}.")
+        return file, size if fits else 0
+
+    def _where(self, *, fits: bool) -> str:
+        return "memory" if fits else f"the folder {self.means.spool}"
+
+    def _spool(self, remote: RemoteObject) -> int:
+        if self.means.spool is None:
+            size = f"{remote.version.size} bytes" if remote.version.size > _UNKNOWN else "nobody knows how many bytes"
+            raise SourceError(
+                f"source '{remote.version.url}' has to be read as a whole, and has {size}, for which {self.room} bytes of memory are not "
+                "enough. Name a folder for such files: 'spool: FOLDER'.",
+                source=remote.version.url,
+            )
+        with tempfile.TemporaryFile(dir=self.means.spool, prefix="zarrstream-") as file:
+            return os.dup(file.fileno())
+
+
+def joined(places: Sequence[Place]) -> list[tuple[int, int, list[int]]]:
+    """Places as requests: first byte, byte behind the last one, and the numbers of the places within. In the order of the file."""
+    groups: list[tuple[int, int, list[int]]] = []
+    start = stop = 0
+    numbers: list[int] = []
+    for number in sorted(range(len(places)), key=lambda number: places[number]):
+        offset, size = places[number]
+        if numbers and offset - stop <= _GAP and max(stop, offset + size) - start <= _REQUEST:
+            stop = max(stop, offset + size)
+            numbers.append(number)
+            groups[-1] = (start, stop, numbers)
+        else:
+            start, stop, numbers = offset, offset + size, [number]
+            groups.append((start, stop, numbers))
+    return groups
+
+
+def memory_file() -> int:
+    """A descriptor of an empty file in memory."""
+    return os.memfd_create("zarrstream", os.MFD_CLOEXEC)
+
+
+def _in_ranges(fetching: Fetching, remote: RemoteObject, file: int) -> None:
+    size = remote.version.size
+    places = [(start, min(_REQUEST, size - start)) for start in range(0, size, _REQUEST)]
+    for number, data in fetching.stream(remote, places):
+        _write(file, data, places[number][0])
+
+
+def _in_one(_fetching: Fetching, remote: RemoteObject, file: int) -> None:
+    end = 0
+
+    def take(data: bytes) -> None:
+        nonlocal end
+        if not data:
+            os.ftruncate(file, 0)
+            end = 0
+            return
+        _write(file, data, end)
+        end += len(data)
+
+    remote.read_all(take)
+
+
+def _write(file: int, data: bytes, offset: int) -> None:
+    rest = memoryview(data)
+    while rest:
+        written = os.pwrite(file, rest, offset)
+        rest, offset = rest[written:], offset + written
