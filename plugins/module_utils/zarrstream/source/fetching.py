@@ -82,6 +82,10 @@ class Fetching:
             while self._size > _KEPT and len(self._kept) > 1:
                 self._size -= len(self._kept.popitem(last=False)[1])
 
+    def fits(self, size: int) -> bool:
+        """Whether there is memory for a whole file."""
+        return self._taken + size <= self.room
+
     def take(self, size: int) -> bool:
         """Whether memory is left for a whole file, which it then has until ``give_back``."""
         with self._lock:

@@ -30,6 +30,10 @@ class InputFile(Protocol):
     def complete(self) -> bool:
         """Whether the NetCDF library reads values of what ``netcdf`` gives; else there are none, and it may be asked for none."""
 
+    @property
+    def affordable(self) -> bool:
+        """Whether ``whole`` takes no more memory than there is for it, and no disk."""
+
     def head(self, size: int) -> bytes:
         """Its first bytes; fewer where it is shorter."""
 

@@ -28,6 +28,7 @@ class SourceFile:
     identity: tuple[int, int]  # device and inode
     by_name: bool = False
     complete: bool = True
+    affordable: bool = True
 
     @classmethod
     def look(cls, path: str, declared: Declared | None = None) -> SourceFile:

@@ -47,12 +47,15 @@ def open_file(file: InputFile, *, groups: Groups | None = None, preparation: Pre
 
 
 def _open_file(file: InputFile, groups: Groups | None, preparation: Preparation) -> xr.Dataset:
+    from .classic_read import compare_classic, find_classic
     from .hdf5_read import direct_store, find_data_sets
     from .skeleton import compare, describe
 
     options: dict[str, Any] = {"create_default_indexes": False, "cache": False}
     path, data_sets, described = file.path, {}, None
-    if not is_classic(file):
+    if is_classic(file):
+        data_sets = {} if file.complete else find_classic(file)
+    else:
         file = file.searched()
         check_hdf5(file)
         data_sets = find_data_sets(file)
@@ -65,6 +68,8 @@ def _open_file(file: InputFile, groups: Groups | None, preparation: Preparation)
         try:
             if described is not None:
                 compare(store.ds, described)
+            elif not file.complete:
+                compare_classic(store.ds, data_sets)
             if groups is None:
                 _refuse_groups(path, sorted(store.ds.groups))
             dataset = _open_group(store, options)

@@ -43,7 +43,7 @@ def remote_file(remote: RemoteObject, fetching: Fetching) -> RemoteFile | WholeF
 class WholeFile:
     """The bytes of a file in memory (``data``), or those behind a descriptor, which is closed with it."""
 
-    complete = True
+    complete = affordable = True
 
     def __init__(self, path: str, data: bytes, file: int) -> None:
         self.path, self._data, self._file = path, data, file
@@ -96,6 +96,11 @@ class RemoteFile:
         self.remote, self.fetching, self.path = remote, fetching, remote.version.url
         self.blocks = Blocks(remote, fetching)
         self._described = False
+
+    @property
+    def affordable(self) -> bool:
+        """Whether there is memory for all of it."""
+        return self.fetching.fits(self.blocks.size)
 
     def head(self, size: int) -> bytes:
         """Its first bytes."""
