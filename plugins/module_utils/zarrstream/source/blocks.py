@@ -17,11 +17,17 @@ from .fetching import BLOCK, Fetching
 from .input_file import Place
 
 _AHEAD = 16  # blocks that are read ahead at most
+_FEW = 8  # places
 _NODE = b"TREE"  # of the trees that say where chunks, and members of old groups, lie
 _ENTRIES = 64  # of such a node, where it is of chunks
 _FRONT = 24  # bytes before its entries
 _SYMBOLS = 328  # bytes of what lies below it, where it is of groups
 _NUMBERS = itertools.count()
+
+
+def few(places: Sequence[Place]) -> bool:
+    """Whether places are read by the blocks in which they lie, which may hold more that is wanted soon."""
+    return len(places) <= _FEW and sum(size for _unused, size in places) <= BLOCK
 
 
 class Blocks:
@@ -61,6 +67,11 @@ class Blocks:
         wanted = {number for offset, size in places for number in range(offset // BLOCK, -(-(offset + size) // BLOCK))}
         with self._lock:
             self._fetch([number for number in sorted(wanted) if number * BLOCK < self.size and not self._there(number)])
+
+    def has(self, offset: int, size: int) -> bool:
+        """Whether these bytes are there already."""
+        inside = offset + size <= len(self.remote.head)
+        return inside or all(self._there(number) for number in range(offset // BLOCK, -(-(offset + size) // BLOCK)))
 
     def _there(self, number: int) -> bool:
         return self.fetching.get((self._number, number)) is not None
@@ -149,7 +160,11 @@ class Held:
         return data
 
     def _fetch(self, places: Sequence[Place]) -> None:
-        wanted = [place for place in places if place not in self._held and sum(place) <= self._blocks.size]
+        inside = [place for place in places if place not in self._held and sum(place) <= self._blocks.size]
+        wanted = [place for place in inside if not self._blocks.has(*place)]
+        if few(wanted):
+            self._blocks.prefetch(wanted)
+            return
         for number, data in self._blocks.fetching.stream(self._blocks.remote, wanted):
             self._held[wanted[number]] = data
 

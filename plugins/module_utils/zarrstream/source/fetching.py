@@ -20,10 +20,11 @@ from ..storage.remote import CONCURRENCY, RemoteObject
 from .input_file import Place
 
 BLOCK = 2**16  # bytes of what is read of a file beside values: several objects of a file's description lie in one
-_KEPT = 2**26  # bytes of such blocks, of all files together
+_KEPT = 2**26  # bytes of such blocks, of all files together, where there is memory
 _SHARE = 4  # so much of the memory is for files that are read as a whole: the fourth part
-_REQUEST = 2**22  # bytes: what lies side by side is asked for at once as far as that goes
-_WINDOW = 2**24  # bytes that are asked for and not yet used, by each thread
+_SHARE_OF_BLOCKS = 16
+_REQUEST = 2**21  # bytes: what lies side by side is asked for at once as far as that goes
+WINDOW = 2**23  # bytes that are asked for and not yet used, by each thread
 _GAP = 2**14  # bytes that are read for nothing rather than that there is one more request
 _UNKNOWN = 0  # the size of an object of which the server does not tell it, or less
 
@@ -60,7 +61,11 @@ class Fetching:
     @cached_property
     def room(self) -> int:
         """Bytes that whole files may take in memory."""
-        return (self.means.memory or 2 * usable_memory()) // _SHARE
+        return self._memory // _SHARE
+
+    @cached_property
+    def _memory(self) -> int:
+        return self.means.memory or 2 * usable_memory()
 
     def close(self) -> None:
         """End the threads; what was asked for and not begun is not asked for any more."""
@@ -79,7 +84,7 @@ class Fetching:
         with self._lock:
             self._size += len(data) - len(self._kept.pop(key, b""))
             self._kept[key] = data
-            while self._size > _KEPT and len(self._kept) > 1:
+            while self._size > min(_KEPT, self._memory // _SHARE_OF_BLOCKS) and len(self._kept) > 1:
                 self._size -= len(self._kept.popitem(last=False)[1])
 
     def fits(self, size: int) -> bool:
@@ -105,7 +110,7 @@ class Fetching:
         try:
             position = flying = 0
             while position < len(groups) or waiting:
-                while position < len(groups) and (not waiting or flying + groups[position][1] - groups[position][0] <= _WINDOW):
+                while position < len(groups) and (not waiting or flying + groups[position][1] - groups[position][0] <= WINDOW):
                     start, stop, _numbers = groups[position]
                     waiting[self.pool.submit(remote.read, start, stop)] = groups[position]
                     flying, position = flying + stop - start, position + 1
@@ -179,8 +184,9 @@ def memory_file() -> int:
 
 
 def _in_ranges(fetching: Fetching, remote: RemoteObject, file: int) -> None:
-    size = remote.version.size
-    places = [(start, min(_REQUEST, size - start)) for start in range(0, size, _REQUEST)]
+    size, head = remote.version.size, remote.head
+    _write(file, head, 0)
+    places = [(start, min(_REQUEST, size - start)) for start in range(len(head), size, _REQUEST)]
     for number, data in fetching.stream(remote, places):
         _write(file, data, places[number][0])
 

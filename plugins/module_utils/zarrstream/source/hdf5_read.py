@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..compat import indexing, lazy_array
 from ..planning.chunking import Region, Shape
+from .fetching import WINDOW
 from .hdf5 import visit
 from .hdf5_chunks import TROUBLE, Chunked, chunk_table, plain_numbers, readable, region_around, shown_name
 from .input_file import Incomplete, InputFile
@@ -26,6 +27,8 @@ from .proof import proving
 
 if TYPE_CHECKING:
     import numpy as np
+
+_REFERENCE = 16  # bytes that a string of any length has in its place: how long it is, and where it lies
 
 
 @dataclass
@@ -49,10 +52,22 @@ class DataSet:
         """The values of a region within its shape, as h5py reads them; raises one of TROUBLE. ``library`` is a lock."""
         import numpy as np
 
-        places = self.laid.places(region, library) if self.laid and not self.file.complete else ()
+        places = self.laid.places(region, library) if self.laid and not self.file.complete else []
+        if sum(size for _unused, size in places) > WINDOW and (halves := self._halved(region)):
+            axis, parts = halves
+            return np.concatenate([self.by_h5py(part, library) for part in parts], axis)
         with self.file.hdf5(places) as file:
             found = file[self.name]
             return np.asarray((found.asstr("utf-8", "replace") if self.text else found)[tuple(slice(*part) for part in region)])
+
+    def _halved(self, region: Region) -> tuple[int, tuple[Region, Region]] | None:
+        """A region in two, along its first dimension that has more than one chunk in it; None where there is none."""
+        for axis, (start, stop) in enumerate(region):
+            step = self.laid.chunks[axis] if isinstance(self.laid, Chunked) else 1
+            middle = -(-((start + stop) // 2) // step) * step
+            if start < middle < stop:
+                return axis, ((*region[:axis], (start, middle), *region[axis + 1 :]), (*region[:axis], (middle, stop), *region[axis + 1 :]))
+        return None
 
     def by_another(self, region: Region, library: Any) -> np.ndarray:
         """The values of a region of a file that is not complete, past the code of ``past`` where there is other code."""
@@ -107,12 +122,14 @@ def _data_set(source: InputFile, name: str, node: Any, *, past: bool) -> DataSet
 
 def _laid(source: InputFile, node: Any) -> Laid | None:
     """Where values without chunks lie; None where none were written."""
+    import h5py
     import numpy as np
 
     kind, offset = node.id.get_type(), node.id.get_offset()
     if offset is None or node.id.get_create_plist().get_external_count():
         return None
-    dtype = kind.dtype if plain_numbers(kind) else np.dtype((np.void, kind.get_size()))
+    size = _REFERENCE if kind.get_class() == h5py.h5t.STRING and kind.is_variable_str() else kind.get_size()
+    dtype = kind.dtype if plain_numbers(kind) else np.dtype((np.void, size))
     return Laid(source, offset, node.shape, dtype, math.prod(node.shape[1:]) * dtype.itemsize)
 
 

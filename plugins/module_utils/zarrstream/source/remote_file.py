@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..storage.remote import RemoteObject
-from .blocks import Blocks, Held, Stream
+from .blocks import Blocks, Held, Stream, few
 from .fetching import BLOCK, Fetching, memory_file
 from .hdf5_links import refuse_leads
 from .input_file import IN_MEMORY, Place
@@ -20,7 +20,6 @@ from .netcdf3 import MAGIC
 
 _SMALL = 2**20  # bytes beside the head: what is smaller is taken as a whole
 _HEADER = 512  # bytes of what HDF5 reads first of an object
-_FEW = 8  # places that are read by blocks, which may hold more that is wanted soon
 
 
 def remote_file(remote: RemoteObject, fetching: Fetching) -> RemoteFile | WholeFile:
@@ -108,7 +107,7 @@ class RemoteFile:
 
     def fetch(self, places: Sequence[Place]) -> Generator[tuple[int, bytes]]:
         """The bytes of each place; those of a few small ones by the blocks in which they lie."""
-        if len(places) <= _FEW and sum(size for _unused, size in places) <= BLOCK:
+        if few(places):
             self.blocks.prefetch(places)
             for number, (offset, size) in enumerate(places):
                 yield number, self.blocks.read(offset, offset + size)
