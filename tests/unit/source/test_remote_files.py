@@ -23,7 +23,7 @@ from zarrstream.source.items import Item
 from zarrstream.source.open import open_items
 from zarrstream.source.proof import another_reader
 from zarrstream.source.remote_file import RemoteFile
-from zarrstream.storage.remote import RemoteObject
+from zarrstream.storage.remote import UNKNOWN, RemoteObject
 
 pytestmark = pytest.mark.filterwarnings("ignore:endian-ness of dtype", "ignore:Duplicate dimension names")
 SEED = np.random.default_rng(18)
@@ -252,11 +252,14 @@ def test_a_file_as_a_whole_is_the_same_too(folder: Path, kind: str, ranges: bool
 
 def test_a_file_that_takes_more_than_the_memory_goes_to_the_folder_that_is_named_or_is_refused(folder: Path, tmp_path: Path) -> None:
     path = folder / "rich.nc"
-    with pytest.raises(SourceError, match=r"has to be read as a whole.*Name a folder for such files: 'spool: FOLDER'"):
+    with pytest.raises(SourceError, match=r"has to be read as a whole.*Name a folder for them: 'spool: FOLDER'"):
         open_items([item(path, ranges=False)], means=Means(memory=2**16))
     notes = check_same(path, item(path, ranges=False), Means(memory=2**16, spool=str(tmp_path)))
     assert notes == [f"https://data.example/rich.nc was read as a whole, into the folder {tmp_path}: its server sends no ranges."]
     assert not list(tmp_path.iterdir())
+    assert len(check_same(path, item(path, ranges=False, size=UNKNOWN), Means(memory=2**24))) == 1
+    with pytest.raises(SourceError, match=r"has more bytes than its server tells. .* 16384 bytes of memory together"):
+        open_items([item(path, ranges=False, size=UNKNOWN)], means=Means(memory=2**16))
     with pytest.raises(SourceError, match=r"cannot be kept in the folder .*No such file"):
         open_items([item(path, ranges=False)], means=Means(memory=2**16, spool=str(tmp_path / "none")))
 

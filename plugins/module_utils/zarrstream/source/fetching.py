@@ -16,7 +16,7 @@ from functools import cached_property
 
 from ..errors import SourceError
 from ..planning.memory import usable_memory
-from ..storage.remote import CONCURRENCY, RemoteObject
+from ..storage.remote import CONCURRENCY, UNKNOWN, RemoteObject
 from .input_file import Place
 
 BLOCK = 2**16  # bytes of what is read of a file beside values: several objects of a file's description lie in one
@@ -26,7 +26,6 @@ _SHARE_OF_BLOCKS = 16
 _REQUEST = 2**21  # bytes: what lies side by side is asked for at once as far as that goes
 WINDOW = 2**23  # bytes that are asked for and not yet used, by each thread
 _GAP = 2**14  # bytes that are read for nothing rather than that there is one more request
-_UNKNOWN = 0  # the size of an object of which the server does not tell it, or less
 
 
 @dataclass(frozen=True)
@@ -130,35 +129,62 @@ class Fetching:
 
         Raises SourceError where there is no room.
         """
-        size = remote.version.size
-        fits = size > _UNKNOWN and self.take(size)
+        room = _Room(self, remote)
         with ExitStack() as stack:
-            if fits:
-                stack.callback(self.give_back, size)
+            stack.callback(room.leave)
             try:
-                file = memory_file() if fits else self._spool(remote)
+                file = room.open()
                 stack.callback(os.close, file)
-                (_in_ranges if remote.ranges else _in_one)(self, remote, file)
+                (_in_ranges if remote.ranges else _in_one)(room, file)
             except OSError as error:
-                text = f"source '{remote.version.url}' cannot be kept in {self._where(fits=fits)}: {error.strerror}."
+                text = f"source '{remote.version.url}' cannot be kept in {room.name}: {error.strerror}."
                 raise SourceError(text, source=remote.version.url) from None
             stack.pop_all()
-        self.notes.append(f"{remote.version.url} was read as a whole, into {self._where(fits=fits)}: {why}.")
-        return file, size if fits else 0
+        self.notes.append(f"{remote.version.url} was read as a whole, into {room.name}: {why}.")
+        return file, room.taken
 
-    def _where(self, *, fits: bool) -> str:
-        return "memory" if fits else f"the folder {self.means.spool}"
 
-    def _spool(self, remote: RemoteObject) -> int:
-        if self.means.spool is None:
-            size = f"{remote.version.size} bytes" if remote.version.size > _UNKNOWN else "nobody knows how many bytes"
-            raise SourceError(
-                f"source '{remote.version.url}' has to be read as a whole, and has {size}, for which {self.room} bytes of memory are not "
-                "enough. Name a folder for such files: 'spool: FOLDER'.",
-                source=remote.version.url,
-            )
-        with tempfile.TemporaryFile(dir=self.means.spool, prefix="zarrstream-") as file:
+class _Room:
+    """Where a whole file goes, and the memory that it has taken so far."""
+
+    def __init__(self, fetching: Fetching, remote: RemoteObject) -> None:
+        self.fetching, self.remote, self.taken = fetching, remote, 0
+        self._known = remote.version.size != UNKNOWN
+        self._in_memory = fetching.fits(remote.version.size) if self._known else fetching.means.spool is None
+
+    @property
+    def name(self) -> str:
+        """For a message."""
+        return "memory" if self._in_memory else f"the folder {self.fetching.means.spool}"
+
+    def open(self) -> int:
+        """A descriptor of an empty file there; raises SourceError where there is no place."""
+        if self._in_memory:
+            self.grow(self.remote.version.size if self._known else 0)
+            return memory_file()
+        if self.fetching.means.spool is None:
+            raise self._none()
+        with tempfile.TemporaryFile(dir=self.fetching.means.spool, prefix="zarrstream-") as file:
             return os.dup(file.fileno())
+
+    def grow(self, size: int) -> None:
+        """Have memory for so many bytes; raises SourceError where there is none left."""
+        if self._in_memory and size > self.taken:
+            if not self.fetching.take(size - self.taken):
+                raise self._none()
+            self.taken = size
+
+    def leave(self) -> None:
+        """Give the memory back."""
+        self.fetching.give_back(self.taken)
+
+    def _none(self) -> SourceError:
+        url, size = self.remote.version.url, self.remote.version.size
+        return SourceError(
+            f"source '{url}' has to be read as a whole, and has {f'{size} bytes' if self._known else 'more bytes than its server tells'}. "
+            f"Files such as this one may take {self.fetching.room} bytes of memory together. Name a folder for them: 'spool: FOLDER'.",
+            source=url,
+        )
 
 
 def joined(places: Sequence[Place]) -> list[tuple[int, int, list[int]]]:
@@ -183,15 +209,15 @@ def memory_file() -> int:
     return os.memfd_create("zarrstream", os.MFD_CLOEXEC)
 
 
-def _in_ranges(fetching: Fetching, remote: RemoteObject, file: int) -> None:
-    size, head = remote.version.size, remote.head
+def _in_ranges(room: _Room, file: int) -> None:
+    size, head = room.remote.version.size, room.remote.head
     _write(file, head, 0)
     places = [(start, min(_REQUEST, size - start)) for start in range(len(head), size, _REQUEST)]
-    for number, data in fetching.stream(remote, places):
+    for number, data in room.fetching.stream(room.remote, places):
         _write(file, data, places[number][0])
 
 
-def _in_one(_fetching: Fetching, remote: RemoteObject, file: int) -> None:
+def _in_one(room: _Room, file: int) -> None:
     end = 0
 
     def take(data: bytes) -> None:
@@ -200,10 +226,11 @@ def _in_one(_fetching: Fetching, remote: RemoteObject, file: int) -> None:
             os.ftruncate(file, 0)
             end = 0
             return
+        room.grow(end + len(data))
         _write(file, data, end)
         end += len(data)
 
-    remote.read_all(take)
+    room.remote.read_all(take)
 
 
 def _write(file: int, data: bytes, offset: int) -> None:
