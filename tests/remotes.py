@@ -14,7 +14,7 @@ from zarrstream.errors import SourceError
 from zarrstream.source.items import Item
 from zarrstream.storage.remote import Version
 
-HEAD = 16_384
+HEAD = 1024  # bytes: little, so that small files have more than that
 
 
 @dataclass

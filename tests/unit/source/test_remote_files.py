@@ -16,7 +16,7 @@ import pytest
 import shapes
 from remotes import HEAD, LocalObject, item
 from zarrstream.errors import SourceError
-from zarrstream.source import classic_read, hdf5_read, remote_file
+from zarrstream.source import blocks, classic_read, hdf5_read, remote_file
 from zarrstream.source.dataset import Source
 from zarrstream.source.fetching import Fetching, Means, joined
 from zarrstream.source.items import Item
@@ -26,6 +26,7 @@ from zarrstream.source.remote_file import RemoteFile
 from zarrstream.storage.remote import UNKNOWN, RemoteObject
 
 pytestmark = pytest.mark.filterwarnings("ignore:endian-ness of dtype", "ignore:Duplicate dimension names")
+BLOCK = 2**12
 SEED = np.random.default_rng(18)
 FILTERS: dict[str, dict[str, Any]] = {
     "none": {},
@@ -38,7 +39,9 @@ FILTERS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(autouse=True)
 def _by_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small files too, and small records."""
+    """Small files too, in small blocks, and small records."""
+    for module in (blocks, remote_file):
+        monkeypatch.setattr(module, "BLOCK", BLOCK)
     monkeypatch.setattr(remote_file, "_SMALL", -1)
     monkeypatch.setattr(classic_read, "_SHORT", 0)
 
@@ -77,10 +80,10 @@ def short(path: Path) -> None:
     with netCDF4.Dataset(path, "w") as file:
         file.createDimension("time", None)
         file.createDimension("x", None)
-        file.createVariable("long", "i4", ("time", "x"))[:4, :5] = 1
-        file.createVariable("twice", "i8", ("time", "time"), fill_value=-999)[:2, :3] = np.arange(6).reshape(2, 3)
-        file.createVariable("second", "i2", ("time", "x"), zlib=True)[:3, :2] = 7
-        file.createVariable("text", str, ("x",))[:2] = np.array(["a", "ü"], object)
+        file.createVariable("long", "i4", ("time", "x"), chunksizes=(4, 4))[:4, :5] = 1
+        file.createVariable("twice", "i8", ("time", "time"), chunksizes=(4, 4), fill_value=-999)[:2, :3] = np.arange(6).reshape(2, 3)
+        file.createVariable("second", "i2", ("time", "x"), chunksizes=(4, 4), zlib=True)[:3, :2] = 7
+        file.createVariable("text", str, ("x",), chunksizes=(4,))[:2] = np.array(["a", "ü"], object)
 
 
 def plain_hdf5(path: Path) -> None:
@@ -233,10 +236,9 @@ def test_each_range_that_fails_is_an_error_with_its_own_words(folder: Path, kind
     sound = item(path)
     read(sound)
     assert isinstance(sound.remote, LocalObject)
-    for number, failing in enumerate(sorted(set(sound.remote.asked))):
+    for failing in sorted(set(sound.remote.asked)):
         with pytest.raises(SourceError, match=f"bytes {failing[0]} to {failing[1]}: interrupted"):
             read(item(path, fails=lambda start, stop, failing=failing: (start, stop) == failing))
-        assert number < 60
 
 
 @pytest.mark.parametrize("kind", ["rich", "NETCDF3_CLASSIC"])
@@ -313,7 +315,7 @@ def test_what_is_fetched_is_little_more_than_what_is_wanted(tmp_path: Path) -> N
     there = item(tmp_path / "ten.nc")
     assert isinstance(there.remote, LocalObject)
     with closing(open_items([there])) as far:
-        assert len(there.remote.asked) == 1, "the description lies in one block"
+        assert len(there.remote.asked) < 5
         far.block("d", ((0, 40), (0, 2**14)))
         assert there.remote.fetched < 0.15 * size
         assert there.remote.most > 1
@@ -379,9 +381,9 @@ def test_later_files_are_asked_at_once_for_what_the_first_one_took(tmp_path: Pat
     items = [item(path) for path in paths]
     with closing(open_items(items)):
         asked = [each.remote.asked for each in items if isinstance(each.remote, LocalObject)]
-    first, last = (HEAD, 2**16), (2**18, paths[0].stat().st_size)
-    assert {first, last} < set(asked[0])
-    assert [set(each[:2]) for each in asked[1:]] == [{first, last}] * 2
+    last = paths[0].stat().st_size // BLOCK * BLOCK  # with the values of t
+    assert {HEAD, last} < {start for start, _stop in asked[0]}
+    assert [{start for start, _stop in each[:2]} for each in asked[1:]] == [{HEAD, last}] * 2
 
 
 @pytest.mark.parametrize("whole", [True, False])

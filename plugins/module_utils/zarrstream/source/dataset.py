@@ -121,6 +121,11 @@ class Source:
         piece.data = self._native(name, values)
         return piece
 
+    @property
+    def held(self) -> int:
+        """Bytes of memory that the source takes beside the blocks that are read of it: of files that are not on this host."""
+        return self._fetching.held if self._fetching else 0
+
     def close(self) -> None:
         """Close the files."""
         self.dataset.close()

@@ -46,7 +46,7 @@ class Fetching:
 
     means: Means = field(default_factory=Means)
     notes: list[str] = field(default_factory=list)
-    usual: frozenset[int] = frozenset()  # the blocks that the files before took, which the next ones take as well
+    usual: tuple[int, ...] = ()  # the blocks that the files before took, which the next ones take as well
     _kept: OrderedDict[tuple[int, int], bytes] = field(default_factory=OrderedDict)
     _size: int = 0
     _taken: int = 0
@@ -63,8 +63,17 @@ class Fetching:
         return self._memory // _SHARE
 
     @cached_property
+    def _most_kept(self) -> int:
+        return min(_KEPT, self._memory // _SHARE_OF_BLOCKS)
+
+    @cached_property
     def _memory(self) -> int:
         return self.means.memory or 2 * usable_memory()
+
+    @property
+    def held(self) -> int:
+        """Bytes of memory that whole files take now, and that blocks may take."""
+        return self._taken + (self._most_kept if self._kept else 0)
 
     def close(self) -> None:
         """End the threads; what was asked for and not begun is not asked for any more."""
@@ -83,7 +92,7 @@ class Fetching:
         with self._lock:
             self._size += len(data) - len(self._kept.pop(key, b""))
             self._kept[key] = data
-            while self._size > min(_KEPT, self._memory // _SHARE_OF_BLOCKS) and len(self._kept) > 1:
+            while self._size > self._most_kept and len(self._kept) > 1:
                 self._size -= len(self._kept.popitem(last=False)[1])
 
     def fits(self, size: int) -> bool:

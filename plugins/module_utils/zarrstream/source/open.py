@@ -19,6 +19,8 @@ from .prepare import Preparation
 from .reading import AS_FOUND, Reading
 from .remote_file import RemoteFile, remote_file
 
+_USUAL = 64  # blocks that are fetched of a file before anybody asks for them, at most
+
 
 def open_items(items: Sequence[Item], reading: Reading = AS_FOUND, means: Means = MEANS) -> Source:
     """Open what ``find_source`` found, as ``reading`` says; several files become one data set.
@@ -74,7 +76,7 @@ class _Files(Collection[InputFile]):
         first = _file(self._items[0], self._fetching)
         yield first
         if isinstance(first, RemoteFile):
-            self._fetching.usual = frozenset(first.blocks.touched)
+            self._fetching.usual = tuple(sorted(first.blocks.touched))[:_USUAL]
         make = partial(_file, fetching=self._fetching)
         if any(item.remote for item in self._items):
             yield from each(make, self._items[1:], self._fetching.means.concurrency)

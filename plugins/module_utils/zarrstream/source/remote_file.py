@@ -35,7 +35,7 @@ def remote_file(remote: RemoteObject, fetching: Fetching) -> RemoteFile | WholeF
         return held
     file = RemoteFile(remote, fetching)
     if head[:4] not in MAGIC:
-        file.blocks.prefetch((number * BLOCK, 1) for number in fetching.usual or {0})
+        file.blocks.prefetch((number * BLOCK, 1) for number in fetching.usual or (0,))
     return file
 
 
@@ -95,6 +95,7 @@ class RemoteFile:
         self.remote, self.fetching, self.path = remote, fetching, remote.version.url
         self.blocks = Blocks(remote, fetching)
         self._described = False
+        self._skeleton: list[int] = []  # the blocks that were read when the NetCDF library first opened it
 
     @property
     def affordable(self) -> bool:
@@ -128,10 +129,11 @@ class RemoteFile:
         """The skeleton: what was read of the description so far, and nothing where anything else would be."""
         import netCDF4
 
+        self._skeleton = self._skeleton or sorted(self.blocks.touched)
         file = memory_file()
         try:
             os.ftruncate(file, self.blocks.size)
-            for number, data in self.blocks.blocks(sorted(self.blocks.touched)).items():
+            for number, data in self.blocks.blocks(self._skeleton).items():
                 os.pwrite(file, data, number * BLOCK)
             return netCDF4.Dataset(IN_MEMORY, "r", memory=mmap.mmap(file, 0, prot=mmap.PROT_READ))
         finally:
@@ -159,8 +161,11 @@ class RemoteFile:
         if self._described:
             return
         self._described = True
+        import h5py
+
         places: list[Place] = []
-        file.id.links.visit(lambda _name, info: places.append((info.u, _HEADER)) if info.type == 0 else None, info=True)
+        hard = h5py.h5l.TYPE_HARD
+        file.id.links.visit(lambda _name, info: places.append((info.u, _HEADER)) if info.type == hard else None, info=True)
         self.blocks.prefetch(places)
 
     def whole(self, why: str) -> WholeFile:

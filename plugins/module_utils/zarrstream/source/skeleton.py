@@ -5,12 +5,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from ..errors import ZarrstreamError
 from ..metadata.hierarchy import join
+from ..text import one_line
 from .hdf5 import visit
-from .hdf5_chunks import TROUBLE, shown_name
+from .hdf5_chunks import shown_name
 from .input_file import Incomplete, InputFile
 
 # What the NetCDF library keeps to itself.
@@ -49,28 +52,37 @@ def describe(file: InputFile) -> dict[str, Described]:
         elif not (attrs.get("CLASS") == _SCALE and bytes(attrs.get("NAME", b"")).startswith(_ONLY_A_DIMENSION)):
             found[shown_name(name)] = Described(plain, node.shape, node.chunks, node.dtype, _dimensions(name, node, attrs))
 
-    try:
-        with file.hdf5() as opened:
-            look("", opened)
-            visit(opened, look)
-    except TROUBLE as error:
-        raise Incomplete(f"h5py does not describe it ({error})") from None
+    with _or_incomplete("h5py does not describe it"), file.hdf5() as opened:
+        look("", opened)
+        visit(opened, look)
     return found
 
 
 def compare(found: Any, described: dict[str, Described]) -> None:
     """Raises Incomplete where an open NetCDF file is not what was described."""
     seen = set()
-    for path, group in _groups(found, ""):
-        _check(path in described and described[path].shape is None, f"the group '/{path}'")
-        _compare_attributes(path, group, described[path].attrs)
-        seen.add(path)
-        for name, variable in group.variables.items():
-            own = join(path, name)
-            _check(own in described and described[own].shape is not None, f"the variable '{own}'")
-            _compare_variable(own, variable, described[own])
-            seen.add(own)
+    with _or_incomplete("the NetCDF library does not describe it"):
+        for path, group in _groups(found, ""):
+            _check(path in described and described[path].shape is None, f"the group '/{path}'")
+            _compare_attributes(path, group, described[path].attrs)
+            seen.add(path)
+            for name, variable in group.variables.items():
+                own = join(path, name)
+                _check(own in described and described[own].shape is not None, f"the variable '{own}'")
+                _compare_variable(own, variable, described[own])
+                seen.add(own)
     _check(seen == set(described), "its groups and variables")
+
+
+@contextmanager
+def _or_incomplete(what: str) -> Iterator[None]:
+    """Libraries raise anything for what is damaged or strange. Our own errors, as of a range that failed, stay what they are."""
+    try:
+        yield
+    except (Incomplete, ZarrstreamError):
+        raise
+    except Exception as error:  # noqa: BLE001 - see above
+        raise Incomplete(f"{what} ({one_line(error)})") from None
 
 
 def _groups(group: Any, path: str) -> Iterator[tuple[str, Any]]:
