@@ -394,6 +394,7 @@ def test_progress_is_told(source: Path, tmp_path: Path, monkeypatch: pytest.Monk
     done = [moment.objects_done for moment in told]
     assert done == sorted(done)
     fields = {"objects_done", "objects_total", "bytes_stored", "mib_per_second", "seconds_left", "state", "retries", "store"}
+    fields |= {"bytes_fetched", "fetched_mib_per_second", "waits_for"}
     assert documents[0].keys() == fields
     last = json.loads(path.read_text())
     assert last["store"] == str(tmp_path / "air.zarr")

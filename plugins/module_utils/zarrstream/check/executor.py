@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeAlias
 
 from ..metadata.chunks import ChunkReader
 from ..metadata.layout import ArrayLayout
+from ..storage.traffic import Traffic
 from .compare import Difference
 from .reference import Reference
 from .request import CheckRequest
@@ -48,6 +49,10 @@ class Executor(Protocol):
     @property
     def retries(self) -> int:
         """Requests that were sent again, beside those of the request's own transport."""
+
+    @property
+    def traffic(self) -> Traffic:
+        """What came over the net for it, beside what the request's own reach fetched."""
 
     def prepare(self, shot: Snapshot, reader: ChunkReader, reference: Reference | None, layouts: list[ArrayLayout]) -> None:
         """Get ready to examine objects of these arrays; raises ZarrstreamError where that cannot go well."""

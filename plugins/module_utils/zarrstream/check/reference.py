@@ -15,6 +15,7 @@ from ..metadata.chunks import ChunkReader
 from ..metadata.hierarchy import join
 from ..metadata.strict import storable
 from ..source.reading import AS_FOUND
+from ..storage.source_access import check_here
 from ..text import one_line
 from .compare import EncodedValues, packing, type_name
 from .snapshot import Snapshot
@@ -90,7 +91,9 @@ def open_reference(shot: Snapshot, reader: ChunkReader, items: tuple[Item, ...] 
     from ..source.open import open_items
 
     request = shot.request
-    items = items or find_source(request.source, request.open_place, request.follow)
+    if not items:
+        check_here(request.source_access)
+        items = find_source(request.source, request, request.follow)
     reading = request.reading(_written(shot))
     try:
         source = open_items(items, reading)

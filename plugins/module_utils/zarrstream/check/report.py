@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..findings import CheckResult, acceptable, summary_of
+from ..storage.traffic import Traffic
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Report:
     seconds: float
     listing: str | None = None
     retries: int = 0  # requests that were sent again
+    traffic: Traffic = field(default_factory=Traffic)
     workers: list[dict[str, Any]] = field(default_factory=list)  # what each worker of a cluster did
 
     @property
@@ -40,7 +42,7 @@ class Report:
         """The report as the module returns it."""
         checks = [result.as_dict() for result in self.checks]
         found = {"store": self.store, "ok": self.ok, "checks": checks, "summary": self.summary}
-        return {**found, "retries": self.retries, "seconds": self.seconds, "workers": self.workers}
+        return {**found, "retries": self.retries, **self.traffic.figures(), "seconds": self.seconds, "workers": self.workers}
 
     def as_document(self) -> dict[str, Any]:
         """The report as it is written to a file."""

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..errors import BadRequest
@@ -15,7 +15,8 @@ from ..source.prepare import parse_prepare
 from ..source.reading import Reading, parse_reading
 from ..source.step import Step
 from ..storage.access import BY_DEFAULT, Access, access_from
-from ..storage.open import Reach
+from ..storage.remote import SourceAccess
+from ..storage.source_access import SourceReach, check_needed, source_access_from
 from .expectations import NOTHING_EXPECTED, Expectations, parse_expectations
 
 SEVERITIES = ("error", "warning", "never")
@@ -23,7 +24,7 @@ POLICIES = ("error", "fill", "manifest")
 
 
 @dataclass(frozen=True)
-class CheckRequest(Reach):
+class CheckRequest(SourceReach):
     """What to check and how. ``sample`` is the number of objects decoded for each array; None means all of them.
 
     ``checks`` empty means every check that applies; ``anonymous`` reads without credentials, as an anonymous client would.
@@ -32,6 +33,7 @@ class CheckRequest(Reach):
 
     store: str
     access: Access = BY_DEFAULT
+    source_access: SourceAccess = field(default_factory=SourceAccess)
     anonymous: bool = False
     source: tuple[str, ...] = ()
     follow: tuple[str, ...] = ()
@@ -47,6 +49,7 @@ class CheckRequest(Reach):
     scheduler: Scheduler | None = None
 
     def __post_init__(self) -> None:
+        check_needed(self.source_access, self.source)
         if self.sample is not None and self.sample < 0:
             raise BadRequest(f"sample is {self.sample}: give the number of objects to decode for each array, 0 or more, or 'all'.")
         for name, value, allowed in (("missing", self.missing, POLICIES), ("fail_on", self.fail_on, SEVERITIES)):
@@ -63,6 +66,7 @@ def request_from(options: Mapping[str, Any]) -> CheckRequest:
     """The request in options as people write them: ``sample`` may be 'all', ``source`` one text or a list."""
     known = {item.name for item in fields(CheckRequest)} - {
         "access",
+        "source_access",
         "scheduler",
         "sample",
         "source",
@@ -74,6 +78,7 @@ def request_from(options: Mapping[str, Any]) -> CheckRequest:
     }
     return CheckRequest(
         access=access_from(options),
+        source_access=source_access_from(options),
         scheduler=parse_scheduler(options.get("scheduler"), options.get("scheduler_tls")),
         sample=_sample(options.get("sample", 4)),
         source=_source(options.get("source")),

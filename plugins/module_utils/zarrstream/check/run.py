@@ -16,6 +16,7 @@ from ..findings import Check, CheckResult
 from ..interrupt import GRACE, on_interrupt
 from ..libraries import missing_libraries_named
 from ..metadata.chunks import ChunkReader
+from ..storage.traffic import Traffic
 from ..text import meant
 from . import access, growing, inner_chunks, registry, roundtrip, steps, structure  # noqa: F401 - where checks are entered; pylint: disable=unused-import
 from .axes import Axis, read_axes
@@ -49,7 +50,7 @@ def inspect_store(request: CheckRequest, make_executor: MakeExecutor) -> Inspect
     started = time.monotonic()
     chosen = _chosen(request.checks)
     request = replace(request)  # with a transport of its own
-    with missing_libraries_named(), closing(request.transport), on_interrupt(GRACE, request.transport.abandon):
+    with missing_libraries_named(), closing(request), on_interrupt(GRACE, request.transport.abandon):
         import zarr  # noqa: F401 - named here rather than in the middle of a check
 
         shot = take_snapshot(request)
@@ -65,6 +66,7 @@ def inspect_store(request: CheckRequest, make_executor: MakeExecutor) -> Inspect
         seconds=round(time.monotonic() - started, 3),
         listing=shot.digest,
         retries=request.transport.retries + (executor.retries if executor else 0),
+        traffic=request.traffic(shot.objects.endpoint) + (executor.traffic if executor else Traffic()),
         workers=executor.shares() if executor else [],
     )
     return Inspection(report, shot, reader, tally)

@@ -10,6 +10,7 @@ from typing import Any
 from ..metadata.chunks import ChunkReader
 from ..metadata.layout import ArrayLayout
 from ..parallel import each
+from ..storage.traffic import Traffic
 from .contents import Examiner, workers_for
 from .executor import Outcome, Task
 from .reference import Reference
@@ -20,7 +21,7 @@ from .snapshot import Snapshot
 class Threads:
     """As many threads as there is memory for what they decode. Satisfies ``executor.Executor``."""
 
-    retries = 0
+    retries, traffic = 0, Traffic()
 
     def __init__(self, request: CheckRequest) -> None:
         """Raises nothing; the request has no scheduler."""

@@ -20,12 +20,13 @@ from ..metadata.chunks import ChunkReader
 from ..metadata.layout import ArrayLayout
 from ..source.items import Stat, stat_items, take_digests
 from ..source.reading import AS_FOUND
+from ..storage.source_access import plain_source_access
 from ..text import human_bytes
 from .check_job import CheckJob
 from .connection import Cluster
-from .job import follow_of
+from .job import follow_of, urls_of
 
-_APART = ("access", "scheduler", "combine", "prepare")  # these go as plain values
+_APART = ("access", "source_access", "scheduler", "combine", "prepare")  # these go as plain values
 TOGETHER = 16  # objects a task: they wait for the server, not for the worker
 
 
@@ -56,8 +57,9 @@ class CheckCluster(Cluster):
             {
                 "memory": self._budget,
                 "access": request.access.to_dict(),
+                "source_access": plain_source_access(request.source_access),
                 "request": {**asked, "store": str(place.parent / place.key) if place.parent and local else place.url},
-                "source": [item.place for item in items],
+                "source": urls_of(items, self.scheduler),
                 "follow": follow_of(request),
                 "reading": (reference.reading if reference else AS_FOUND).normal(),
                 "stats": [stat.to_dict() for stat in _stats(shot, reference)] if reference else [],

@@ -31,7 +31,13 @@ class CheckJob(Job):
     def __init__(self, spec: Mapping[str, Any], worker: str) -> None:
         super().__init__(spec, worker)
         reading = parse_reading(spec["reading"])
-        self.request = CheckRequest(**spec["request"], access=self.access, combine=reading.combine, prepare=reading.prepare)
+        self.request = CheckRequest(
+            **spec["request"],
+            access=self.access,
+            source_access=self.source_access,
+            combine=reading.combine,
+            prepare=reading.prepare,
+        )
         self.transport = self.request.transport  # one for both
         self._taking = threading.Lock()
 
@@ -57,6 +63,11 @@ class CheckJob(Job):
         for layout in self.layouts.values():
             reader.array_problem(layout)  # opens it
         self.shot.pace.take()
+
+    @property
+    def endpoint(self) -> str:
+        """Where the store is; '' until it was opened."""
+        return self.shot.objects.endpoint if "shot" in self.__dict__ else ""
 
     def release(self) -> None:
         """Close the source."""

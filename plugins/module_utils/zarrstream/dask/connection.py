@@ -23,6 +23,7 @@ from .. import errors
 from ..compat import stay_away, unregister
 from ..errors import BadRequest, Unreachable, WriteError, ZarrstreamError
 from ..scheduler import Scheduler
+from ..storage.traffic import Traffic, traffic_from
 from .job import Job, name_of, versions
 from .ship import make_call, make_plugin, package_archive
 from .tls_errors import keep_errors_apart
@@ -48,6 +49,8 @@ class Share:
     bytes_stored: int = 0
     cpu_seconds: float = 0.0
     retries: int = 0
+    fetched: dict[str, int] = field(default_factory=lambda: {"bytes": 0, "requests": 0})
+    waited: dict[str, float] = field(default_factory=lambda: {"source": 0.0, "store": 0.0})
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,11 @@ class Cluster:
     def retries(self) -> int:
         """Requests that workers sent again."""
         return sum(share.retries for share in list(self._shares.values()))
+
+    @property
+    def traffic(self) -> Traffic:
+        """What came over the net for workers."""
+        return sum((traffic_from({"fetched": share.fetched, "waited": share.waited}) for share in list(self._shares.values())), Traffic())
 
     def shares(self) -> list[dict[str, Any]]:
         """What each worker has done, in the order of their addresses."""
@@ -243,6 +251,9 @@ class Cluster:
         share = self._shares.setdefault((answer["worker"], answer["pid"]), Share(answer["worker"], answer["host"]))
         share.cpu_seconds = max(share.cpu_seconds, answer["cpu"])
         share.retries = max(share.retries, answer["retries"])
+        for name, figures in (("fetched", share.fetched), ("waited", share.waited)):
+            for key, value in answer[name].items():  # answers may come in another order than they were made
+                figures[key] = max(figures[key], value)
         if "error" in answer:
             kind, text, details = answer["error"]
             raise getattr(errors, kind, ZarrstreamError)(f"{who}: {text}", **{**details, "worker": answer["worker"]})

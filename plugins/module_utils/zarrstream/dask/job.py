@@ -8,6 +8,7 @@ worker that came later. Credentials are those of the profile on this worker's ho
 
 from __future__ import annotations
 
+import glob
 import importlib
 import importlib.metadata
 import os
@@ -22,10 +23,12 @@ from typing import Any
 
 from ..errors import BadRequest, SourceError, ZarrstreamError
 from ..libraries import STORED, missing_libraries_named
+from ..scheduler import Scheduler
 from ..source.items import Item, Stat, find_source, stat_items, take_digests
 from ..storage.access import Access
 from ..storage.location import StoreUrl
-from ..storage.open import Reach
+from ..storage.remote_urls import S3
+from ..storage.source_access import SourceReach, check_here, from_plain
 
 ENDING = 25.0  # seconds that a job's tasks may take to end
 _SHARED = "Workers read the source themselves: put it where all of them see the same, on a shared file system or in a bucket."
@@ -73,12 +76,13 @@ def _version(name: str) -> str | None:
         return None
 
 
-class Job(Reach):
+class Job(SourceReach):
     """What writing and checking have in common: opened once, used by several threads, ended as a whole."""
 
     def __init__(self, spec: Mapping[str, Any], worker: str) -> None:
         self.spec, self.worker = spec, worker
         self.access = Access(**spec["access"])
+        self.source_access = from_plain(spec["source_access"])
         self._began, self._closed = time.process_time(), False
         self._running, self._used = 0, 0
         self._turn = threading.Condition()
@@ -102,13 +106,18 @@ class Job(Reach):
             with self._turn:
                 self._running -= 1
                 self._turn.notify_all()
-        return {**answer, "cpu": time.process_time() - self._began, "retries": self.transport.retries}
+        return {
+            **answer,
+            "cpu": time.process_time() - self._began,
+            "retries": self.transport.retries,
+            **self.traffic(self.endpoint).figures(),
+        }
 
     def close(self) -> None:
         """Let nothing more begin, and wait for what is under way."""
         with self._turn:
             self._closed = True
-        self.transport.close()
+        SourceReach.close(self)
         with self._turn:
             self._turn.wait_for(lambda: not self._running, ENDING)
         if self._opened:
@@ -121,6 +130,11 @@ class Job(Reach):
                 self._compare_versions()
                 self.prepare()
                 self._opened = True
+
+    @property
+    def endpoint(self) -> str:
+        """Where the store is; '' until it was opened."""
+        raise NotImplementedError
 
     def look(self) -> None:
         """Nothing more than to open all."""
@@ -148,27 +162,33 @@ class Job(Reach):
     def find_items(self) -> tuple[Item, ...]:
         """The source as this worker sees it; raises SourceError where it is not the one that the host has."""
         try:
-            items = find_source(self.spec["source"], self.open_place, self.spec["follow"])
+            check_here(self.source_access)
+            items = find_source(self.spec["source"], self, self.spec["follow"])
         except SourceError as error:
-            raise SourceError(f"{error} {_SHARED}", **error.details) from None
+            more = "" if all("://" in name for name in self.spec["source"]) else f" {_SHARED}"
+            raise SourceError(f"{error}{more}", **error.details) from None
         self.check_source(items)
         return items
 
-    def check_source(self, items: Sequence[Item]) -> None:
-        """Raises SourceError for a source that is not the host's: same bytes, by size and time, or by digest where times differ."""
+    def check_source(self, items: Sequence[Item], *, again: bool = False) -> None:
+        """Raises SourceError for a source that is not the host's: same bytes, by size and time, or by digest where times differ.
+
+        ``again`` after the work: of what is not on this host all see the same, and each answer said that it is still that.
+        """
         wanted = [Stat(**stat) for stat in self.spec["stats"]]
         found = stat_items(items)
         differing = [
             (item, stat, other)
             for item, stat, other in zip(items, found, wanted, strict=True)
-            if stat.size != other.size or not stat.mtime_ns or stat.mtime_ns != other.mtime_ns
+            if (stat.size != other.size or not stat.mtime_ns or stat.mtime_ns != other.mtime_ns) and not (again and item.remote)
         ]
         for item, stat, other in differing:
             if stat.size != other.size or take_digests([item], [stat])[0].digest != other.digest:
                 text = (
                     f"source '{item.place}' is another one here ({stat.size} bytes) than on the host that "
-                    f"plans ({other.size} bytes), or it has changed meanwhile. {_SHARED}"
+                    f"plans ({other.size} bytes), or it has changed meanwhile."
                 )
+                text = f"{text} Run again when it is complete." if item.url else f"{text} {_SHARED}"
                 raise SourceError(text, source=item.place)
 
     def _compare_versions(self) -> None:
@@ -194,3 +214,20 @@ def plain_place(place: StoreUrl) -> dict[str, Any]:
 def follow_of(request: Any) -> list[str]:
     """The folders that the source may lead to, as workers in other folders find them."""
     return [str(Path(folder).expanduser().absolute()) for folder in request.follow]
+
+
+def urls_of(items: Sequence[Item], scheduler: Scheduler) -> list[str]:
+    """Where workers find the source; raises BadRequest for a URL with a query, which may be a key, where others could read along."""
+    secret = next((item for item in items if "?" in item.url), None)
+    if secret is not None and not scheduler.encrypted:
+        text = (
+            f"source '{secret.place}' has a query, which may hold a signature, and workers would get it by {scheduler.address}, which is "
+            "not encrypted. Name a tls:// scheduler, or let each worker use credentials of its own (source_profile, source_token_file)."
+        )
+        raise BadRequest(text, source=secret.place)
+    return [_letter_by_letter(item.url) if item.url else item.place for item in items]
+
+
+def _letter_by_letter(url: str) -> str:
+    """A key as a pattern for itself."""
+    return f"{S3}{glob.escape(url.removeprefix(S3))}" if url.startswith(S3) else url

@@ -14,13 +14,14 @@ from ..planning.memory import FALLBACK
 from ..planning.plan import BLOCK_TARGET, Block, WritePlan, make_plan
 from ..sidecar.manifest import Stored
 from ..storage.objects import Objects
+from ..storage.source_access import plain_source_access
 from ..write.plans import StorePlan, keys_of
 from ..write.recording import Copying
 from ..write.request import WriteRequest
 from ..write.result import Situation
 from ..write.verify import compare_values
 from .connection import Cluster
-from .job import follow_of, plain_place
+from .job import follow_of, plain_place, urls_of
 from .write_job import WriteJob
 
 TURNS = 4  # tasks for each thread, at least
@@ -63,7 +64,8 @@ class WriteCluster(Cluster):
             {
                 "memory": arrays.memory,
                 "access": request.access.to_dict(),
-                "source": [item.place for item in situation.items],
+                "source_access": plain_source_access(request.source_access),
+                "source": urls_of(situation.items, self.scheduler),
                 "follow": follow_of(request),
                 "reading": situation.reading.normal(),
                 "stats": [stat.to_dict() for stat in situation.stats],

@@ -35,7 +35,9 @@ class WriteJob(Job):
         from ..write.growth import count_from, stored_arrays
 
         self.place = place_of(self.spec["store"])
-        read_lock(self.open_place(self.place))
+        objects = self.open_place(self.place)
+        self._endpoint = objects.endpoint
+        read_lock(objects)
         self.items = self.find_items()
         self.source = open_items(self.items, parse_reading(self.spec["reading"]))
         try:
@@ -46,6 +48,11 @@ class WriteJob(Job):
             self.source.close()
             raise
         self._joining, self._joined = threading.Lock(), False
+
+    @property
+    def endpoint(self) -> str:
+        """Where the store is; '' until it was opened."""
+        return self.__dict__.get("_endpoint", "")
 
     def release(self) -> None:
         """Close the source."""
@@ -99,8 +106,8 @@ class WriteJob(Job):
         return expected.nbytes
 
     def unchanged(self) -> None:
-        """Raises SourceError where the source is not any more what it was."""
-        self.check_source(self.items)
+        """Raises SourceError where the source is not any more what it was; what all of them see alike, the host asks for."""
+        self.check_source(self.items, again=True)
 
     async def _put(self, key: str, data: Data) -> None:
         await self.objects.put_async(locate(self.objects, key, self.spec["staged"]), data)

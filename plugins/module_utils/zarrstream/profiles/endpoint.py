@@ -34,7 +34,7 @@ def s3_endpoint(url: str, field: str = "endpoint_url") -> str:
     return root
 
 
-def anonymous_endpoint(url: str) -> str:
+def anonymous_endpoint(url: str, field: str = "endpoint_url") -> str:
     """An endpoint for unsigned requests: an S3 endpoint, or the Swift URL of a project (``…/v1/AUTH_<project>``).
 
     Stock Swift serves unsigned S3 requests only under the project's own URL.
@@ -42,7 +42,7 @@ def anonymous_endpoint(url: str) -> str:
     parts = urlsplit(url)
     if _SWIFT_ACCOUNT.match(parts.path.rstrip("/")) and parts.hostname and not parts.username:
         return url.rstrip("/")
-    return s3_endpoint(url)
+    return s3_endpoint(url, field)
 
 
 def origin(url: str) -> str:

@@ -1,14 +1,15 @@
 # Copyright (c) 2026, the Zarrstream authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Where a data set comes from: files, globs, a Zarr store; what identifies its contents. Opens nothing (``open`` does)."""
+"""Where a data set comes from: files, globs, URLs, a Zarr store; what identifies its contents. Opens nothing (``open`` does)."""
 
 from __future__ import annotations
 
 import glob
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,19 +17,22 @@ from ..errors import BadRequest, SourceError
 from ..metadata.decoded import LARGEST, most_stored
 from ..metadata.hierarchy import ROOTS, read_hierarchy
 from ..metadata.layout import item_bytes
-from ..storage.location import StoreUrl, parse_store, web_place
-from ..storage.objects import Objects, ReadableObjects
+from ..parallel import each
+from ..storage.location import StoreUrl, parse_store
+from ..storage.objects import ReadableObjects
 from ..storage.remote import RemoteObject
+from ..storage.remote_urls import has_pattern, shown_url
+from ..storage.source_access import SourceReach
 from .declared import Declared, NotRegular, not_regular, open_regular, outside, parse_follow
 from .expand import expand
+from .found import HDF5, digest_of, find_url
 from .local_file import SourceFile
 from .netcdf3 import MAGIC, is_classic, required_size
+from .urls import LIST_LIMIT, WEB, check_source_url, is_list, read_list
 from .web import web_listing
 from .zarr_folder import SourceFolder, local_folder
 
-_WEB = ("http", "https")
-_WEB_URLS = ("http://", "https://")
-_HDF5 = b"\x89HDF\r\n\x1a\n"
+_WEB_URLS = tuple(f"{scheme}://" for scheme in WEB)
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class Item:
     declared: Declared | None = field(default=None, compare=False)  # all that may be read, for a file
     parts: tuple[str, ...] = ()  # real paths of the files that this one leads to, as far as ``follow`` declares them
     remote: RemoteObject | None = field(default=None, compare=False)  # for a file that is not on this host
+    url: str = field(default="", repr=False)  # of what is not on this host, with what nobody may see
+    endpoint: str = ""  # of a bucket
 
     @property
     def name(self) -> str:
@@ -62,26 +68,60 @@ class Stat:
         return asdict(self)
 
 
-def find_source(source: Sequence[str], open_place: Callable[[StoreUrl], Objects], follow: Sequence[str] = ()) -> tuple[Item, ...]:
+def find_source(source: Sequence[str], reach: SourceReach, follow: Sequence[str] = ()) -> tuple[Item, ...]:
     """The items that the paths, globs and URLs of a request name; raises SourceError where one is missing or is something else.
 
-    ``open_place`` opens a bucket with the credentials of the request; ``follow`` are folders that links may lead to.
+    ``reach`` opens buckets and web servers; ``follow`` are folders that links may lead to.
     """
-    items: list[Item] = []
+    named: list[Item | str] = []
     folders = parse_follow(follow)
     for text in source:
         if "://" in text:
-            items.append(_url(text, open_place, folders))
+            named.extend(_urls(text, reach, folders))
         else:
-            items.extend(_item(path, folders) for path in _paths(text, folders))
+            for path in _paths(text, folders):
+                named.extend(_item_or_list(path, reach, folders))
+    items = _opened(named, reach)
     if not items:
-        raise BadRequest("source is empty: name a file, a glob, or a Zarr store.")
+        raise BadRequest("source is empty: name a file, a glob, a URL, or a Zarr store.")
     if len(items) > 1 and any(item.kind == "zarr" for item in items):
         raise BadRequest("source holds a Zarr store beside others: several sources have to be NetCDF files. Name one store.")
-    twice = [item.place for index, item in enumerate(items) if item.place in {other.place for other in items[:index]}]
-    if twice:
-        raise SourceError(f"source names {twice[0]} twice. Name each file once.", source=twice[0])
+    _refuse_twice(items)
     return _declare(items, folders)
+
+
+def find_again(items: Sequence[Item], reach: SourceReach) -> tuple[Item, ...]:
+    """The items as they stand now: of files that are not on this host each is asked for once more, several at a time."""
+    named: list[Item | str] = [item.url if item.remote else item for item in items]
+    return _opened(named, reach)
+
+
+def _opened(named: Sequence[Item | str], reach: SourceReach) -> tuple[Item, ...]:
+    """The items with what the URLs among them lead to, which are asked several at a time."""
+    urls = [name for name in named if isinstance(name, str)]
+    if not urls:
+        return tuple(item for item in named if isinstance(item, Item))
+    found = each(partial(_remote_item, reach=reach), urls, reach.source_access.concurrency)
+    return tuple(next(found) if isinstance(name, str) else name for name in named)
+
+
+def _remote_item(url: str, reach: SourceReach) -> Item:
+    found = find_url(url, reach)
+    place, endpoint = shown_url(url), reach.source_endpoint if url.startswith("s3://") else ""
+    if found.objects is not None:
+        return Item("zarr", place, found.objects, url=url, endpoint=endpoint)
+    return Item("netcdf", place, remote=found.remote, url=url, endpoint=endpoint)
+
+
+def _refuse_twice(items: Sequence[Item]) -> None:
+    """Raises SourceError for a file that is there twice, also by two URLs that differ in their signatures."""
+    seen: set[tuple[str, Any]] = set()
+    for item in items:
+        known = item.remote.version if item.remote else None
+        key = (item.place, (known.size, known.etag) if known and known.etag else item.url)
+        if key in seen:
+            raise SourceError(f"source names {item.place} twice. Name each file once.", source=item.place)
+        seen.add(key)
 
 
 def _declare(items: Sequence[Item], folders: tuple[str, ...]) -> tuple[Item, ...]:
@@ -89,7 +129,7 @@ def _declare(items: Sequence[Item], folders: tuple[str, ...]) -> tuple[Item, ...
 
     Else they lead at most to one another. That is found when they are opened: to say that nothing has changed takes no library.
     """
-    files = [item.place for item in items if item.kind == "netcdf"]
+    files = [item.place for item in items if item.kind == "netcdf" and item.remote is None]
     declared = Declared((*(os.path.realpath(path) for path in files), *folders))
     found = tuple(replace(item, declared=declared) if item.kind == "netcdf" else item for item in items)
     return tuple(replace(item, parts=_parts(item)) for item in found) if folders else found
@@ -97,18 +137,20 @@ def _declare(items: Sequence[Item], folders: tuple[str, ...]) -> tuple[Item, ...
 
 def _parts(item: Item) -> tuple[str, ...]:
     """What a file leads to: its contents belong to the source, too."""
-    if item.kind != "netcdf" or item.declared is None or is_classic(SourceFile.look(item.place, item.declared)):
+    if item.kind != "netcdf" or item.remote or item.declared is None or is_classic(SourceFile.look(item.place, item.declared)):
         return ()
     from .hdf5_links import check_leads
 
     return check_leads(item.place, item.declared)
 
 
-def check_apart(items: Sequence[Item], destination: StoreUrl) -> None:
-    """Raises BadRequest where the source lies inside the destination, or the other way round."""
+def check_apart(items: Sequence[Item], destination: StoreUrl, endpoint: str = "") -> None:
+    """Raises BadRequest where the source lies inside the destination, at ``endpoint``, or the other way round."""
     for item in items:
+        if item.remote and not item.place.startswith("s3://"):
+            continue
         place = item.objects.place if item.objects else parse_store(item.place, "source")
-        if place.bucket != destination.bucket:
+        if place.bucket != destination.bucket or (item.endpoint and endpoint and item.endpoint.rstrip("/") != endpoint.rstrip("/")):
             continue
         own, other = _absolute(place), _absolute(destination)
         if own == other or own in other.parents or other in own.parents:
@@ -118,6 +160,11 @@ def check_apart(items: Sequence[Item], destination: StoreUrl) -> None:
                 source=item.place,
                 store=destination.url,
             )
+
+
+def read_at_each_run(items: Sequence[Item]) -> list[str]:
+    """The files of which nothing but their bytes tells whether they have changed."""
+    return [item.place for item in items if item.remote and not item.remote.version.known]
 
 
 def stat_items(items: Sequence[Item]) -> tuple[Stat, ...]:
@@ -134,17 +181,18 @@ def take_digests(items: Sequence[Item], stats: Sequence[Stat], known: Sequence[S
     )
 
 
-def _url(text: str, open_place: Callable[[StoreUrl], Objects], folders: tuple[str, ...]) -> Item:
-    scheme = text.partition("://")[0]
-    place = web_place(text) if scheme in _WEB else parse_store(text, "source")
-    if place.bucket is None:
-        return _item(str(_absolute(place)), folders)
-    objects = open_place(place)
-    if not any(objects.get(f"{place.key}/{root}") is not None for root in ROOTS):
-        also = " A file on a web server is not read: download it." if scheme in _WEB else ""
-        text = f"source '{text}' is not a Zarr store at {objects.endpoint}: it has no {ROOTS[0]} or {ROOTS[1]}.{also}"
-        raise SourceError(text, source=place.url)
-    return Item("zarr", text, objects)
+def _urls(text: str, reach: SourceReach, folders: tuple[str, ...]) -> list[Item | str]:
+    """What a URL names: items of this host, URLs of others."""
+    scheme = check_source_url(text)
+    if scheme == "file":
+        return [_item(str(_absolute(parse_store(text, "source"))), folders)]
+    return [*reach.remote.list(text)] if scheme == "s3" and has_pattern(text) else [text]
+
+
+def _item_or_list(path: str, reach: SourceReach, folders: tuple[str, ...]) -> list[Item | str]:
+    if not (path.lower().endswith(".txt") and Path(path).is_file() and is_list(path, _read(path, 0, 8))):
+        return [_item(path, folders)]
+    return [name for url in read_list(path, _read(path, 0, LIST_LIMIT + 1)) for name in _urls(url, reach, folders)]
 
 
 def _paths(text: str, folders: tuple[str, ...]) -> list[str]:
@@ -179,7 +227,7 @@ def _item(path: str, folders: tuple[str, ...]) -> Item:
         raise SourceError(f"source '{path}' cannot be read: {error.strerror}.", source=path) from None
     if magic[:4] in MAGIC:
         _check_length(place)
-    elif magic != _HDF5 and not _has_user_block(path):
+    elif magic != HDF5 and not _has_user_block(path):
         raise SourceError(f"source '{path}' is neither NetCDF nor HDF5: it begins with {magic!r}.", source=path)
     return Item("netcdf", path)
 
@@ -201,7 +249,7 @@ def _check_length(path: Path) -> None:
 
 def _has_user_block(path: str) -> bool:
     # HDF5 may begin after a block of the user's own, at 512, 1024, 2048 … bytes.
-    return any(_read(path, 2**power, 8) == _HDF5 for power in range(9, 20))
+    return any(_read(path, 2**power, 8) == HDF5 for power in range(9, 20))
 
 
 def _absolute(place: StoreUrl) -> Path:
@@ -211,6 +259,8 @@ def _absolute(place: StoreUrl) -> Path:
 
 
 def _stat(item: Item) -> Stat:
+    if item.remote:
+        return Stat(item.name, max(0, item.remote.version.size), 0)  # some servers do not tell
     if item.place.startswith(_WEB_URLS):
         return Stat(item.name, 0, 0)  # the digest asks for each object
     if item.objects and item.objects.place.bucket:
@@ -232,6 +282,8 @@ def _files(item: Item) -> Iterator[tuple[str, str]]:
 
 
 def _digest(item: Item) -> str:
+    if item.remote:
+        return digest_of(item.remote)
     if item.kind == "netcdf" and not item.parts:
         return _file_digest(item.place)
     digest = hashlib.blake2b(digest_size=20)

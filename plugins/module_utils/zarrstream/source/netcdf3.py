@@ -139,11 +139,24 @@ def is_classic(file: InputFile) -> bool:
 def required_size(path: Path) -> int:
     """Bytes that the header of a classic NetCDF file asks for; raises SourceError where the header itself is cut or damaged."""
     try:
-        with os.fdopen(open_regular(str(path)), "rb") as file:
-            layout = _layout(file)
+        opened = open_regular(str(path))
+    except OSError:
+        raise _damaged(str(path)) from None
+    with os.fdopen(opened, "rb") as file:
+        return size_by_header(file, str(path))
+
+
+def size_by_header(file: BinaryIO, place: str) -> int:
+    """As ``required_size``, of a file that is open, wherever it is."""
+    try:
+        layout = _layout(file)
     except DAMAGED:
-        raise SourceError(f"source '{path}' is truncated or damaged in its NetCDF header. Copy it again.", source=str(path)) from None
+        raise _damaged(place) from None
     return max([layout.end, *_ends(layout)])
+
+
+def _damaged(place: str) -> SourceError:
+    return SourceError(f"source '{place}' is truncated or damaged in its NetCDF header. Copy it again.", source=place)
 
 
 def layout_of(file: InputFile) -> Layout:

@@ -89,6 +89,11 @@ class Transport:
         for lane in lanes:
             lane.abandon()
 
+    def seconds(self, endpoint: str) -> float:
+        """What requests to a server took so far, added up."""
+        with self._lock:
+            return self._lanes[endpoint].seconds if endpoint in self._lanes else 0.0
+
     @property
     def retries(self) -> int:
         """Requests that were sent again, so far."""
@@ -102,6 +107,7 @@ class Lane:
     def __init__(self, timeout: float, most: int = MOST) -> None:
         self.timeout = timeout
         self.retries = 0
+        self.seconds = 0.0  # that attempts took, added up
         self.limiter = Limiter(most)
         self._rested = 0.0  # when the server may be asked again, where it wanted to be left alone; as time.monotonic() says
         self._lock = threading.Lock()
@@ -196,7 +202,7 @@ class Lane:
 
     @contextmanager
     def _attempt(self, request: _Request, place: int) -> Iterator[None]:
-        overloaded = False
+        overloaded, entered = False, time.monotonic()
         try:
             if self._failure is not request.failure and self._failure is not None:
                 raise self._failure  # the others need not find out again, each in its own time, that the server is dead
@@ -212,6 +218,8 @@ class Lane:
             raise
         finally:
             self.limiter.leave(place, overloaded=overloaded)
+            with self._lock:
+                self.seconds += time.monotonic() - entered
 
     def _alive(self) -> None:
         with self._lock:

@@ -11,6 +11,7 @@ from ..planning.chunking import ArraySource
 from ..planning.plan import Block, WritePlan
 from ..sidecar.manifest import Stored
 from ..storage.objects import Objects
+from ..storage.traffic import Traffic
 from .plans import StorePlan
 from .recording import Copying
 from .request import WriteRequest
@@ -23,6 +24,10 @@ class Executor(Protocol):
     @property
     def retries(self) -> int:
         """Requests that were sent again, beside those of the request's own transport."""
+
+    @property
+    def traffic(self) -> Traffic:
+        """What came over the net for it, beside what the request's own reach fetched."""
 
     def lay_out(self, arrays: Sequence[ArraySource], chunks: dict[str, int] | None, shards: dict[str, int] | None) -> WritePlan:
         """The plan of these arrays for the memory that there is; raises BadRequest or PlanError where it cannot hold them."""

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from ..errors import BadRequest
+from ..storage.traffic import Traffic
 
 INTERVAL = 1.0  # seconds
 
@@ -24,7 +25,8 @@ INTERVAL = 1.0  # seconds
 class Progress:
     """A moment of a write; ``mib_per_second`` counts source bytes, ``seconds_left`` is None while unknown.
 
-    ``retries`` counts requests that were sent again.
+    ``retries`` counts requests that were sent again. Of a source that is not on this host there are the bytes that were fetched, and how
+    fast; ``waits_for`` is ``source`` or ``store``, as far as one of them is what takes the time.
     """
 
     state: str  # preparing, copying, verifying, publishing, removing, done, failed
@@ -35,6 +37,9 @@ class Progress:
     seconds_left: float | None
     retries: int = 0
     store: str = ""
+    bytes_fetched: int = 0
+    fetched_mib_per_second: float = 0.0
+    waits_for: str = ""
 
 
 def check_path(text: str | None) -> Path | None:
@@ -54,11 +59,13 @@ class ProgressReporter:
         tell: Callable[[Progress], None] | None = None,
         retries: Callable[[], int] = lambda: 0,
         store: str = "",
+        traffic: Callable[[], Traffic] = Traffic,
     ) -> None:
-        self._path, self._tell, self._retries, self._store = path, tell, retries, store
+        self._path, self._tell, self._retries, self._store, self._traffic = path, tell, retries, store, traffic
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._state, self._total, self._done, self._stored, self._read = "preparing", 0, 0, 0, 0
-        self._began = time.monotonic()
+        self._began = self._entered = time.monotonic()
+        self._before = Traffic()
         self._thread = threading.Thread(target=self._run, name="zarrstream-progress", daemon=True)
 
     def __enter__(self) -> Self:
@@ -73,8 +80,9 @@ class ProgressReporter:
 
     def begin(self, state: str, total: int | None = None) -> None:
         """A new state; with ``total`` objects the clock of the speed starts."""
+        before = self._traffic()
         with self._lock:
-            self._state = state
+            self._state, self._entered, self._before = state, time.monotonic(), before
             if total is not None:
                 self._total, self._began = total, time.monotonic()
         self._report()
@@ -102,7 +110,9 @@ class ProgressReporter:
 
     def now(self) -> Progress:
         """The present moment."""
+        traffic = self._traffic()
         with self._lock:
+            here = max(time.monotonic() - self._entered, 1e-6)
             seconds = max(time.monotonic() - self._began, 1e-6)
             left = (self._total - self._done) * seconds / self._done if self._done else None
             return Progress(
@@ -114,6 +124,9 @@ class ProgressReporter:
                 seconds_left=None if left is None else round(left, 1),
                 retries=self._retries(),
                 store=self._store,
+                bytes_fetched=traffic.fetched,
+                fetched_mib_per_second=round((traffic.fetched - self._before.fetched) / 2**20 / here, 1),
+                waits_for=traffic.bound(self._before, here) if self._state in ("copying", "verifying") else "",
             )
 
     def _run(self) -> None:

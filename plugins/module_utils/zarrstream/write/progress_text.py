@@ -17,6 +17,10 @@ def words(moment: Progress, *, speed: bool = True, retries: bool = True) -> str:
         parts.append(f"{moment.objects_done} of {moment.objects_total} objects")
     if speed and moment.mib_per_second:
         parts.append(f"{moment.mib_per_second:.1f} MiB/s")
+    if speed and moment.fetched_mib_per_second:
+        parts.append(f"source {moment.fetched_mib_per_second:.1f} MiB/s")
+    if speed and moment.waits_for:
+        parts.append(f"waiting for the {moment.waits_for}")
     if moment.state in ("copying", "removing") and moment.seconds_left is not None:
         parts.append(f"{clock(moment.seconds_left)} left")
     if retries and moment.retries:

@@ -16,7 +16,8 @@ from ..planning.memory import parse_memory
 from ..scheduler import Scheduler, parse_scheduler
 from ..source.reading import AS_FOUND, Reading, parse_reading
 from ..storage.access import BY_DEFAULT, Access, access_from
-from ..storage.open import Reach
+from ..storage.remote import SourceAccess
+from ..storage.source_access import SourceReach, check_needed, source_access_from
 from .fingerprint import normal_request
 
 MODES = ("create", "replace", "append")
@@ -24,7 +25,7 @@ VERIFY = ("none", "manifest", "sample", "full")
 
 
 @dataclass(frozen=True)
-class WriteRequest(Reach):
+class WriteRequest(SourceReach):
     """One data set to write: the options of the module ``zarr_write`` as values. Raises BadRequest for those that are wrong in themselves.
 
     Lengths are by dimension: no ``chunks`` and empty ``shards`` are automatic ones. ``explicit`` has ``chunks``, ``shards`` and
@@ -35,6 +36,7 @@ class WriteRequest(Reach):
     source: tuple[str, ...]
     store: str
     access: Access = BY_DEFAULT
+    source_access: SourceAccess = field(default_factory=SourceAccess)
     follow: tuple[str, ...] = ()
     zarr_format: Literal[2, 3] = 3
     reading: Reading = AS_FOUND
@@ -54,6 +56,7 @@ class WriteRequest(Reach):
 
     def __post_init__(self) -> None:
         _check_mode(self)
+        check_needed(self.source_access, self.source)
         if self.zarr_format not in (2, 3):
             raise BadRequest(f"zarr_format is {self.zarr_format!r}: it is 2 or 3.")
         if self.shards is not None and self.zarr_format == 2:
@@ -96,6 +99,7 @@ def request_from(options: Mapping[str, Any]) -> WriteRequest:
         return WriteRequest(
             source=tuple(source),
             access=access_from(given),
+            source_access=source_access_from(given),
             follow=tuple(given.get("follow", ())),
             reading=parse_reading(given),
             variables=tuple(given["variables"]) if "variables" in given else None,

@@ -25,7 +25,8 @@ class WriteResult:
 
     ``objects`` and ``bytes_stored`` describe the store; ``objects_written`` were sent by this run, ``objects_kept`` found as
     they should be. ``bytes_read`` counts the source's bytes that were read, not compressed, ``retries`` the requests that were
-    sent again. ``codecs`` are those of each array of a plan that is made now, filters first.
+    sent again. ``fetched`` has the bytes and the requests for files of the source that are not on this host, ``waited`` the seconds that
+    requests to source and store took, added up. ``codecs`` are those of each array of a plan that is made now, filters first.
     """
 
     changed: bool
@@ -43,6 +44,8 @@ class WriteResult:
     seconds: float
     mib_per_second: float
     retries: int
+    fetched: dict[str, int]
+    waited: dict[str, float]
     verification: dict[str, Any]
     before: dict[str, Any]
     codecs: dict[str, list[str]] = field(default_factory=dict)

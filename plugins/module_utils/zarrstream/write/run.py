@@ -24,6 +24,7 @@ from ..source.items import Item, Stat, check_apart, find_source, stat_items, tak
 from ..source.joins import parse_combine
 from ..storage.location import parse_store
 from ..storage.objects import Objects
+from ..storage.source_access import check_here
 from .destination import State, check_name, foreign_objects, look, refusal, refuse_foreign_sidecar
 from .fingerprint import EXPLICIT, LEFT_OUT, fingerprint, respelled, same_request
 from .progress import Progress, ProgressReporter, check_path
@@ -40,7 +41,7 @@ def preview(request: WriteRequest, make_executor: MakeExecutor) -> WriteResult:
     """What ``write_dataset`` would do; changes nothing, and raises what it would raise before its first change."""
     check_path(request.progress_path)
     request = replace(request)  # with a transport of its own
-    with missing_libraries_named(), closing(request.transport), on_interrupt(GRACE, request.transport.abandon):
+    with missing_libraries_named(), closing(request), on_interrupt(GRACE, request.transport.abandon):
         situation = _look_around(request)
         if situation.action == "nothing":
             return _unchanged(request, situation)
@@ -62,7 +63,7 @@ def write_dataset(request: WriteRequest, make_executor: MakeExecutor, progress: 
     """
     path = check_path(request.progress_path)
     request = replace(request)  # with a transport of its own
-    with missing_libraries_named(), closing(request.transport), on_interrupt(GRACE, request.transport.abandon):
+    with missing_libraries_named(), closing(request), on_interrupt(GRACE, request.transport.abandon):
         # Before the first thread, which would have an arena of its own for good: an executor comes too late for it.
         if not request.scheduler:
             tune_allocator(request.memory or usable_memory())
@@ -76,7 +77,9 @@ def write_dataset(request: WriteRequest, make_executor: MakeExecutor, progress: 
         with _open(request, situation, make_executor) as session:
             if not session.plan.extent.anything:
                 return _unchanged(request, situation)
-            with ProgressReporter(path, progress, retries=lambda: session.retries, store=request.store) as reporter:
+            with ProgressReporter(
+                path, progress, retries=lambda: session.retries, store=request.store, traffic=lambda: session.traffic
+            ) as reporter:
                 return session.run(reporter)
 
 
@@ -90,9 +93,10 @@ def _look_around(request: WriteRequest) -> Situation:
     began = time.monotonic()
     place = parse_store(request.store)
     check_name(place)
-    items = find_source(request.source, request.open_place, request.follow)
-    check_apart(items, place)
+    check_here(request.source_access, place)
     objects = request.open_place(place)
+    items = find_source(request.source, request, request.follow)
+    check_apart(items, place, objects.endpoint)
     state = look(objects)
     refuse_foreign_sidecar(objects, state)
     normal = compared = request.identity(keeps=items[0].kind == "zarr")
@@ -188,6 +192,7 @@ def _unchanged(request: WriteRequest, situation: Situation) -> WriteResult:
     manifest = situation.state.manifest
     if manifest is None:
         raise AssertionError("the decision was made from it")
+    traffic = request.traffic(situation.objects.endpoint)
     return WriteResult(
         changed=False,
         action="nothing",
@@ -204,6 +209,8 @@ def _unchanged(request: WriteRequest, situation: Situation) -> WriteResult:
         seconds=round(time.monotonic() - situation.began, 3),
         mib_per_second=0.0,
         retries=request.transport.retries,
+        fetched=traffic.fetched_figures(),
+        waited=traffic.waited_figures(),
         verification={"level": "none"},
         before={},
     )

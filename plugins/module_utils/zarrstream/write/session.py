@@ -19,8 +19,9 @@ from ..sidecar.lock import Lock, release
 from ..sidecar.manifest import Stored, md5_of
 from ..sidecar.records import Records, plan_keys
 from ..source.dataset import Source
-from ..source.items import stat_items, take_digests
+from ..source.items import find_again, read_at_each_run, stat_items, take_digests
 from ..source.open import open_items
+from ..storage.traffic import Traffic
 from .destination import records_of, refuse_foreign, refuse_nested
 from .executor import Executor, MakeExecutor
 from .opening import check_documents, check_opens
@@ -79,12 +80,17 @@ class Session:
         self.records: dict[str, Stored] = {}
         self.kept: dict[str, Stored] = {}
         self.publication: Publication | None = None
-        self.notes = [*plan.encoder.source.notes, *plan.template.notes]
+        self.notes = [*plan.encoder.source.notes, *plan.template.notes, *_unknown(situation)]
 
     @property
     def retries(self) -> int:
         """Requests that were sent again, by this host and by workers."""
         return self.request.transport.retries + self.executor.retries
+
+    @property
+    def traffic(self) -> Traffic:
+        """What came over the net, here and at workers."""
+        return self.request.traffic(self.situation.objects.endpoint) + self.executor.traffic
 
     def preview(self) -> WriteResult:
         """The result that a run would have, as far as it can be known."""
@@ -179,10 +185,9 @@ class Session:
         self.records = {**self.plan.inherited, **self.records, **documents}
 
     def _check_source(self) -> None:
-        before = self.situation.stats
-        after = stat_items(self.situation.items)
-        for item, one, two in zip(self.situation.items, before, after, strict=True):
-            # A listing of a bucket is one digest already; it knows no mtime.
+        before, items = self.situation.stats, find_again(self.situation.items, self.request)
+        for item, one, two in zip(items, before, stat_items(items), strict=True):
+            # What a server says of an object, and a listing of a bucket, is one digest already; neither knows an mtime.
             digest = one.digest if two.mtime_ns else take_digests([item], [two])[0].digest
             if (one.size, one.mtime_ns, one.digest) != (two.size, two.mtime_ns, digest):
                 text = f"source '{item.place}' changed while it was being copied. Run again when it is complete."
@@ -212,7 +217,7 @@ class Session:
         """The result, as far as the write has come."""
         situation = self.situation
         seconds = time.monotonic() - situation.began
-        manifest = situation.state.manifest
+        manifest, traffic = situation.state.manifest, self.traffic
         return WriteResult(
             changed=True,
             action=situation.action,
@@ -229,12 +234,24 @@ class Session:
             seconds=round(seconds, 3),
             mib_per_second=round(bytes_read / 2**20 / seconds, 1),
             retries=self.retries,
+            fetched=traffic.fetched_figures(),
+            waited=traffic.waited_figures(),
             verification=verification,
             workers=self.executor.shares(),
             notes=self.notes,
             before={"plan": manifest.plan, "fingerprint": manifest.fingerprint} if manifest else {},
             codecs={array.name: self.plan.encoder.encodings[array.name].names for array in self.plan.extent.arrays.arrays},
         )
+
+
+def _unknown(situation: Situation) -> list[str]:
+    """What to know of sources whose server does not tell whether they have changed."""
+    places = read_at_each_run(situation.items)
+    if not places:
+        return []
+    more = f" and {len(places) - 1} more" if len(places) > 1 else ""
+    text = "its server tells neither tag nor time of change, so that all of it is read in each run to see whether it has changed"
+    return [f"source '{places[0]}'{more}: {text}"]
 
 
 def now() -> str:

@@ -13,6 +13,7 @@ from ..planning.memory import for_blocks, usable_memory
 from ..planning.plan import Block, WritePlan, make_plan
 from ..sidecar.manifest import Stored
 from ..storage.objects import Objects
+from ..storage.traffic import Traffic
 from .request import WriteRequest
 from .result import Situation
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 class Threads:
     """Some threads make blocks, others send them. Satisfies ``executor.Executor``."""
 
-    retries = 0
+    retries, traffic = 0, Traffic()
 
     def __init__(self, request: WriteRequest) -> None:
         """Raises BadRequest for an amount of memory that is none. The request has no scheduler."""

@@ -18,7 +18,7 @@ from ..report import Report
 from .page import make_page
 from .portrait import Portrait
 
-_TIMES = ("checked", "seconds", "retries", "workers")
+_TIMES = ("checked", "seconds", "retries", "fetched", "waited", "workers")
 
 
 def report_path(report: Report, folder: str) -> Path:
