@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from .zarrstream.errors import ZarrstreamError
+from .zarrstream.source.urls import secrets_of
 
 Spec = dict[str, dict[str, Any]]
 Run = Callable[[AnsibleModule, dict[str, Any]], dict[str, Any]]
@@ -22,7 +23,11 @@ _STORES = {"stores": {"type": "list", "elements": "dict"}}
 def run_module(spec: Spec, run: Run, required_if: list[Any] | None = None) -> None:
     """Run the module that does ``run`` with the options of ``spec``, for one store or for each of its option ``stores``."""
     alone = [("store", "stores")]
-    module = AnsibleModule(argument_spec={**spec, **_STORES}, supports_check_mode=True, required_one_of=alone, mutually_exclusive=alone)
+    # no_log keeps the arguments out of the system's log, where they would be before it is known what of them is secret.
+    module = AnsibleModule(
+        argument_spec={**spec, **_STORES}, supports_check_mode=True, required_one_of=alone, mutually_exclusive=alone, no_log=True
+    )
+    module.no_log_values.update(secret for options in (module.params, *(module.params["stores"] or ())) for secret in secrets_in(options))
     validator = ArgumentSpecValidator({**spec, "store": {"type": "str", "required": True}}, required_if=required_if)
     given = {name: value for name, value in module.params.items() if name in spec and value is not None}
     if module.params["stores"] is None:
@@ -30,6 +35,14 @@ def run_module(spec: Spec, run: Run, required_if: list[Any] | None = None) -> No
     else:
         result = _together([_result(module, validator, run, {**given, **each}) for each in module.params["stores"]])
     (module.fail_json if result.get("failed") else module.exit_json)(**result)
+
+
+def secrets_in(options: Any) -> Iterator[str]:
+    """What of the sources in these options no result may show."""
+    source = options.get("source") if isinstance(options, dict) else None
+    for text in source if isinstance(source, list) else [source]:
+        if isinstance(text, str):
+            yield from secrets_of(text)
 
 
 def _result(module: AnsibleModule, validator: ArgumentSpecValidator, run: Run, options: dict[str, Any]) -> dict[str, Any]:

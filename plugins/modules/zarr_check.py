@@ -25,6 +25,7 @@ requirements:
   - zarr >= 3.1
 extends_documentation_fragment:
   - zarrstream.platform.s3
+  - zarrstream.platform.source
   - zarrstream.platform.transport
   - zarrstream.platform.dask
 attributes:
@@ -57,8 +58,8 @@ options:
     default: false
   source:
     description:
-      - What the store was made from, to compare with, as for M(zarrstream.platform.zarr_write). A path, a glob, a URL of
-        a Zarr store, or a list of them.
+      - What the store was made from, to compare with, as for M(zarrstream.platform.zarr_write). A path, a glob, a URL, a text file of
+        URLs, or a list of them. Files in buckets and on the web are read where they lie, as far as they are compared.
       - HDF5 and NetCDF-4 are read by another library than for a write, where there is one.
       - The values are compared in encoded form and bit for bit, NaN payloads and the sign of zero included. Where the
         store is encoded otherwise on purpose, decoded values are compared within what that encoding may cost, and the
@@ -204,6 +205,12 @@ EXAMPLES = r"""
     profile: zarr
     source: /data/air.nc
     report: /srv/reports
+
+- name: Prove a store against files on the web, read where they lie
+  zarrstream.platform.zarr_check:
+    store: s3://climate/air.zarr
+    profile: zarr
+    source: [https://archive.example.org/air-2023.nc, https://archive.example.org/air-2024.nc]
 
 - name: Compare every value
   zarrstream.platform.zarr_check:
@@ -390,11 +397,45 @@ workers:
       description: Requests that it sent again. RV(retries) has them too.
       type: int
       sample: 0
+    fetched:
+      description: Its part of RV(fetched).
+      type: dict
+      sample: {bytes: 262144, requests: 3}
+    waited:
+      description: Its part of RV(waited).
+      type: dict
+      sample: {source: 0.5, store: 1.3}
 retries:
   description: Requests to object stores that were sent again because the first answer was that of a server in trouble, or none.
   type: int
   returned: when the store could be looked at
   sample: 0
+fetched:
+  description: What was fetched of files in O(source) that are not on this host, by workers too. All 0 where there are none.
+  type: dict
+  returned: when the store could be looked at
+  contains:
+    bytes:
+      description: Bytes, as they came.
+      type: int
+      sample: 1048576
+    requests:
+      description: Requests, repeated ones included.
+      type: int
+      sample: 12
+waited:
+  description: Seconds that requests took, added up, so that several at a time count several times.
+  type: dict
+  returned: when the store could be looked at
+  contains:
+    source:
+      description: For files in O(source) that are not on this host.
+      type: float
+      sample: 2.1
+    store:
+      description: To the server of the store. 0 for a folder.
+      type: float
+      sample: 5.4
 seconds:
   description: How long the checks took.
   type: float
@@ -411,12 +452,13 @@ from ..module_utils.zarrstream.check.lines import Lines, lines_that_open
 from ..module_utils.zarrstream.check.request import POLICIES, SEVERITIES, request_from
 from ..module_utils.zarrstream.check.run import CHECKS
 from ..module_utils.zarrstream.commands.check import check_store
-from ..module_utils.zarrstream.options import DASK_OPTIONS, S3_OPTIONS
+from ..module_utils.zarrstream.options import DASK_OPTIONS, S3_OPTIONS, SOURCE_OPTIONS
 from ..module_utils.zarrstream.storage.timeouts import TIMEOUT
 
 SPEC: dict[str, dict[str, Any]] = {
     **S3_OPTIONS,
     **DASK_OPTIONS,
+    **SOURCE_OPTIONS,
     "store": {"type": "str"},
     "anonymous": {"type": "bool", "default": False},
     "source": {"type": "raw"},

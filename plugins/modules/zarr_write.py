@@ -30,6 +30,7 @@ requirements:
   - zarr >= 3.1
 extends_documentation_fragment:
   - zarrstream.platform.s3
+  - zarrstream.platform.source
   - zarrstream.platform.transport
   - zarrstream.platform.dask
 attributes:
@@ -53,8 +54,15 @@ options:
     default: present
   source:
     description:
-      - A NetCDF or HDF5 file on the host, a glob of them, a list of both, or one Zarr store, in a folder, as
-        V(s3://bucket/name.zarr) that O(profile) may read, or as V(https://host/name.zarr) that anybody may read.
+      - A NetCDF or HDF5 file on the host, in a bucket as V(s3://bucket/name.nc), or on the web as V(https://host/name.nc); a glob of
+        files; a list of all these; or one Zarr store, in a folder, as V(s3://bucket/name.zarr), or as V(https://host/name.zarr) that
+        anybody may read.
+      - Files in buckets and on the web are read where they lie, by ranges of bytes, and not downloaded. In a glob in a bucket V(*),
+        V(?) and V([abc]) are within a folder, V(**/) is for any folders. A web server lists nothing. A text file on the host,
+        V(NAME.txt), may hold URLs instead, one a line, with V(#) before comments, also such that nobody else may see (presigned ones).
+      - What identifies such a file is what its server says of it, size, ETag and Last-Modified, so that a run of a source that has not
+        changed costs one request a file. One that changes while it is read is an error, and nothing of it is used. Where a server says
+        neither, all of it is read in each run to see whether it has changed, as RV(notes) say.
       - Groups become groups, and their variables are named by path, such as V(model/air), in O(variables) and O(encoding).
         Several files are joined only where they have none.
       - HDF5 without dimension scales gets the dimensions V(phony_dim_0), V(phony_dim_1) and so on. Files with data sets that the
@@ -250,7 +258,8 @@ options:
   progress_path:
     description:
       - A file that tells about once a second how far the write is, as JSON, with C(store), C(state), C(objects_done),
-        C(objects_total), C(bytes_stored), C(mib_per_second), C(seconds_left), C(retries).
+        C(objects_total), C(bytes_stored), C(mib_per_second), C(seconds_left), C(retries), and of a source that is not on the host
+        C(bytes_fetched), C(fetched_mib_per_second); C(waits_for) is V(source) or V(store) where that is what takes the time, else empty.
     type: path
 """
 
@@ -347,6 +356,21 @@ EXAMPLES = r"""
       - select: {latitude: [35, 72], longitude: [-12, 42]}
       - repack: {"*": {dtype: float32}}
       - attrs: {/: {title: ERA5 over Europe}}
+
+- name: Write files of a web archive that wants a login, which are read where they lie
+  zarrstream.platform.zarr_write:
+    source: /data/urls.txt
+    store: s3://climate/archive.zarr
+    profile: zarr
+    source_token_file: ~/.config/archive.token
+
+- name: Write a public bucket of another cloud
+  zarrstream.platform.zarr_write:
+    source: s3://noaa-archive/sst/2024/**/*.nc
+    store: s3://climate/sst.zarr
+    profile: zarr
+    source_endpoint_url: https://s3.example.org
+    source_anonymous: true
 
 - name: Let the workers of a Dask cluster write
   zarrstream.platform.zarr_write:
@@ -498,6 +522,34 @@ retries:
   type: int
   returned: success
   sample: 0
+fetched:
+  description: What was fetched of files in O(source) that are not on this host, by workers too. All 0 where there are none.
+  type: dict
+  returned: success, with O(state=present)
+  contains:
+    bytes:
+      description: Bytes, as they came.
+      type: int
+      sample: 1073741824
+    requests:
+      description: Requests, repeated ones included.
+      type: int
+      sample: 1040
+waited:
+  description:
+    - Seconds that requests took, added up, so that several at a time count several times. What is the larger of both, and more than
+      RV(seconds), is what bounds the write.
+  type: dict
+  returned: success, with O(state=present)
+  contains:
+    source:
+      description: For files in O(source) that are not on this host.
+      type: float
+      sample: 210.4
+    store:
+      description: To the server of the store. 0 for a folder.
+      type: float
+      sample: 35.1
 codecs:
   description: By array, the names of its codecs, filters first, where something was written or would be.
   returned: success
@@ -537,6 +589,14 @@ workers:
       description: Requests that it sent again. RV(retries) has them too.
       type: int
       sample: 0
+    fetched:
+      description: Its part of RV(fetched).
+      type: dict
+      sample: {bytes: 268435456, requests: 260}
+    waited:
+      description: Its part of RV(waited).
+      type: dict
+      sample: {source: 52.6, store: 8.8}
 notes:
   description:
     - What was decided and is worth a look, a sentence each, such as attributes and coordinates that differ between files.
@@ -572,7 +632,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.several_stores import run_module
 from ..module_utils.zarrstream.commands.write import preview, write_dataset
-from ..module_utils.zarrstream.options import DASK_OPTIONS, S3_OPTIONS
+from ..module_utils.zarrstream.options import DASK_OPTIONS, S3_OPTIONS, SOURCE_OPTIONS
 from ..module_utils.zarrstream.storage.timeouts import TIMEOUT
 from ..module_utils.zarrstream.write.remove import RemoveResult, preview_removal, remove_store
 from ..module_utils.zarrstream.write.remove import request_from as remove_request_from
@@ -599,6 +659,7 @@ SPEC: dict[str, dict[str, Any]] = {
     "mode": {"type": "str", "choices": list(MODES), "default": "create"},
     "append_dim": {"type": "str"},
     **DASK_OPTIONS,
+    **SOURCE_OPTIONS,
     "verify": {"type": "str", "choices": list(VERIFY), "default": "manifest"},
     "progress_path": {"type": "path"},
     "timeout": {"type": "float", "default": TIMEOUT},

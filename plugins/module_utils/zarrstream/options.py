@@ -13,6 +13,17 @@ S3_OPTIONS: dict[str, dict[str, Any]] = {
     "ca_bundle": {"type": "path"},
 }
 
+SOURCE_OPTIONS: dict[str, dict[str, Any]] = {
+    "source_profile": {"type": "str"},
+    "source_endpoint_url": {"type": "str"},
+    "source_anonymous": {"type": "bool", "default": False},
+    "source_ca_bundle": {"type": "path"},
+    "source_token_file": {"type": "path", "no_log": False},
+    "source_hosts": {"type": "list", "elements": "str", "default": []},
+    "source_concurrency": {"type": "int", "default": 16},
+    "spool": {"type": "path"},
+}
+
 DASK_OPTIONS: dict[str, dict[str, Any]] = {
     "scheduler": {"type": "str"},
     "scheduler_tls": {

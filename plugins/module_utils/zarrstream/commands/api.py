@@ -19,6 +19,7 @@ from ..libraries import missing_libraries_named
 from ..probe.run import ProbeReport
 from ..probe.run import request_from as probe_request_from
 from ..probe.run import run as run_probe
+from ..storage.remote import CONCURRENCY
 from ..write.progress import Progress
 from ..write.request import request_from
 from ..write.result import WriteResult
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     # pylint: enable=unsupported-binary-operation
 
 # What may begin with ~. Sources and stores may be URLs and see to it themselves.
-_FILES = ("config_file", "ca_bundle", "progress_path", "report", "debug_log")
+_FILES = ("config_file", "ca_bundle", "progress_path", "report", "debug_log", "source_ca_bundle", "source_token_file", "spool")
 
 
 def write(
@@ -62,6 +63,14 @@ def write(
     append_dim: str | None = None,
     scheduler: str | None = None,
     scheduler_tls: Mapping[str, AnyPath] | None = None,
+    source_profile: str | None = None,
+    source_endpoint_url: str | None = None,
+    source_anonymous: bool = False,
+    source_ca_bundle: AnyPath | None = None,
+    source_token_file: AnyPath | None = None,
+    source_hosts: Sequence[str] = (),
+    source_concurrency: int = CONCURRENCY,
+    spool: AnyPath | None = None,
     verify: Literal["none", "manifest", "sample", "full"] = "manifest",
     progress_path: AnyPath | None = None,
     timeout: float | None = None,
@@ -75,7 +84,7 @@ def write(
     not bear more.
 
     Args:
-        source: Files, globs of them, or one Zarr store: paths, ``s3://`` or ``https://``.
+        source: Files, globs of them, or one Zarr store: paths, ``s3://`` or ``https://``, or a text file of URLs.
         store: Where to write, a path or ``s3://bucket/name.zarr``. The bucket exists.
         profile: The AWS profile with keys, region and endpoint; ``default`` if not given.
         endpoint_url: The S3 endpoint, where the profile has none.
@@ -100,6 +109,14 @@ def write(
         append_dim: The dimension that grows with ``append``.
         scheduler: A Dask scheduler whose workers do the work, ``tls://host:port``; wants ``dask[distributed]``.
         scheduler_tls: The paths ``ca_file``, ``cert`` and ``key`` for it; Dask's own settings, if not given.
+        source_profile: The AWS profile for sources in buckets; ``profile``, if not given.
+        source_endpoint_url: Their S3 endpoint, where their profile has another.
+        source_anonymous: Read them without keys.
+        source_ca_bundle: The CA of servers of sources; ``ca_bundle``, if not given.
+        source_token_file: A file with a bearer token for sources on the web; ``~/.netrc`` is asked, if not given.
+        source_hosts: Hosts to which servers of sources may send requests on.
+        source_concurrency: Requests to such a server at a time.
+        spool: A folder for sources that cannot be read by ranges and do not fit into memory.
         verify: How it is proved before it is published.
         progress_path: A JSON file that tells how far the write is.
         timeout: Seconds that a request to the store may take with all its repetitions.
@@ -142,6 +159,14 @@ def check(
     report: AnyPath | None = None,
     scheduler: str | None = None,
     scheduler_tls: Mapping[str, AnyPath] | None = None,
+    source_profile: str | None = None,
+    source_endpoint_url: str | None = None,
+    source_anonymous: bool = False,
+    source_ca_bundle: AnyPath | None = None,
+    source_token_file: AnyPath | None = None,
+    source_hosts: Sequence[str] = (),
+    source_concurrency: int = CONCURRENCY,
+    spool: AnyPath | None = None,
     timeout: float | None = None,
 ) -> Report:
     """Prove that a Zarr store is whole, readable and equal to its source. The store is not changed.
@@ -168,6 +193,14 @@ def check(
         report: A folder to write a report to, as JSON and as a page with pictures.
         scheduler: A Dask scheduler whose workers do the work, ``tls://host:port``; wants ``dask[distributed]``.
         scheduler_tls: The paths ``ca_file``, ``cert`` and ``key`` for it; Dask's own settings, if not given.
+        source_profile: The AWS profile for sources in buckets; ``profile``, if not given.
+        source_endpoint_url: Their S3 endpoint, where their profile has another.
+        source_anonymous: Read them without keys.
+        source_ca_bundle: The CA of servers of sources; ``ca_bundle``, if not given.
+        source_token_file: A file with a bearer token for sources on the web; ``~/.netrc`` is asked, if not given.
+        source_hosts: Hosts to which servers of sources may send requests on.
+        source_concurrency: Requests to such a server at a time.
+        spool: A folder for sources that cannot be read by ranges and do not fit into memory.
         timeout: Seconds that a request to the store may take with all its repetitions.
 
     Returns:

@@ -108,6 +108,8 @@ def _written(result: WriteResult) -> str:
     if not result.changed:
         return f"{result.store}: unchanged, {result.objects} objects, {human_bytes(result.bytes_stored)}"
     speed = f"{human_bytes(result.bytes_read)} read at {result.mib_per_second:.1f} MiB/s"
+    if result.fetched["requests"]:
+        speed += f", {human_bytes(result.fetched['bytes'])} fetched in {result.fetched['requests']} requests"
     proof = f"verified: {result.verification['level']}"
     return f"{result.store}: written, {result.objects} objects, {human_bytes(result.bytes_stored)}, {speed}, {proof}"
 

@@ -25,6 +25,16 @@ _WRITTEN = (
     "append_dim",
     "state",
 )
+_REACHED = (
+    "source_profile",
+    "source_endpoint_url",
+    "source_anonymous",
+    "source_ca_bundle",
+    "source_token_file",
+    "source_hosts",
+    "source_concurrency",
+    "spool",
+)
 _EXPECTED = ("fresh", "gaps", "nan_share", "range")
 Dataset = dict[str, Any]
 
@@ -88,11 +98,11 @@ def _settled(dataset: Dataset, place: dict[str, Any], defaults: dict[str, str]) 
 
 def _options(step: str, dataset: Dataset, report: str) -> dict[str, Any] | None:
     if step == "write":
-        return _given(dataset, *_WRITTEN)
+        return _given(dataset, *_WRITTEN, *_REACHED)
     if step == "read":
         return _read(dataset)
     where = {"report": f"{report}/{dataset['name']}"} if report else {}
-    return {**_given(dataset, "store", "source", "follow", *_EXPECTED), **where, "lines": not dataset.get("public", False)}
+    return {**_given(dataset, "store", "source", "follow", *_REACHED, *_EXPECTED), **where, "lines": not dataset.get("public", False)}
 
 
 def _given(dataset: Dataset, *names: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from ..check.request import POLICIES, SEVERITIES
 from ..check.run import CHECKS
 from ..compat import arguments_of
 from ..libraries import missing_libraries_named
+from ..storage.remote import CONCURRENCY
 from ..storage.timeouts import TIMEOUT
 from ..text import meant, shortened
 from ..write.request import MODES, VERIFY
@@ -89,7 +90,7 @@ def options_of(parsed: argparse.Namespace) -> dict[str, Any]:
 
 
 def _write_options(parser: Parser) -> None:
-    parser.add_argument("source", nargs="+", metavar="SOURCE", help="NetCDF or HDF5 files, globs of them, or one Zarr store")
+    parser.add_argument("source", nargs="+", metavar="SOURCE", help="NetCDF or HDF5 files, globs or URLs of them, or one Zarr store")
     parser.add_argument("store", metavar="STORE", help="where to write: s3://bucket/name.zarr or a path")
     _follow_option(parser)
     parser.add_argument("--zarr-format", type=int, choices=(2, 3), default=3, help="version of the Zarr format (default 3)")
@@ -109,6 +110,7 @@ def _write_options(parser: Parser) -> None:
     parser.add_argument("--mode", choices=MODES, default="create", help="what to do with a store that is there")
     parser.add_argument("--append-dim", metavar="DIM", help="the dimension along which append adds")
     _dask_options(parser)
+    _source_options(parser)
     parser.add_argument("--verify", choices=VERIFY, default="manifest", help="how it is proved before it is published (default manifest)")
     _timeout_option(parser)
     _progress_option(parser)
@@ -134,6 +136,7 @@ def _check_options(parser: Parser) -> None:
     parser.add_argument("--anonymous", action="store_true", help="read without credentials, as an anonymous client would")
     _timeout_option(parser)
     _dask_options(parser)
+    _source_options(parser)
     parser.add_argument("--report", type=os.path.expanduser, metavar="FOLDER", help="write the report there, JSON and a page with pictures")
 
 
@@ -155,6 +158,26 @@ def _follow_option(parser: Parser) -> None:
         default=[],
         metavar="FOLDER",
         help="a folder that links in the source may lead to; they are refused elsewhere; may be repeated",
+    )
+
+
+def _source_options(parser: Parser) -> None:
+    """How SOURCE in buckets and on the web is reached."""
+    parser.add_argument("--source-profile", metavar="NAME", help="the AWS profile for sources in buckets, where it is not --profile")
+    parser.add_argument("--source-endpoint-url", metavar="URL", help="the S3 endpoint of sources, where their profile has another")
+    parser.add_argument("--source-anonymous", action="store_true", help="read sources in buckets without keys")
+    parser.add_argument("--source-ca-bundle", type=os.path.expanduser, metavar="FILE", help="the CA of servers of sources")
+    parser.add_argument(
+        "--source-token-file", type=os.path.expanduser, metavar="FILE", help="a bearer token for sources on the web; else ~/.netrc is asked"
+    )
+    parser.add_argument(
+        "--source-hosts", type=_names, action="extend", default=[], metavar="A,B", help="hosts to which servers of sources may send on"
+    )
+    parser.add_argument(
+        "--source-concurrency", type=int, default=CONCURRENCY, metavar="N", help=f"requests to a host at a time (default {CONCURRENCY})"
+    )
+    parser.add_argument(
+        "--spool", type=os.path.expanduser, metavar="FOLDER", help="for sources that cannot be read by ranges and do not fit into memory"
     )
 
 

@@ -39,6 +39,16 @@ def _check_web(text: str) -> None:
         )
 
 
+def secrets_of(text: str) -> list[str]:
+    """What of a URL nobody may see: user and password, which are refused, and the query, which may be a signature."""
+    scheme, separator, rest = text.partition("://")
+    if not separator or scheme.lower() not in WEB:
+        return []
+    place, _question, query = rest.partition("?")
+    login, at, _host = place.partition("/")[0].rpartition("@")
+    return [*([f"{login}@"] if at and login else []), *([f"?{query}"] if query else [])]
+
+
 def is_list(path: str, magic: bytes) -> bool:
     """Whether a file of this host is a list of URLs: by its name, and by that it does not begin as a binary file does."""
     return path.lower().endswith(".txt") and not (magic[:1] in (b"\x89", b"\0") or magic[:3] == b"CDF")
