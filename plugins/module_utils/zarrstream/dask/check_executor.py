@@ -26,7 +26,7 @@ from .check_job import CheckJob
 from .connection import Cluster
 from .job import follow_of, urls_of
 
-_APART = ("access", "source_access", "scheduler", "combine", "prepare")  # these go as plain values
+_APART = ("access", "source_access", "scheduler", "combine", "prepare", "expectations")  # as plain values, or with the host alone
 TOGETHER = 16  # objects a task: they wait for the server, not for the worker
 
 
