@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..source.dataset import Source
+from ..source.fetching import Means
 from ..source.items import Item
 from ..source.joins import Join
 from ..source.open import open_items
@@ -20,8 +21,8 @@ def in_order(items: Sequence[Item], names: Sequence[str]) -> tuple[Item, ...]:
     return tuple(sorted(items, key=lambda item: places.get(item.name, len(places))))
 
 
-def open_grown(items: Sequence[Item], reading: Reading) -> Source:
+def open_grown(items: Sequence[Item], reading: Reading, means: Means) -> Source:
     """The files one after the other, of steps that several have those of the first; raises SourceError where that is no data set."""
     combine = reading.combine
     joins = tuple(replace(join, overlap="first") for join in combine.joins) or (Join(overlap="first"),)
-    return open_items(items, replace(reading, combine=replace(combine, joins=joins)))
+    return open_items(items, replace(reading, combine=replace(combine, joins=joins)), means)

@@ -87,6 +87,7 @@ def open_reference(shot: Snapshot, reader: ChunkReader, items: tuple[Item, ...] 
 
     Raises SourceError, for a source that cannot be read is no finding about the store.
     """
+    from ..source.fetching import means_of
     from ..source.items import find_source
     from ..source.open import open_items
 
@@ -94,9 +95,9 @@ def open_reference(shot: Snapshot, reader: ChunkReader, items: tuple[Item, ...] 
     if not items:
         check_here(request.source_access)
         items = find_source(request.source, request, request.follow)
-    reading = request.reading(_written(shot))
+    reading, means = request.reading(_written(shot)), means_of(request.source_access)
     try:
-        source = open_items(items, reading)
+        source = open_items(items, reading, means)
     except SourceError:
         taken = files_taken(shot)
         if len(items) < 2 or len(taken) < 2:
@@ -105,7 +106,7 @@ def open_reference(shot: Snapshot, reader: ChunkReader, items: tuple[Item, ...] 
 
         # What no write would join has been appended, one file after the other.
         items = in_order(items, taken)
-        source = open_grown(items, reading)
+        source = open_grown(items, reading, means)
     source.select(_written_variables(shot))
     stored, problem = _open_stored(reader)
     _as_stored(source, stored, reader.tree.zarr_format)

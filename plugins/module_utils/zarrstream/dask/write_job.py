@@ -30,6 +30,7 @@ class WriteJob(Job):
         """Find source and store; reads the lock's place, to see now whether this worker's profile is let in."""
         from ..encoding.codecs import encodings_of
         from ..encoding.encoder import Encoder
+        from ..source.fetching import means_of
         from ..source.open import open_items
         from ..source.reading import parse_reading
         from ..write.growth import count_from, stored_arrays
@@ -39,7 +40,7 @@ class WriteJob(Job):
         self._endpoint = objects.endpoint
         read_lock(objects)
         self.items = self.find_items()
-        self.source = open_items(self.items, parse_reading(self.spec["reading"]))
+        self.source = open_items(self.items, parse_reading(self.spec["reading"]), means_of(self.source_access, self.spec["memory"]))
         try:
             if self.spec["roots"]:
                 count_from(self.source, stored_arrays(self.spec["roots"]), self.place.url)

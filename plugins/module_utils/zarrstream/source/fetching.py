@@ -16,7 +16,7 @@ from functools import cached_property
 
 from ..errors import SourceError
 from ..planning.memory import usable_memory
-from ..storage.remote import CONCURRENCY, UNKNOWN, RemoteObject
+from ..storage.remote import CONCURRENCY, UNKNOWN, RemoteObject, SourceAccess
 from .input_file import Place
 
 BLOCK = 2**16  # bytes of what is read of a file beside values: several objects of a file's description lie in one
@@ -38,6 +38,11 @@ class Means:
 
 
 MEANS = Means()
+
+
+def means_of(access: SourceAccess, memory: int | None = None) -> Means:
+    """What the options of a request say of it."""
+    return Means(access.concurrency, memory, access.spool)
 
 
 @dataclass

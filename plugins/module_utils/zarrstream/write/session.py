@@ -19,6 +19,7 @@ from ..sidecar.lock import Lock, release
 from ..sidecar.manifest import Stored, md5_of
 from ..sidecar.records import Records, plan_keys
 from ..source.dataset import Source
+from ..source.fetching import means_of
 from ..source.items import find_again, read_at_each_run, stat_items, take_digests
 from ..source.open import open_items
 from ..storage.traffic import Traffic
@@ -37,7 +38,8 @@ from .rewriting import rewrite_last
 @contextmanager
 def open_session(request: WriteRequest, situation: Situation, make_executor: MakeExecutor) -> Iterator[Session]:
     """A write with its source open and its executor ready; all of the request is checked, and nothing changed."""
-    with closing(open_items(situation.items, situation.reading)) as source, closing(make_executor(request)) as executor:
+    means = means_of(request.source_access, request.memory)
+    with closing(open_items(situation.items, situation.reading, means)) as source, closing(make_executor(request)) as executor:
         if source.problem and situation.action != "append":
             raise BadRequest(source.problem)
         plan = _plan(request, situation, source, executor)
