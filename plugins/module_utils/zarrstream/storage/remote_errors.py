@@ -125,6 +125,9 @@ def _of_s3(answer: Answer, refused: Refused | None, about: About, tried: str) ->
     plain = answer.status in (403, 401) and answer.code in ("AccessDenied", "")
     if plain or answer.code in ("NoSuchKey", "", "ExpiredToken") or answer.passing:
         return ""
+    if answer.code == "NoSuchBucket":
+        hint = "Name the profile of the project that has it by source_profile, or correct the name"
+        return f"bucket '{about.bucket}' is not at {about.endpoint} ({about.login.who}). {hint}."
     clock = server_clock(refused.headers) if refused else None
     evidence = f"the server expects '{refused.region}'" if refused and refused.region else ""
     if answer.code == "RequestTimeTooSkewed" and clock:
