@@ -37,9 +37,9 @@ def run_module(spec: Spec, run: Run, required_if: list[Any] | None = None) -> No
     (module.fail_json if result.get("failed") else module.exit_json)(**result)
 
 
-def secrets_in(options: Any) -> Iterator[str]:
+def secrets_in(options: dict[str, Any]) -> Iterator[str]:
     """What of the sources in these options no result may show."""
-    source = options.get("source") if isinstance(options, dict) else None
+    source = options.get("source")
     for text in source if isinstance(source, list) else [source]:
         if isinstance(text, str):
             yield from secrets_of(text)

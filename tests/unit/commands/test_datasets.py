@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from zarrstream.commands.datasets import requests, results, settled
+from zarrstream.options import SOURCE_OPTIONS
 
 DEFAULTS = {"profile": "zarr", "site_profile": "zarr", "python": "/z/python", "anonymous_endpoint": "", "ca_bundle": ""}
 AIR = {"name": "air", "source": "/air.nc", "store": "s3://b/air.zarr", "chunks": {"time": 4}, "public": True}
@@ -80,3 +81,10 @@ def test_each_data_set_gets_its_result_or_that_of_the_module() -> None:
     ]
     crashed = results([{"item": group, "failed": True, "msg": "no such Python"}, {"item": group, "skipped": True}])
     assert [(each["item"]["name"], each["msg"]) for each in crashed] == [(name, "no such Python") for name in ("air", "sea", "air")]
+
+
+def test_a_source_elsewhere_is_reached_alike_for_the_write_and_its_proof() -> None:
+    reach = {name: option.get("default", "x") for name, option in SOURCE_OPTIONS.items()}
+    for step in ("write", "prove"):
+        (group,) = requests(settled([SEA | reach], {}, DEFAULTS), [step])
+        assert reach.items() <= group["stores"][0].items()

@@ -34,3 +34,28 @@ def test_an_error_that_nobody_foresaw_is_the_result_of_its_store(several: Any) -
     together = several._together(results)
     assert (together["failed"], together["changed"], together["stores"][1]["length"]) == (True, True, 4)
     assert together["msg"] == "1 of 2 stores failed: ZeroDivisionError: integer division or modulo by zero"
+
+
+def test_what_of_a_url_is_secret_is_in_no_result_and_no_argument_is_in_the_systems_log(
+    several: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ended(Exception):
+        pass
+
+    class Module:
+        def __init__(self, **options: Any) -> None:
+            assert options["no_log"]
+            self.params = {
+                "store": None,
+                "source": "https://host/a.nc?X-Amz-Signature=hush",
+                "stores": [{"source": ["https://me:shy@host/b"]}],
+            }
+            self.no_log_values: set[str] = set()
+
+        def fail_json(self, **_result: Any) -> None:
+            assert self.no_log_values == {"?X-Amz-Signature=hush", "me:shy@"}
+            raise Ended
+
+    monkeypatch.setattr(several, "AnsibleModule", Module)
+    with pytest.raises(Ended):
+        several.run_module({"source": {"type": "raw"}}, lambda _module, _options: {})
