@@ -101,7 +101,7 @@ class Job(SourceReach):
                 answer["value"] = getattr(self, verb)(*arguments)
         except ZarrstreamError as error:
             details = {key: value for key, value in error.details.items() if isinstance(value, str | int | float | None)}
-            answer["error"] = (type(error).__name__, str(error), details)
+            answer["error"] = (_kind(error), str(error), details)
         finally:
             with self._turn:
                 self._running -= 1
@@ -199,6 +199,11 @@ class Job(SourceReach):
                 raise BadRequest(
                     f"{text}: what they write could differ. Give both the same environment (role zarr_stack).", library=library
                 )
+
+
+def _kind(error: ZarrstreamError) -> str:
+    """The class that the host knows it by."""
+    return next(kind.__name__ for kind in type(error).__mro__ if kind.__module__ == ZarrstreamError.__module__)
 
 
 def place_of(spec: Mapping[str, Any]) -> StoreUrl:
