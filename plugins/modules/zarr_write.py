@@ -55,8 +55,7 @@ options:
   source:
     description:
       - A NetCDF or HDF5 file on the host, in a bucket as V(s3://bucket/name.nc), or on the web as V(https://host/name.nc); a glob of
-        files; a list of all these; or one Zarr store, in a folder, as V(s3://bucket/name.zarr), or as V(https://host/name.zarr) that
-        anybody may read.
+        files; a list of all these; or one Zarr store, in a folder, as V(s3://bucket/name.zarr), or as V(https://host/name.zarr).
       - Files in buckets and on the web are read where they lie, by ranges of bytes, and not downloaded. In a glob in a bucket V(*),
         V(?) and V([abc]) are within a folder, V(**/) is for any folders. A web server lists nothing. A text file on the host,
         V(NAME.txt), may hold URLs instead, one a line, with V(#) before comments, also such that nobody else may see (presigned ones).

@@ -173,6 +173,21 @@ def test_a_zarr_store_is_found_by_its_name_or_when_there_is_no_file(server: Serv
         find(f"{server.url}/bkt/air.zarr", f"{server.url}/bkt/air.nc")
 
 
+def test_a_zarr_store_on_the_web_is_read_with_a_token_that_goes_nowhere_else(server: Server, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.touch(0o600)
+    token.write_text("hush")
+    server.things["/bkt/air.zarr/zarr.json"] = Thing(b"{}")
+    (item,) = find(f"{server.url}/bkt/air.zarr", source_token_file=str(token))
+    assert item.kind == "zarr"
+    assert [headers["authorization"] for _path, headers in server.seen] == ["Bearer hush"]
+    with web_server() as other:
+        other.things["/bkt/air.zarr/zarr.json"] = Thing(b"{}")
+        server.faults["/bkt/air.zarr/zarr.json"] = iter([says(307, location=f"{other.url}/bkt/air.zarr/zarr.json")] * 9)
+        find(f"{server.url}/bkt/air.zarr", source_token_file=str(token))
+        assert [headers.get("authorization") for _path, headers in other.seen] == [None]
+
+
 def test_a_dead_server_is_not_asked_for_a_store(server: Server) -> None:
     server.faults["/bkt/air.nc"] = iter([says(500)] * 50)
     with pytest.raises(ZarrstreamError, match="500"):

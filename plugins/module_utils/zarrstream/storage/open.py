@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property, partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -103,12 +104,18 @@ def _local_objects(place: StoreUrl, make_folders: bool) -> Objects:
     return FolderObjects(place, place.parent)
 
 
-def open_web(place: StoreUrl, ca_bundle: str | None, transport: Transport) -> BucketObjects:
-    """The objects at a place on a web server; sends no request."""
+def open_web(
+    place: StoreUrl,
+    ca_bundle: str | None,
+    transport: Transport,
+    who: str = "no credentials",
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> BucketObjects:
+    """The objects at a place on a web server; sends no request. ``headers`` with credentials go to no other host to which that sends on."""
     from obstore.store import HTTPStore
 
     url = urlsplit(place.url)
-    client: dict[str, Any] = {"allow_http": url.scheme == "http"}
+    client: dict[str, Any] = {"allow_http": url.scheme == "http", **({"default_headers": dict(headers)} if headers else {})}
     if ca_bundle:
         client["root_certificate"] = Path(ca_bundle).expanduser().read_bytes()
     origin = f"{url.scheme}://{url.netloc}"
@@ -118,4 +125,4 @@ def open_web(place: StoreUrl, ca_bundle: str | None, transport: Transport) -> Bu
         return HTTPStore.from_url(f"{origin}{path}", **options)
 
     clients = Clients(make, lambda times: make(times, url.path.rstrip("/")), transport.timeout)
-    return BucketObjects(clients, place, endpoint=origin, who="no credentials", lane=transport.lane(origin))
+    return BucketObjects(clients, place, endpoint=origin, who=who, lane=transport.lane(origin))

@@ -86,6 +86,11 @@ class RemoteReach:
         keys = matching_keys(ask, pattern, target.about)
         return [f"{S3}{pattern.bucket}/{key}" for key in keys]
 
+    def login(self, url: str) -> tuple[str, dict[str, str]]:
+        """With whose credentials a place on the web is read, for messages, and their header; for clients of others. Raises as ``open``."""
+        target = self._on_web(url)
+        return target.login.who, target.login.headers(target.url, {})
+
     def close(self) -> None:
         """Close connections and files; the transport is its owner's."""
         self._requests.close()

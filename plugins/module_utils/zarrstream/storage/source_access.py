@@ -142,7 +142,7 @@ class SourceReach(Reach):
         """The objects of a Zarr store that is a source."""
         if place.bucket is not None and place.url.startswith("s3://"):
             return open_objects(place, self._bucket_access, anonymous=self.source_access.anonymous, transport=self.transport)
-        return open_web(place, self.source_access.ca_bundle or self.access.ca_bundle, self.transport)
+        return open_web(place, self.source_access.ca_bundle or self.access.ca_bundle, self.transport, *self.remote.login(place.url))
 
     def traffic(self, endpoint: str) -> Traffic:
         """What came over the net so far for sources, and how long that and requests to the store, at ``endpoint``, took."""
