@@ -29,6 +29,7 @@ def test_what_is_no_size_is_named(text: str | int) -> None:
 @pytest.mark.parametrize(("memory", "expected"), [(2**20, 2**19), (2 * BESIDE, BESIDE), (2**30, 2**30 - BESIDE)])
 def test_blocks_leave_room_for_what_a_write_takes_beside_them(memory: int, expected: int) -> None:
     assert for_blocks(memory) == expected
+    assert for_blocks(memory, 2**20) == max(memory // 2, expected - 2**20), "beside what the source takes"
 
 
 def machine(root: Path, available: int | None, cgroup: str, files: dict[str, str]) -> int:

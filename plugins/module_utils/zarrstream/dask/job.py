@@ -146,11 +146,16 @@ class Job(SourceReach):
     def release(self) -> None:
         """Close what was opened."""
 
+    @property
+    def memory(self) -> int:
+        """Bytes that tasks may take together."""
+        return int(self.spec["memory"])
+
     @contextmanager
     def room(self, size: int) -> Iterator[None]:
         """Wait until ``size`` bytes fit beside what other threads hold; one block alone may take more."""
         with self._turn:
-            self._turn.wait_for(lambda: not self._used or self._used + size <= self.spec["memory"])
+            self._turn.wait_for(lambda: not self._used or self._used + size <= self.memory)
             self._used += size
         try:
             yield

@@ -55,6 +55,11 @@ class WriteJob(Job):
         """Where the store is; '' until it was opened."""
         return self.__dict__.get("_endpoint", "")
 
+    @property
+    def memory(self) -> int:
+        """Bytes that tasks may take together, beside what the source takes."""
+        return max(self.spec["memory"] // 2, self.spec["memory"] - self.source.held)
+
     def release(self) -> None:
         """Close the source."""
         self.source.close()

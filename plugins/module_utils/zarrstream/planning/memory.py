@@ -32,9 +32,9 @@ def parse_memory(text: str | int | None) -> int | None:
     return size
 
 
-def for_blocks(memory: int) -> int:
-    """What of it the blocks that are at work may take together: the rest is taken anyway."""
-    return max(memory // 2, memory - BESIDE)
+def for_blocks(memory: int, held: int = 0) -> int:
+    """What of it the blocks that are at work may take together: the rest is taken anyway. ``held`` is what the source takes of it."""
+    return max(memory // 2, memory - BESIDE - held)
 
 
 def tune_allocator(memory: int) -> None:

@@ -42,7 +42,7 @@ class Threads:
 
     def copy(self, copying: Copying, blocks: Iterable[Block]) -> None:
         """Write these blocks; reading and encoding begin while nothing may be sent yet."""
-        memory = for_blocks(copying.plan.extent.arrays.memory)
+        memory = for_blocks(copying.plan.extent.arrays.memory, copying.plan.encoder.source.held)
         copy_blocks(blocks, copying.encode, copying.send, memory, early=lambda: 0 if copying.alone.settled else EARLY)
 
     def compare(self, plan: StorePlan, objects: Objects, records: Mapping[str, Stored], blocks: Iterable[Block]) -> int:
