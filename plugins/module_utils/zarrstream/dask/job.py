@@ -25,6 +25,7 @@ from ..errors import BadRequest, SourceError, ZarrstreamError
 from ..libraries import STORED, missing_libraries_named
 from ..scheduler import Scheduler
 from ..source.items import Item, Stat, find_source, stat_items, take_digests
+from ..source.urls import secrets_of
 from ..storage.access import Access
 from ..storage.location import StoreUrl
 from ..storage.remote_urls import S3
@@ -228,7 +229,7 @@ def follow_of(request: Any) -> list[str]:
 
 def urls_of(items: Sequence[Item], scheduler: Scheduler) -> list[str]:
     """Where workers find the source; raises BadRequest for a URL with a query, which may be a key, where others could read along."""
-    secret = next((item for item in items if "?" in item.url), None)
+    secret = next((item for item in items if secrets_of(item.url)), None)
     if secret is not None and not scheduler.encrypted:
         text = (
             f"source '{secret.place}' has a query, which may hold a signature, and workers would get it by {scheduler.address}, which is "
