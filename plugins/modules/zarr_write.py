@@ -233,15 +233,27 @@ options:
       - V(append) writes what O(source) has beyond the end of the store along O(append_dim). Readers find the old store until
         all arrays grow in one moment. Files that were written before are not read again, and steps that are there already
         are compared and left out. Options that are left out are as the store was written.
-      - Where nothing is, all three create the store.
+      - V(update) makes the store what the files of O(source) say now. New files come to its end along O(append_dim), and revised ones,
+        which have the name of one before and other contents, are written over their steps. Only the chunks that these touch are
+        written, and only these files are read; the record beside the store says which file gave which steps. Readers find each chunk
+        old or new, and new steps of all arrays at one moment. Files that are gone stay in the store, and RV(files) says so.
+      - Where steps come before or between those that are there, or are gone from a revised file, and where a changed step lies in a
+        shard, the store is written anew from all its files as V(replace) does it; RV(action) of check mode says so.
+      - Where nothing is, all of them create the store.
     type: str
-    choices: [create, replace, append]
+    choices: [create, replace, append, update]
     default: create
   append_dim:
     description:
-      - The dimension that grows with O(mode=append). It needs a coordinate of numbers or times, and the store consolidated
-        metadata.
+      - The dimension that grows with O(mode=append) and O(mode=update). It needs a coordinate of numbers or times, and the store
+        consolidated metadata.
     type: str
+  max_revised:
+    description:
+      - The share of the steps of a store, from 0 to 1, that O(mode=update) may change or take away. More is refused, as is an update
+        by which the store would get shorter, unless this is V(1).
+    type: float
+    default: 0.1
   verify:
     description:
       - How the store is proved before it is published.
@@ -309,6 +321,14 @@ EXAMPLES = r"""
     store: s3://climate/air.zarr
     profile: zarr
     mode: append
+    append_dim: time
+
+- name: Keep a store what its files are, of which some are revised
+  zarrstream.platform.zarr_write:
+    source: /data/air/*.nc
+    store: s3://climate/air.zarr
+    profile: zarr
+    mode: update
     append_dim: time
 
 - name: Write a store anew, which others read meanwhile
@@ -403,7 +423,7 @@ stores:
   returned: with O(stores)
 action:
   description:
-    - What was done, or would be in check mode. One of V(create), V(replace), V(append), V(nothing), or V(continue) for a
+    - What was done, or would be in check mode. One of V(create), V(replace), V(append), V(update), V(nothing), or V(continue) for a
       store that was not yet there when its write was interrupted; V(remove) or V(nothing) with O(state=absent).
   type: str
   returned: success
@@ -596,6 +616,25 @@ workers:
       description: Its part of RV(waited).
       type: dict
       sample: {source: 52.6, store: 8.8}
+files:
+  description:
+    - What became of each file of a store with O(mode=update), in the order of its record. Empty with other modes, and for a new store.
+  type: list
+  elements: dict
+  returned: success, with O(state=present)
+  contains:
+    name:
+      description: The last part of its path or URL.
+      type: str
+      sample: air-2024-05-01.nc
+    change:
+      description: V(kept), V(new), V(revised), or V(gone) for one that is not named any more, whose steps stay.
+      type: str
+      sample: revised
+    steps:
+      description: The number of its steps in the store; V(null) where that is not recorded.
+      type: int
+      sample: 24
 notes:
   description:
     - What was decided and is worth a look, a sentence each, such as attributes and coordinates that differ between files.
@@ -635,7 +674,7 @@ from ..module_utils.zarrstream.options import DASK_OPTIONS, S3_OPTIONS, SOURCE_O
 from ..module_utils.zarrstream.storage.timeouts import TIMEOUT
 from ..module_utils.zarrstream.write.remove import RemoveResult, preview_removal, remove_store
 from ..module_utils.zarrstream.write.remove import request_from as remove_request_from
-from ..module_utils.zarrstream.write.request import MODES, VERIFY, request_from
+from ..module_utils.zarrstream.write.request import MAX_REVISED, MODES, VERIFY, request_from
 from ..module_utils.zarrstream.write.result import WriteResult
 
 SPEC: dict[str, dict[str, Any]] = {
@@ -657,6 +696,7 @@ SPEC: dict[str, dict[str, Any]] = {
     "portable": {"type": "bool", "default": False},
     "mode": {"type": "str", "choices": list(MODES), "default": "create"},
     "append_dim": {"type": "str"},
+    "max_revised": {"type": "float", "default": MAX_REVISED},
     **DASK_OPTIONS,
     **SOURCE_OPTIONS,
     "verify": {"type": "str", "choices": list(VERIFY), "default": "manifest"},

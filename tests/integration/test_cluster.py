@@ -16,6 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
@@ -228,7 +229,12 @@ def test_a_check_with_another_source_is_refused(
         check_store(check_request({"store": str(tmp_path / "air.zarr"), "source": str(mine), **where}))
 
 
-def test_what_comes_later_is_appended_and_replaced(dask: Any, certificates: Certificates, request_of: Any, tmp_path: Path) -> None:
+def test_what_comes_later_is_appended_updated_and_replaced(
+    dask: Any, certificates: Certificates, request_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        import_module("zarrstream.write.session"), "now", lambda: "2026-11-28T21:00:00+00:00"
+    )  # which the root of an updated store has
     first, rest = make_source(tmp_path / "1.nc", stop=25), make_source(tmp_path / "2.nc", start=25, stop=47)
     for name, scheduler in (("one.zarr", {"scheduler": None}), ("two.zarr", {})):
         options = {"chunks": {"time": 10}, "verify": "full", **scheduler}
@@ -238,9 +244,21 @@ def test_what_comes_later_is_appended_and_replaced(dask: Any, certificates: Cert
         assert grown.action == "append"
         assert bool(grown.workers) is not bool(scheduler)
     assert_alike(tmp_path / "one.zarr", tmp_path / "two.zarr")
+    with netCDF4.Dataset(rest, "a") as file:  # revised: the first row of it lies in a chunk with rows of the other
+        file["air"][0] = 1
+    more = make_source(tmp_path / "3.nc", start=47, stop=63)
+    for name, scheduler in (("one.zarr", {"scheduler": None}), ("two.zarr", {})):
+        options = {"chunks": {"time": 10}, "verify": "full", "mode": "update", "append_dim": "time", "max_revised": 1, **scheduler}
+        updated = write_dataset(request_of(name, source=(str(first), str(rest), str(more)), **options))
+        assert (updated.action, bool(updated.workers)) == ("update", not scheduler)
+        assert [file["change"] for file in updated.files] == ["kept", "revised", "new"]
+    assert_alike(tmp_path / "one.zarr", tmp_path / "two.zarr")
     make_source(rest, start=22, stop=47)  # begins before the first one ends
+    with netCDF4.Dataset(rest, "a") as file:
+        file["air"][3] = 1
+    sources = [*map(str, (rest, first, more))]
     where = {"scheduler": dask.scheduler_address, "scheduler_tls": certificates.files}
-    found = check_store(check_request({"store": str(tmp_path / "two.zarr"), "source": [str(rest), str(first)], "sample": "all", **where}))
+    found = check_store(check_request({"store": str(tmp_path / "two.zarr"), "source": sources, "sample": "all", **where}))
     assert {check.id: check.message for check in found.checks if check.status not in ("passed", "skipped")} == {}
     for name, scheduler in (("one.zarr", {"scheduler": None}), ("two.zarr", {})):
         assert write_dataset(request_of(name, mode="replace", chunks={"time": 7}, verify="sample", **scheduler)).action == "replace"

@@ -266,7 +266,7 @@ def test_another_append_after_one_that_was_broken_off(few: xr.Dataset, tmp_path:
     """The first has written over the last chunks; the second, of fewer steps, must not show any of its rows."""
     store, first = tmp_path / "air.zarr", part(few, tmp_path, 0, 18)
     write_dataset(request(first, store, chunks={"time": 4}))
-    monkeypatch.setattr(import_module("zarrstream.write.append"), "publish", lambda *_, **__: refuse(None, "air/zarr.json", b""))
+    monkeypatch.setattr(import_module("zarrstream.write.standing"), "publish", lambda *_, **__: refuse(None, "air/zarr.json", b""))
     with pytest.raises(ZarrstreamError, match="readers find the store as it was before"):
         write_dataset(request(part(few, tmp_path, 18, 30), store, mode="append", append_dim="time"))
     monkeypatch.undo()

@@ -9,8 +9,9 @@ from itertools import chain
 import numpy as np
 import pytest
 from zarrstream.planning.plan import ArrayPlan, Block, WritePlan
-from zarrstream.write.extent import Extension, Whole
+from zarrstream.write.extent import Whole
 from zarrstream.write.growth import Growth
+from zarrstream.write.patch import Patch
 
 
 def plan(rows: int, chunk: int, block: int) -> WritePlan:
@@ -30,7 +31,7 @@ def plan(rows: int, chunk: int, block: int) -> WritePlan:
     return WritePlan((array,), memory=1000)
 
 
-def written(extent: Whole | Extension) -> np.ndarray:
+def written(extent: Whole | Patch) -> np.ndarray:
     """How often each value is written."""
     count = np.zeros(extent.arrays.arrays[0].shape, int)
     for block in chain(extent.free(), extent.last()):
@@ -42,7 +43,7 @@ def written(extent: Whole | Extension) -> np.ndarray:
 @pytest.mark.parametrize("new", [1, 3, 4, 11])
 @pytest.mark.parametrize("block", [1, 2])
 def test_an_extension_writes_each_new_row_once_and_old_ones_only_with_their_object(old: int, new: int, block: int) -> None:
-    extent = Extension(plan(old + new, 4, block), Growth("time", old, begin=0, known=2, new=new))
+    extent = Patch(plan(old + new, 4, block), Growth("time", old, begin=0, known=2, new=new).rows)
     count, cut = written(extent), old // 4 * 4
     assert (count[:cut] == 0).all()
     assert (count[cut:] == 1).all()
@@ -57,13 +58,13 @@ def test_an_extension_writes_each_new_row_once_and_old_ones_only_with_their_obje
 
 def test_new_rows_are_where_the_source_has_them() -> None:
     """The store has 8 rows, of which the source begins with the last 3."""
-    extent = Extension(plan(12, 4, 1), Growth("time", 8, begin=5, known=3, new=4))
+    extent = Patch(plan(12, 4, 1), Growth("time", 8, begin=5, known=3, new=4).rows)
     assert [extent.source_region(block) for block in extent.free()] == [((3, 7), (0, 2)), ((3, 7), (2, 4)), ((3, 7), (4, 5))]
     assert list(extent.last()) == []
 
 
 def test_without_new_rows_there_is_nothing_to_write() -> None:
-    extent = Extension(plan(7, 4, 1), Growth("time", 7, begin=0, known=7, new=0))
+    extent = Patch(plan(7, 4, 1), Growth("time", 7, begin=0, known=7, new=0).rows)
     assert (extent.anything, extent.objects, list(extent.free()), list(extent.last())) == (False, 0, [], [])
 
 

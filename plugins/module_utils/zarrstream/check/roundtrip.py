@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..findings import CheckResult, Findings, found, passed
-from ..metadata.attributes import EXTENT
+from ..metadata.attributes import EXTENT, UPDATED
 from ..metadata.chunks import ChunkReader
 from ..text import many, one_line, shortened
 from .compare import EncodedValues, alike, decode, is_time, packing, type_name
@@ -51,7 +51,7 @@ def check_roundtrip(shot: Snapshot, reader: ChunkReader, reference: Reference) -
 def _compare_groups(reference: Reference) -> Iterator[tuple[str, str]]:
     groups = {"": reference.source.attrs, **reference.source.groups}
     for path, attributes in sorted(reference.groups.items()):
-        ignore = _NO_DIFFERENCE if len(reference.items) > 1 else _BY_XARRAY
+        ignore = (*(_NO_DIFFERENCE if len(reference.items) > 1 else _BY_XARRAY), UPDATED)
         for problem in _attributes(attributes, groups.get(path, {}), ignore=ignore):
             yield path, problem
     for path in sorted(groups.keys() - reference.groups.keys()):

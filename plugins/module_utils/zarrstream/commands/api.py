@@ -21,7 +21,7 @@ from ..probe.run import request_from as probe_request_from
 from ..probe.run import run as run_probe
 from ..storage.remote import CONCURRENCY
 from ..write.progress import Progress
-from ..write.request import request_from
+from ..write.request import MAX_REVISED, request_from
 from ..write.result import WriteResult
 from .check import check_store
 from .write import preview, write_dataset
@@ -59,8 +59,9 @@ def write(
     prepare: Sequence[Mapping[str, Any]] = (),
     consolidated: bool = True,
     portable: bool = False,
-    mode: Literal["create", "replace", "append"] = "create",
+    mode: Literal["create", "replace", "append", "update"] = "create",
     append_dim: str | None = None,
+    max_revised: float = MAX_REVISED,
     scheduler: str | None = None,
     scheduler_tls: Mapping[str, AnyPath] | None = None,
     source_profile: str | None = None,
@@ -106,7 +107,8 @@ def write(
         consolidated: Write consolidated metadata.
         portable: Refuse or change encodings that readers other than zarr-python do not take.
         mode: What to do with a store that is there; ``create`` refuses another one.
-        append_dim: The dimension that grows with ``append``.
+        append_dim: The dimension that grows with ``append`` and ``update``.
+        max_revised: The share of the steps that ``update`` may change or take away.
         scheduler: A Dask scheduler whose workers do the work, ``tls://host:port``; wants ``dask[distributed]``.
         scheduler_tls: The paths ``ca_file``, ``cert`` and ``key`` for it; Dask's own settings, if not given.
         source_profile: The AWS profile for sources in buckets; ``profile``, if not given.

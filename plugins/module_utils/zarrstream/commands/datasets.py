@@ -23,6 +23,7 @@ _WRITTEN = (
     "portable",
     "mode",
     "append_dim",
+    "max_revised",
     "state",
 )
 _REACHED = (

@@ -20,7 +20,7 @@ from ..libraries import missing_libraries_named
 from ..storage.remote import CONCURRENCY
 from ..storage.timeouts import TIMEOUT
 from ..text import meant, shortened
-from ..write.request import MODES, VERIFY
+from ..write.request import MAX_REVISED, MODES, VERIFY
 
 EPILOG = "Exit codes: 0 fine, 1 a finding or an error, 2 a request that makes no sense, 130 interrupted."
 
@@ -108,7 +108,10 @@ def _write_options(parser: Parser) -> None:
         "--portable", action="store_true", help="refuse or change encodings that readers other than zarr-python do not take"
     )
     parser.add_argument("--mode", choices=MODES, default="create", help="what to do with a store that is there")
-    parser.add_argument("--append-dim", metavar="DIM", help="the dimension along which append adds")
+    parser.add_argument("--append-dim", metavar="DIM", help="the dimension along which append and update add")
+    parser.add_argument(
+        "--max-revised", type=float, default=MAX_REVISED, metavar="SHARE", help="share of the steps that update may change (default 0.1)"
+    )
     _dask_options(parser)
     _source_options(parser)
     parser.add_argument("--verify", choices=VERIFY, default="manifest", help="how it is proved before it is published (default manifest)")

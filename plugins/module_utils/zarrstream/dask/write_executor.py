@@ -71,7 +71,7 @@ class WriteCluster(Cluster):
                 "stats": [stat.to_dict() for stat in situation.stats],
                 "store": plain_place(situation.place),
                 "encodings": {name: encoding.to_dict() for name, encoding in plan.encoder.encodings.items()},
-                "roots": dict(situation.state.roots) if plan.mode == "append" else {},
+                "roots": dict(situation.state.roots) if plan.mode in ("append", "update") else {},
                 "documents": plan.template.documents,
                 "staged": plan.staged,
                 "zarr_format": plan.zarr_format,

@@ -5,6 +5,7 @@
 ``docs/joining.md`` has them for users.
 """
 
+UPDATED = "zarrstream_updated"  # of the root: when the last update of the store ended
 MISSING = ("_FillValue", "missing_value")
 PACKING = ("scale_factor", "add_offset", *MISSING, "_Unsigned")  # change one, and the same numbers are other values
 TIME = ("units", "calendar")  # of numbers that count time from a date

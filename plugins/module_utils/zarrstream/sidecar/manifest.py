@@ -40,7 +40,8 @@ class Manifest:
     """The record of one write. Keys of ``objects`` are relative to the store; the fingerprint is a hexadecimal digest.
 
     ``source`` lists what was read (name, size in bytes, mtime in ns, content digest), so that a second run can tell that
-    nothing changed without reading it; ``plan`` is what was planned, so that the second run can report it unread too.
+    nothing changed without reading it; ``plan`` is what was planned, so that the second run can report it unread too;
+    ``steps`` has by dimension, for each of the source, the ranges of steps that it gave.
     """
 
     fingerprint: str
@@ -50,6 +51,7 @@ class Manifest:
     source: list[dict[str, Any]]
     objects: dict[str, Stored] = field(repr=False)
     plan: dict[str, Any] = field(default_factory=dict, repr=False)
+    steps: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def bytes_stored(self) -> int:
@@ -66,6 +68,7 @@ class Manifest:
             "request": self.request,
             "source": self.source,
             "plan": self.plan,
+            "steps": self.steps,
             "objects": {key: [stored.size, stored.md5] for key, stored in sorted(self.objects.items())},
         }
         return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
@@ -90,6 +93,7 @@ def parse_manifest(data: bytes, place: str) -> Manifest:
             source=document["source"],
             objects={key: Stored(int(size), str(md5)) for key, (size, md5) in document["objects"].items()},
             plan=document.get("plan", {}),
+            steps=document.get("steps", {}),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ZarrstreamError(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .alike import apart, variables_apart
 from .consistency import check_consistent
+from .dataset import FILES
 from .given_values import place, rows_along, scalars_that_differ
 from .input_file import InputFile
 from .joining import Told, join_parts, lay_together
@@ -23,6 +24,7 @@ from .refusals import no_order, other_type
 from .time_units import same_units
 
 if TYPE_CHECKING:
+    import numpy as np
     import xarray as xr
 
 _SMALL = 2**22  # bytes of a field of the first file that stays in memory, to be compared with those of the others
@@ -43,11 +45,11 @@ def combine_files(
     """
     opened = _Opened(reading, preparation or Preparation(reading.prepare))
     try:
-        for number, file in enumerate(files, 1):
-            opened.add(file, last=number == len(files))
+        for number, file in enumerate(files):
+            opened.add(file, number, last=number == len(files) - 1)
         whole = opened.joined()
         dataset = _dataset(whole)
-        dataset.encoding = opened.encoding
+        dataset.encoding = {**opened.encoding, FILES: opened.items_of(whole)}
         opened.merging.apply(dataset)
     except BaseException:
         opened.close()
@@ -74,17 +76,19 @@ class _Opened:
         self.merging = Merging()
         self._open: list[xr.Dataset] = []
         self._parts: list[Part] = []
+        self._items: list[int] = []  # the number of the file of each part, since some are left out
         self._firsts: dict[frozenset[str], Part] = {}
         self._described: dict[frozenset[str], tuple[xr.Dataset, str]] = {}  # the first of each kind, and its path
         self._explicit = [join for join in self.combine.joins if join.dim is not None]
 
-    def add(self, file: InputFile, *, last: bool) -> None:
+    def add(self, file: InputFile, number: int, *, last: bool) -> None:
         """Open a file; leave it out where prepare selects nothing of it, unless that holds for all. Raises SourceError."""
         dataset, path = open_file(file, preparation=self.preparation), file.path
         if path in self.preparation.emptied and (self._parts or not last):
             dataset.close()
             return
         self._open.append(dataset)
+        self._items.append(number)
         kind = frozenset(str(name) for name, variable in dataset.variables.items() if variable.dims != (name,))
         for first, first_path in self._to_agree_with(kind):
             dataset = same_units(first, dataset, first_path, path)
@@ -105,6 +109,12 @@ class _Opened:
     def encoding(self) -> dict[Hashable, Any]:
         """What the first file's data set has beside its attributes."""
         return dict(self._open[0].encoding)
+
+    def items_of(self, whole: Part) -> dict[str, np.ndarray]:
+        """The number of the file of each step, by dimension."""
+        import numpy as np
+
+        return {dim: np.asarray(self._items)[parts] for dim, parts in whole.files.items()}
 
     def close(self) -> None:
         """Close all files."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 _DOCUMENTS = {*DOCUMENTS[2], *DOCUMENTS[3]}
+FILES = "zarrstream_files"  # the key of a data set's encoding with the number of the item of each step, by dimension
 STORED = "zarrstream_stored"  # the key of a variable's encoding with the array of a Zarr source that it is
 
 
@@ -62,6 +63,20 @@ class Source:
             for name, variable in group.variables.items()
         }
         self._text = "OT" if wide_text else "OTU"
+        self._files: Mapping[str, np.ndarray] | None = dataset.encoding.get(FILES)
+
+    @property
+    def joined(self) -> list[str]:
+        """The dimensions along which several items are joined."""
+        return list(self._files or ())
+
+    def files_along(self, dim: str) -> np.ndarray | None:
+        """The number of the item that each step along a dimension is from; None where that is not one."""
+        import numpy as np
+
+        if self._files is None:  # it is one item
+            return np.zeros(self.dataset.sizes.get(dim, 0), "i4")
+        return self._files.get(dim)
 
     def select(self, names: Sequence[str] | None) -> None:
         """Keep these variables and what they refer to; raises BadRequest for a name that is not there."""

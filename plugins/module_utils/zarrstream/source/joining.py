@@ -73,6 +73,8 @@ class _Joining:
 
     def part(self) -> Part:
         """All of them as one."""
+        import numpy as np
+
         self._check_rest()
         axes, rows = self._order()
         near = coordinate_like(self.first.variables)
@@ -86,7 +88,8 @@ class _Joining:
                 variables[name] = variable
                 self._check_static(name, self.combine.tolerance if name in near else 0.0)
         same = frozenset.intersection(*(part.same for part in self.parts))
-        return replace(self.first, variables=variables, axes={**self.first.axes, **axes}, same=same)
+        files = {} if any(part.files for part in self.parts) else {self.dim: np.asarray([part.number for part in self.parts])[rows.piece]}
+        return replace(self.first, variables=variables, axes={**self.first.axes, **axes}, same=same, files=files)
 
     def _joined(self, name: str, rows: Rows) -> xr.Variable:
         variables = [part.variables[name] for part in self.parts]
@@ -176,5 +179,5 @@ def lay_together(kinds: Sequence[Part], combine: Combine, told: Told) -> Part:
         for dim, size in part.sizes.items():
             if whole.sizes.get(dim, size) != size:
                 raise other_length(whole, part, dim, None)
-        whole = replace(whole, variables={**part.variables, **whole.variables}, axes={**part.axes, **whole.axes})
+        whole = replace(whole, variables={**part.variables, **whole.variables}, axes={**part.axes, **whole.axes}, files={})
     return whole

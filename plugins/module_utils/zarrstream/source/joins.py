@@ -82,6 +82,10 @@ class Combine:
         """What holds along dimensions that no join names."""
         return next((join.overlap for join in self.joins if join.dim is None), "refuse")
 
+    def overlap_of(self, dim: str) -> Overlap:
+        """What holds along a dimension."""
+        return next((join.overlap for join in self.joins if join.dim == dim), self.overlap)
+
 
 NOTHING_ASKED = Combine()
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class Part:
     """A file, or several that are joined already. ``number`` is its place among the sources, ``same`` names what is as in the first file.
 
-    ``along`` has the variables that become rows along a dimension that they lack.
+    ``along`` has the variables that become rows along a dimension that they lack, ``files`` the number of the source of each step along a
+    joined dimension, where each is from one.
     """
 
     path: str
@@ -30,6 +31,7 @@ class Part:
     attrs: Mapping[str, Any]
     same: frozenset[str] = frozenset()
     along: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    files: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @cached_property
     def kind(self) -> frozenset[str]:

@@ -21,6 +21,7 @@ from .fingerprint import EXPLICIT
 from .plans import StorePlan
 from .request import WriteRequest
 from .result import Situation
+from .steps import steps_of
 from .template import make_template
 
 
@@ -46,6 +47,7 @@ def plan_create(request: WriteRequest, situation: Situation, source: Source, exe
         source=[stat.to_dict() for stat in situation.stats],
         objects={},
         plan=arrays.to_dict(len(template.documents)),
+        steps=steps_of(source, len(situation.stats)),
     )
     return StorePlan("create", Whole(arrays), encoder, template, manifest)
 

@@ -7,19 +7,17 @@ from __future__ import annotations
 import base64
 import json
 import struct
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..encoding.codecs import Encoding
-from ..encoding.encoder import Encoder
 from ..errors import SourceError
 from ..metadata.hierarchy import ARRAY, join, read_hierarchy
 from ..metadata.layout import ArrayLayout
 from ..metadata.meaning import Contradiction, contradictions, referred, shown_pair
 from ..metadata.strict import storable
-from ..planning.chunking import ArraySource, Region
 from ..source.dataset import Source
+from .rows import Rows, Run
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,6 +35,12 @@ class Growth:
     begin: int
     known: int
     new: int
+
+    @property
+    def rows(self) -> Rows:
+        """Those of the store, and the new ones after them."""
+        runs = (Run(0, self.old, "store", 0), Run(self.old, self.old + self.new, "source", self.known))
+        return Rows(self.dim, self.old, tuple(run for run in runs if run.start < run.stop))
 
 
 def stored_arrays(roots: Mapping[str, bytes]) -> dict[str, ArrayLayout]:
@@ -147,8 +151,8 @@ def _without(array: ArrayLayout, dim: str) -> list[int]:
     return [size for size, name in zip(array.shape, array.dims, strict=True) if name != dim]
 
 
-def find_growth(dim: str, before: np.ndarray, after: np.ndarray, place: str, url: str) -> Growth:
-    """Where the coordinate ``after`` of the source continues ``before`` of the store; raises SourceError where it does not."""
+def sorted_axes(dim: str, before: np.ndarray, after: np.ndarray, place: str, url: str) -> tuple[np.ndarray, np.ndarray]:
+    """The coordinates of store and source as numbers that rise; raises SourceError for those that are none, or not in order."""
     import numpy as np
 
     both = [("store", url, before), ("source", place, after)]
@@ -163,6 +167,14 @@ def find_growth(dim: str, before: np.ndarray, after: np.ndarray, place: str, url
         if not (values[1:] > values[:-1]).all():
             text = f"the coordinate '{dim}' of {what} '{where}' does not {'rise' if sign > 0 else 'fall'} at each step. Sort the source."
             raise SourceError(text, variable=dim)
+    return there, ours
+
+
+def find_growth(dim: str, before: np.ndarray, after: np.ndarray, place: str, url: str) -> Growth:
+    """Where the coordinate ``after`` of the source continues ``before`` of the store; raises SourceError where it does not."""
+    import numpy as np
+
+    there, ours = sorted_axes(dim, before, after, place, url)
     known = int((ours <= there[-1]).sum()) if there.size else 0
     begin = int(np.searchsorted(there, ours[0])) if known else 0
     fits = np.array_equal(there[begin : begin + known], ours[:known]) and (known == ours.size or begin + known == there.size or not known)
@@ -173,50 +185,6 @@ def find_growth(dim: str, before: np.ndarray, after: np.ndarray, place: str, url
             variable=dim,
         )
     return Growth(dim, before.size, begin, known, after.size - known)
-
-
-class GrowingEncoder(Encoder):
-    """Encodes the source as the continuation of a store: rows of the store come before those that are new."""
-
-    def __init__(
-        self, source: Source, encodings: Mapping[str, Encoding], stored: Callable[[str, Region], np.ndarray], growth: Growth
-    ) -> None:
-        super().__init__(source, encodings)
-        self._stored, self.growth = stored, growth
-
-    def source_values(self, name: str, region: Region) -> np.ndarray:
-        """Values of the source, by its own rows."""
-        return super().values(name, region)
-
-    def values(self, name: str, region: Region) -> np.ndarray:
-        """Values of the store to be; those that are there already are read from it."""
-        import numpy as np
-
-        growth, dims = self.growth, self.source.variables[name].dims
-        if growth.dim not in dims:
-            return self.source_values(name, region)
-        axis = dims.index(growth.dim)
-        start, stop = region[axis]
-        pieces = []
-        if start < growth.old:
-            pieces.append(self._stored(name, _with(region, axis, (start, min(stop, growth.old)))))
-        if stop > growth.old:
-            shift = growth.known - growth.old
-            rows = (max(start, growth.old) + shift, stop + shift)
-            pieces.append(self.source_values(name, _with(region, axis, rows)))
-        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis=axis)
-
-    def arrays(self) -> list[ArraySource]:
-        """The arrays of the store to be."""
-        return [replace(array, shape=self._grown(array.dims, array.shape)) for array in super().arrays()]
-
-    def _grown(self, dims: tuple[str, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
-        growth = self.growth
-        return tuple(growth.old + growth.new if dim == growth.dim else size for dim, size in zip(dims, shape, strict=True))
-
-
-def _with(region: Region, axis: int, rows: tuple[int, int]) -> Region:
-    return (*region[:axis], rows, *region[axis + 1 :])
 
 
 def count_from(source: Source, stored: Mapping[str, ArrayLayout], url: str) -> None:

@@ -18,16 +18,22 @@ from .staging import Staged, StagedArray, block_keys, open_staged
 from .template import Template
 
 
+def unstamped(template: Template, _moment: str) -> Template:
+    """The template of a store that does not say when it was published."""
+    return template
+
+
 @dataclass(frozen=True)
 class StorePlan:
     """A store to be: what is written, how it is encoded and described, and the step that makes it visible.
 
     ``manifest`` is its record but for objects and time; ``before`` are the keys of the store that is there, ``inherited`` those
     of its objects that stay, ``staged`` the keys of objects that wait beside the store since the old one has them too.
-    ``rewritten`` has the MD5s of each version of an object that was put over one of the store that is there, by key; it grows.
+    ``stamp`` writes the moment of publishing into the documents. ``rewritten`` has the MD5s of each version of an object that was put
+    over one of the store that is there, by key; it grows.
     """
 
-    mode: Literal["create", "append", "replace"]
+    mode: Literal["create", "append", "replace", "update"]
     extent: Extent
     encoder: Encoder
     template: Template
@@ -37,6 +43,7 @@ class StorePlan:
     staged: frozenset[str] = frozenset()
     rewritten: dict[str, list[str]] = field(default_factory=dict)
     publish: Callable[[Publication], None] = publish_new
+    stamp: Callable[[Template, str], Template] = unstamped
     roots: Mapping[str, bytes] = field(default_factory=dict, repr=False)  # root documents of the store that is there, where they stay
 
     @property

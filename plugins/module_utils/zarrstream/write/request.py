@@ -20,7 +20,8 @@ from ..storage.remote import SourceAccess
 from ..storage.source_access import SourceReach, check_needed, source_access_from
 from .fingerprint import normal_request
 
-MODES = ("create", "replace", "append")
+MODES = ("create", "replace", "append", "update")
+MAX_REVISED = 0.1  # of the steps of a store, which an update may change or take away
 VERIFY = ("none", "manifest", "sample", "full")
 
 
@@ -49,6 +50,7 @@ class WriteRequest(SourceReach):
     portable: bool = False
     mode: str = "create"
     append_dim: str | None = None
+    max_revised: float = MAX_REVISED
     verify: str = "manifest"
     memory: int | None = None
     scheduler: Scheduler | None = None
@@ -85,7 +87,7 @@ class WriteRequest(SourceReach):
         )
 
 
-_AS_GIVEN = ("store", "zarr_format", "consolidated", "portable", "mode", "append_dim", "verify", "progress_path")
+_AS_GIVEN = ("store", "zarr_format", "consolidated", "portable", "mode", "append_dim", "max_revised", "verify", "progress_path")
 
 
 def request_from(options: Mapping[str, Any]) -> WriteRequest:
@@ -116,10 +118,18 @@ def request_from(options: Mapping[str, Any]) -> WriteRequest:
 def _check_mode(request: WriteRequest) -> None:
     if request.mode not in MODES:
         raise BadRequest(f"mode is '{request.mode}': it is one of {', '.join(MODES)}.", mode=request.mode)
-    if request.mode == "append" and not request.append_dim:
-        raise BadRequest("mode is 'append' without append_dim: name the dimension that grows, such as time.")
-    if request.mode != "append" and request.append_dim:
-        raise BadRequest(f"append_dim is '{request.append_dim}', and mode is '{request.mode}'. Leave it out, or set mode to append.")
+    grows = request.mode in ("append", "update")
+    if grows and not request.append_dim:
+        raise BadRequest(f"mode is '{request.mode}' without append_dim: name the dimension that grows, such as time.")
+    if not grows and request.append_dim:
+        text = f"append_dim is '{request.append_dim}', and mode is '{request.mode}'. Leave it out, or set mode to append or update."
+        raise BadRequest(text)
+    if isinstance(request.max_revised, bool) or not 0 <= request.max_revised <= 1:
+        text = f"max_revised is {request.max_revised!r}: it is the share of the steps that an update may change, from 0 to 1, such as 0.1."
+        raise BadRequest(text)
+    if request.mode == "update" and not request.consolidated:
+        text = "consolidated is false, and mode is 'update': only consolidated metadata let all arrays change at one moment. Leave it out."
+        raise BadRequest(text)
 
 
 def chunk_lengths(chunks: Mapping[str, Any] | str | None) -> dict[str, int] | None:

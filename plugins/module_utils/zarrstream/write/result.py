@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -14,9 +15,10 @@ from ..source.reading import Reading, parse_reading
 from ..storage.location import StoreUrl
 from ..storage.objects import Objects
 from ..text import shown
+from .changes import Changes
 from .destination import State
 
-Action = Literal["create", "continue", "append", "replace", "nothing", "refuse"]
+Action = Literal["create", "continue", "append", "update", "replace", "nothing", "refuse"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,12 @@ class WriteResult:
     codecs: dict[str, list[str]] = field(default_factory=dict)
     workers: list[dict[str, Any]] = field(default_factory=list)  # what each worker of a cluster did
     notes: list[str] = field(default_factory=list)  # what was decided, and is worth a look
+    files: list[dict[str, Any]] = field(default_factory=list)  # what became of each file of an update
+
+    @property
+    def files_changed(self) -> list[str]:
+        """The names of the files of an update that are new or revised."""
+        return [file["name"] for file in self.files if file["change"] in ("new", "revised")]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -75,6 +83,24 @@ class WriteResult:
         )
 
 
+def files_of(situation: Situation, steps: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What became of each file of an update, with the number of its steps in the store where that is known."""
+    if situation.changes is None:
+        return []
+    counts = {dim: [sum(stop - start for start, stop in own) for own in ranges] for dim, ranges in steps.items()}
+    known = next(iter(counts.values()), [])
+    return [
+        {"name": change.name, "change": change.fate, "steps": known[number] if number < len(known) else None}
+        for number, change in enumerate(situation.changes.files)
+    ]
+
+
+def gone_notes(situation: Situation) -> list[str]:
+    """What is worth saying of files that are not named any more."""
+    gone = situation.changes.named("gone") if situation.changes else []
+    return [f"'{name}' is gone: its steps stay in the store." for name in gone]
+
+
 @dataclass(frozen=True)
 class Situation:
     """What is asked for and what was found: everything that is known without opening the source.
@@ -92,6 +118,7 @@ class Situation:
     state: State
     refusal: ZarrstreamError | None
     began: float
+    changes: Changes | None = None  # of the files of a store that is updated
 
     @property
     def reading(self) -> Reading:

@@ -20,17 +20,19 @@ from ..libraries import missing_libraries_named
 from ..planning.memory import tune_allocator, usable_memory
 from ..planning.plan import decide
 from ..sidecar.lock import Lock, check_unlocked
+from ..sidecar.manifest import Manifest
 from ..source.items import Item, Stat, check_apart, find_source, stat_items, take_digests
 from ..source.joins import parse_combine
 from ..storage.location import parse_store
 from ..storage.objects import Objects
 from ..storage.source_access import check_here
+from .changes import find_changes
 from .destination import State, check_name, foreign_objects, look, refusal, refuse_foreign_sidecar
 from .fingerprint import EXPLICIT, LEFT_OUT, fingerprint, respelled, same_request
 from .progress import Progress, ProgressReporter, check_path
 from .publish import finish_published
 from .request import WriteRequest
-from .result import Action, Situation, WriteResult
+from .result import Action, Situation, WriteResult, files_of, gone_notes
 
 if TYPE_CHECKING:
     from .executor import MakeExecutor
@@ -115,17 +117,7 @@ def _look_around(request: WriteRequest) -> Situation:
             wanted = before.fingerprint
         state = replace(state, manifest=before)
     action, refused = _choose(request, objects, state, compared, wanted)
-    if action == "append":
-        if state.manifest is None:
-            raise AssertionError("else it is refused")
-        known = {entry["digest"] for entry in written}
-        items, stats = _not_in(known, items, stats)
-        action = action if items else "nothing"
-        digests = [entry["digest"] for entry in written] + [stat.digest for stat in stats]
-        combine = parse_combine(state.manifest.request["combine"]).allowing(request.reading.combine)
-        normal = {**state.manifest.request, "combine": combine.normal()}
-        wanted = fingerprint(normal, digests)
-    return Situation(
+    situation = Situation(
         place=place,
         objects=objects,
         items=items,
@@ -137,6 +129,54 @@ def _look_around(request: WriteRequest) -> Situation:
         refusal=refused,
         began=began,
     )
+    if action == "append":
+        return _appending(request, situation)
+    return _updating(request, situation) if action == "update" else situation
+
+
+def _appending(request: WriteRequest, situation: Situation) -> Situation:
+    """The situation with the files that the store has not got yet."""
+    manifest = _manifest(situation)
+    known = {entry["digest"] for entry in manifest.source}
+    items, stats = _not_in(known, situation.items, situation.stats)
+    digests = [entry["digest"] for entry in manifest.source] + [stat.digest for stat in stats]
+    return _growing(request, replace(situation, items=items, stats=stats), digests)
+
+
+def _updating(request: WriteRequest, situation: Situation) -> Situation:
+    """The situation with the files that are new or revised."""
+    recorded = _manifest(situation).source
+    changes = find_changes(recorded, situation.items, situation.stats, unfinished=_unfinished(situation.state, recorded))
+    places = [change.item for change in changes.to_read if change.item is not None]
+    changed = replace(
+        situation,
+        items=tuple(changes.items[place] for place in places),
+        stats=tuple(changes.stats[place] for place in places),
+        changes=changes,
+    )
+    return _growing(request, changed, [entry["digest"] for entry in changes.source(recorded)])
+
+
+def _growing(request: WriteRequest, situation: Situation, digests: Sequence[str]) -> Situation:
+    """The situation for a store that stays as it was asked for, with files of these digests."""
+    there = _manifest(situation).request
+    combine = parse_combine(there["combine"]).allowing(request.reading.combine)
+    normal = {**there, "combine": combine.normal()}
+    action = situation.action if situation.items else "nothing"
+    return replace(situation, action=action, normal=normal, fingerprint=fingerprint(normal, digests))
+
+
+def _manifest(situation: Situation) -> Manifest:
+    if situation.state.manifest is None:
+        raise AssertionError("else it is refused")
+    return situation.state.manifest
+
+
+def _unfinished(state: State, recorded: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    """The names of revised files with which an update was interrupted: some of their chunks may have been written."""
+    known = {entry["digest"] for entry in recorded}
+    lock = state.lock if state.interrupted and (state.lock or {}).get("mode") == "update" else None
+    return frozenset(str(entry["name"]) for entry in (lock or {}).get("source") or () if entry["digest"] not in known)
 
 
 def _dimensions(plan: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -149,10 +189,14 @@ def _choose(
     """What to do about what lies there, and why not if nothing can be done."""
     decision = decide(wanted, state.found)
     url = objects.place.url
-    if request.mode != "replace" and state.replacing:
+    if request.mode not in ("replace", "update") and state.replacing:
         text = f"a replacement of '{url}' was interrupted when the old store was gone and the new one not yet there. Run it again first."
         return "refuse", Conflict(text, store=url)
-    if decision != "refuse":
+    unfinished = state.found.root and state.interrupted and (state.lock or {}).get("mode") == "update"
+    if unfinished and request.mode not in ("replace", "update"):
+        text = f"an update of '{url}' was interrupted, and some of its steps may be changed already. Run it again first, with mode update."
+        return "refuse", Conflict(text, store=url)
+    if decision != "refuse" and not unfinished:
         return decision, None
     strange = foreign_objects(objects, state)
     if strange or request.mode == "create":
@@ -160,7 +204,9 @@ def _choose(
     if request.mode == "replace":
         return "replace", None
     unfit = _unfit(url, state, normal)
-    return ("refuse", unfit) if unfit else ("append", None)
+    if unfit:
+        return "refuse", unfit
+    return "update" if request.mode == "update" else "append", None
 
 
 def _unfit(url: str, state: State, normal: Mapping[str, Any]) -> Conflict | None:
@@ -189,9 +235,7 @@ def _not_in(known: set[str], items: Sequence[Item], stats: Sequence[Stat]) -> tu
 
 
 def _unchanged(request: WriteRequest, situation: Situation) -> WriteResult:
-    manifest = situation.state.manifest
-    if manifest is None:
-        raise AssertionError("the decision was made from it")
+    manifest = _manifest(situation)
     traffic = request.traffic(situation.objects.endpoint)
     return WriteResult(
         changed=False,
@@ -213,4 +257,6 @@ def _unchanged(request: WriteRequest, situation: Situation) -> WriteResult:
         waited=traffic.waited_figures(),
         verification={"level": "none"},
         before={},
+        notes=gone_notes(situation),
+        files=files_of(situation, manifest.steps),
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -31,18 +31,30 @@ from .progress import ProgressReporter
 from .publish import Publication, begin, check_listing, finish, staging, unpublished
 from .recording import Copying
 from .request import WriteRequest
-from .result import Situation, WriteResult
+from .result import Situation, WriteResult, files_of, gone_notes
 from .rewriting import rewrite_last
+from .rows import OtherPlaces
 
 
 @contextmanager
 def open_session(request: WriteRequest, situation: Situation, make_executor: MakeExecutor) -> Iterator[Session]:
     """A write with its source open and its executor ready; all of the request is checked, and nothing changed."""
     means = means_of(request.source_access, request.memory)
-    with closing(open_items(situation.items, situation.reading, means)) as source, closing(make_executor(request)) as executor:
-        if source.problem and situation.action != "append":
+    with ExitStack() as opened:
+        source = opened.enter_context(closing(open_items(situation.items, situation.reading, means)))
+        executor = opened.enter_context(closing(make_executor(request)))
+        if source.problem and situation.action not in ("append", "update"):
             raise BadRequest(source.problem)
-        plan = _plan(request, situation, source, executor)
+        try:
+            plan = _plan(request, situation, source, executor)
+        except OtherPlaces as other:
+            from .update import instead
+
+            situation = instead(request, situation, other)
+            source.close()
+            source = opened.enter_context(closing(open_items(situation.items, situation.reading, means)))
+            plan = _plan(request, situation, source, executor)
+            source.notes.append(f"The store is written anew from all its files: {other}.")
         if situation.refusal:
             raise situation.refusal
         check_documents(plan)
@@ -54,7 +66,9 @@ def open_session(request: WriteRequest, situation: Situation, make_executor: Mak
 def _plan(request: WriteRequest, situation: Situation, source: Source, executor: Executor) -> StorePlan:
     if situation.action == "append":
         from .append import plan_append as plan
-    elif situation.action == "replace" or (request.mode == "replace" and situation.state.replacing):
+    elif situation.action == "update":
+        from .update import plan_update as plan
+    elif situation.action == "replace" or situation.state.replacing:
         from .replace import plan_replace as plan
     else:
         from .create import plan_create as plan
@@ -82,7 +96,7 @@ class Session:
         self.records: dict[str, Stored] = {}
         self.kept: dict[str, Stored] = {}
         self.publication: Publication | None = None
-        self.notes = [*plan.encoder.source.notes, *plan.template.notes, *_unknown(situation)]
+        self.notes = [*plan.encoder.source.notes, *plan.template.notes, *_unknown(situation), *gone_notes(situation)]
 
     @property
     def retries(self) -> int:
@@ -210,9 +224,11 @@ class Session:
 
     def _publish(self, lock: Lock) -> None:
         """Make it visible."""
-        plan, read_back = self.plan, self.request.verify != "none"
-        manifest = replace(plan.manifest, created=now(), objects=self.records)
-        self.publication = Publication(self.objects, plan.template, manifest, lock, read_back, plan.before, plan.staged)
+        plan, read_back, moment = self.plan, self.request.verify != "none", now()
+        template = plan.stamp(plan.template, moment)
+        self.records |= {key: md5_of(data) for key, data in template.documents.items()}
+        manifest = replace(plan.manifest, created=moment, objects=self.records)
+        self.publication = Publication(self.objects, template, manifest, lock, read_back, plan.before, plan.staged)
         plan.publish(self.publication)
 
     def _result(self, objects: int, written: int, verification: dict[str, Any], bytes_read: int = 0) -> WriteResult:
@@ -242,6 +258,7 @@ class Session:
             workers=self.executor.shares(),
             notes=self.notes,
             before={"plan": manifest.plan, "fingerprint": manifest.fingerprint} if manifest else {},
+            files=files_of(situation, self.plan.manifest.steps),
             codecs={array.name: self.plan.encoder.encodings[array.name].names for array in self.plan.extent.arrays.arrays},
         )
 
