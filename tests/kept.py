@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 FORMATS = Path(__file__).parent / "unit" / "formats"
-ORDER = ("08522d7", "b2739ae", "ab064bf", "e94b9c3", "32a46d4", "05526a5", "3d4aebb")  # oldest first
+ORDER = ("08522d7", "b2739ae", "ab064bf", "e94b9c3", "32a46d4", "05526a5", "3d4aebb", "aff975c")  # oldest first
 ARCHIVES = [FORMATS / f"{version}.tar.xz" for version in ORDER]
 FIRST = ARCHIVES[0]
 ENCODING = {"air": {"compressor": {"name": "zstd", "level": 3}, "dtype": "float32"}}

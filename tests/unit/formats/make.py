@@ -124,6 +124,10 @@ def fill(folder: Path, cases: set[str]) -> None:
         write(folder, "growing.zarr", ("1.nc",), **chunks)
         switch = "growing.zarr/zarr.json"
         write(folder, "growing.zarr", ("1.nc", "2.nc"), lambda key: key == switch, mode="append", append_dim="time", **chunks)
+    if "update" in cases:
+        update = {"mode": "update", "append_dim": "time", **chunks}
+        write(folder, "updating.zarr", ("1.nc",), **update)
+        write(folder, "updating.zarr", ("1.nc", "2.nc"), lambda key: key == "updating.zarr/zarr.json", **update)
 
 
 def pack(folder: Path, archive: Path) -> None:

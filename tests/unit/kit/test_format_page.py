@@ -26,7 +26,7 @@ TYPES = {"string": str, "integer": int, "boolean": bool, "null": type(None), "ob
 
 
 # The commits of the column "since", oldest first.
-STEPS = ["08522d7", "3bc5fa7", "b2739ae", "ab064bf", "e94b9c3", "32a46d4", "05526a5", "3d4aebb"]
+STEPS = ["08522d7", "3bc5fa7", "b2739ae", "ab064bf", "e94b9c3", "32a46d4", "05526a5", "3d4aebb", "aff975c"]
 ARCHIVES = sorted((Path(__file__).parents[1] / "formats").glob("*.tar.xz"))
 
 

@@ -110,7 +110,7 @@ def test_a_kept_store_is_replaced_and_removed(store: Path) -> None:
     removed(store)
 
 
-INTERRUPTED = {"copying": "create", "publishing": "create", "replacing": "replace", "growing": "append"}
+INTERRUPTED = {"copying": "create", "publishing": "create", "replacing": "replace", "growing": "append", "updating": "update"}
 LEFT = stores(*INTERRUPTED)
 # A lock of the first two days names no objects, and there was no journal.
 UNRECORDED = [each for each in LEFT if each.id in ("08522d7-copying", "b2739ae-copying")]
@@ -120,8 +120,8 @@ RECORDED = [each for each in LEFT if each not in UNRECORDED]
 @pytest.mark.parametrize(("archive", "name"), each_version_once(RECORDED))
 def test_what_was_interrupted_is_finished(store: Path) -> None:
     mode = INTERRUPTED[store.stem]
-    names = {"create": ("1.nc",), "replace": ("2.nc",), "append": ("1.nc", "2.nc")}[mode]
-    more = {"append_dim": "time"} if mode == "append" else {}
+    names = {"create": ("1.nc",), "replace": ("2.nc",), "append": ("1.nc", "2.nc"), "update": ("1.nc", "2.nc")}[mode]
+    more = {"append_dim": "time"} if mode in ("append", "update") else {}
     result = write_dataset(request(tuple(store.parent / name for name in names), store, mode=mode, **asked_for(store.name), **more))
     assert (result.changed, result.resumed) == (True, True)
     same(store, *names)
