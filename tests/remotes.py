@@ -7,11 +7,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from zarrstream.errors import SourceError
+from zarrstream.source.dataset import Source
+from zarrstream.source.fetching import MEANS, Means
 from zarrstream.source.items import Item
+from zarrstream.source.open import open_items
+from zarrstream.source.proof import another_reader
 from zarrstream.storage.remote import Version
 
 HEAD = 1024  # bytes: little, so that small files have more than that
@@ -76,7 +83,46 @@ class LocalObject:
             take(data[start : start + 2**20])
 
 
-def item(path: Path | str, **how: object) -> Item:
+def item(path: Path | str, **how: Any) -> Item:
     """A file as an item of a source that is not on this host."""
-    remote = LocalObject(Path(path), **how)  # type: ignore[arg-type]
+    remote = LocalObject(Path(path), **how)
     return Item("netcdf", remote.version.url, remote=remote)
+
+
+def values(source: Source) -> dict[str, np.ndarray]:
+    """All values of a source."""
+    regions = {name: tuple((0, size) for size in variable.shape) for name, variable in source.variables.items()}
+    return {name: source.block(name, region).values for name, region in regions.items()}
+
+
+def bits(array: np.ndarray) -> Any:
+    """An array as it is compared: with its type, and bit by bit."""
+    return array.dtype, array.shape, array.tolist() if array.dtype.kind == "O" else array.tobytes()
+
+
+def differences(path: Path, there: Item, means: Means = MEANS) -> tuple[list[str], list[str]]:
+    """What is not the same of a file here and of itself there, also in a proof by another reader; and the notes."""
+    with closing(open_items([Item("netcdf", str(path))])) as here, closing(open_items([there], means=means)) as far:
+        mine, theirs = _described(here), _described(far)
+        found = [
+            f"{name}: {mine.get(name)} is {theirs.get(name)}" for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name)
+        ]
+        expected = {name: bits(each) for name, each in values(here).items()}
+        found += [f"the values of {name}" for name, each in values(far).items() if bits(each) != expected[name]]
+        with another_reader():
+            found += [f"the proof of {name}" for name, each in values(far).items() if bits(each) != expected[name]]
+        return found, far.notes
+
+
+def _described(source: Source) -> dict[str, str]:
+    """All but values, as text, which tells types and NaN."""
+    found = {
+        name: f"{variable.dims} {variable.shape} {variable.dtype} {variable.attrs} {_encoding(variable.encoding)}"
+        for name, variable in source.variables.items()
+    }
+    encodings = {f"encoding of /{path}": _encoding(dict(each)) for path, each in source.encodings.items()}
+    return {**found, **encodings, "groups": repr(source.groups), "attributes": repr(source.attrs)}
+
+
+def _encoding(found: dict[Any, Any]) -> str:
+    return repr({key: value for key, value in found.items() if key not in ("source", "scratch")})

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -14,11 +15,10 @@ import netCDF4
 import numpy as np
 import pytest
 import shapes
-from remotes import HEAD, LocalObject, item
+from remotes import HEAD, LocalObject, bits, differences, item, values
 from zarrstream.errors import SourceError
 from zarrstream.source import blocks, classic_read, hdf5_read, remote_file
-from zarrstream.source.dataset import Source
-from zarrstream.source.fetching import Fetching, Means, joined
+from zarrstream.source.fetching import MEANS, Fetching, Means, joined
 from zarrstream.source.items import Item
 from zarrstream.source.open import open_items
 from zarrstream.source.proof import another_reader
@@ -162,42 +162,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def values(source: Source) -> dict[str, np.ndarray]:
-    regions = {name: tuple((0, size) for size in variable.shape) for name, variable in source.variables.items()}
-    return {name: source.block(name, region).values for name, region in regions.items()}
-
-
-def bits(array: np.ndarray) -> Any:
-    return array.dtype, array.shape, array.tolist() if array.dtype.kind == "O" else array.tobytes()
-
-
-def described(source: Source) -> Any:
-    """All but values; attributes by their text, which tells types and NaN."""
-
-    def encoding(found: dict[Any, Any]) -> str:
-        return repr({key: value for key, value in found.items() if key not in ("source", "scratch")})
-
-    found = {
-        name: (variable.dims, variable.shape, variable.dtype, repr(variable.attrs), encoding(variable.encoding))
-        for name, variable in source.variables.items()
-    }
-    groups = {path: repr(attrs) for path, attrs in source.groups.items()}
-    encodings = {path: encoding(dict(each)) for path, each in source.encodings.items()}
-    return found, groups, encodings, repr(source.attrs)
-
-
-def check_same(path: Path, there: Item, means: Means | None = None) -> list[str]:
+def check_same(path: Path, there: Item, means: Means = MEANS) -> list[str]:
     """Compare a file here with itself there; returns the notes."""
-    with closing(open_items([Item("netcdf", str(path))])) as here, closing(open_items([there], means=means or Means())) as far:
-        assert described(far) == described(here)
-        expected = values(here)
-        found = values(far)
-        with another_reader():
-            proof = values(far)
-        for name, each in expected.items():
-            assert bits(found[name]) == bits(each), name
-            assert bits(proof[name]) == bits(each), name
-        return far.notes
+    different, notes = differences(path, there, means)
+    assert not different
+    return notes
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -239,6 +208,38 @@ def test_each_range_that_fails_is_an_error_with_its_own_words(folder: Path, kind
     for failing in sorted(set(sound.remote.asked)):
         with pytest.raises(SourceError, match=f"bytes {failing[0]} to {failing[1]}: interrupted"):
             read(item(path, fails=lambda start, stop, failing=failing: (start, stop) == failing))
+
+
+def test_no_thread_that_is_waited_for_frees_files_of_h5py(folder: Path) -> None:
+    """h5py holds its lock while it waits for bytes, and takes it to free a file: a collection in the thread that fetches never ends."""
+    held: list[bool] = []
+
+    def look(_start: int, _stop: int) -> bool:
+        if h5py._objects.phil.acquire(blocking=False):
+            h5py._objects.phil.release()
+        else:
+            held.append(gc.isenabled())
+        return False
+
+    with closing(open_items([item(folder / "rich.nc", fails=look)])) as far:
+        values(far)
+    assert held
+    assert not any(held)
+    assert gc.isenabled()
+
+
+def test_an_error_leaves_nothing_of_h5py_to_be_collected(folder: Path) -> None:
+    gc.collect()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        for failing in (BLOCK, 5 * BLOCK, HEAD):
+            with pytest.raises(SourceError, match="interrupted"):
+                open_items([item(folder / "rich.nc", fails=lambda start, _stop, failing=failing: start >= failing)])
+        gc.collect()
+        assert not [found for found in gc.garbage if isinstance(found, h5py.File | h5py.Group | h5py.Dataset)]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
 
 
 @pytest.mark.parametrize("kind", ["rich", "NETCDF3_CLASSIC"])

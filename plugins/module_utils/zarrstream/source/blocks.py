@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import itertools
 import struct
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from ..storage.remote import RemoteObject
@@ -134,13 +136,31 @@ class Stream(io.RawIOBase):
         try:
             if self.error is not None:
                 raise self.error
-            data = self.take(self._at, len(view))
+            with _uncollected():
+                data = self.take(self._at, len(view))
         except BaseException as error:
             self.error = error
             raise
         view[: len(data)] = data
         self._at += len(data)
         return len(data)
+
+    def raised(self) -> BaseException | None:
+        """What was raised, which is then forgotten: with it the stream would be in a circle of references, and files of h5py too."""
+        error, self.error = self.error, None
+        return error
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """h5py holds its lock while it reads. A thread that is waited for must not have to free a file of h5py, which takes that lock."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class Held:

@@ -135,8 +135,10 @@ class Fetching:
                         offset, size = places[number]
                         yield number, data[offset - start : offset - start + size] if size != len(data) else data
         finally:
-            for future in waiting:
-                future.cancel()
+            for flying_still in waiting:
+                flying_still.cancel()
+            waiting.clear()
+            future = Future()  # else an error that it has would hold it in a circle, with all that the callers have
 
     def whole(self, remote: RemoteObject, why: str) -> tuple[int, int]:
         """A descriptor of all bytes of an object, and how many of them are in memory: it has to be given back, or is in a folder.

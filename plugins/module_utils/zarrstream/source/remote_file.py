@@ -150,11 +150,11 @@ class RemoteFile:
                 self._describe(file)
                 yield file
         except BaseException:
-            if stream.error is not None:
-                raise stream.error from None
-            raise
+            if stream.error is None:
+                raise
+            raise stream.raised() from None  # type: ignore[misc]
         if stream.error is not None:
-            raise stream.error
+            raise stream.raised()  # type: ignore[misc]
 
     def _describe(self, file: Any) -> None:
         """Fetch where all objects begin, at once: they would be looked at one after the other."""
