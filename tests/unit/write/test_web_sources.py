@@ -101,6 +101,19 @@ def test_a_server_that_tells_no_version_is_named_in_the_notes(server: Server, tm
         write_dataset(write_request(urls(server), str(tmp_path / "o.zarr")))
 
 
+def test_a_server_without_ranges_wants_memory_or_a_spool(server: Server, tmp_path: Path) -> None:
+    xr.Dataset({"air": ("x", np.random.default_rng(1).random(2**18))}).to_netcdf(tmp_path / "large.nc", engine="netcdf4")
+    server.things = {"/large.nc": Thing((tmp_path / "large.nc").read_bytes(), ranges=False)}
+    little = {"memory": "6MiB", "chunks": {"x": 2**16}}
+    with pytest.raises(ZarrstreamError, match=r"large\.nc' has to be read as a whole.*'spool: FOLDER'"):
+        write_dataset(write_request(urls(server), str(tmp_path / "o.zarr"), **little))
+    (tmp_path / "spool").mkdir()
+    for name, options in (("o", {**little, "spool": str(tmp_path / "spool")}), ("p", {})):
+        done = write_dataset(write_request(urls(server), str(tmp_path / f"{name}.zarr"), **options))
+        assert "large.nc was read as a whole, into " in done.notes[0]
+    assert not list((tmp_path / "spool").iterdir())
+
+
 def test_local_sources_have_no_traffic(server: Server, tmp_path: Path) -> None:
     (tmp_path / "a.nc").write_bytes(server.things["/air-2023.nc"].data)
     done = write_dataset(write_request([str(tmp_path / "a.nc")], str(tmp_path / "o.zarr"))).to_dict()
