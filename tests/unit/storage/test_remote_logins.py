@@ -231,6 +231,7 @@ def test_signed_urls_are_used_and_not_shown(server: Server, netrc: Path):
         ("temp_url_sig=0123&temp_url_expires=1000000000", b"", "that ended at 2001-09-09 01:46:40 UTC"),
         ("sig=0123", b"", "403 Forbidden with the signature in its URL: the URL is not complete"),
     ],
+    ids=["amazon", "amazon says so", "old", "azure", "swift", "incomplete"],  # not by the time, which each process has another of
 )
 def test_signed_urls_that_are_refused(server: Server, query: str, body: bytes, words: str):
     server.faults[PLACE] = repeat(says(403, body))
