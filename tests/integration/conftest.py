@@ -110,6 +110,13 @@ class Ended:
     stderr: str
 
 
+def own_umask() -> int:
+    """The umask of this process, which a process of its own would inherit; it can only be read by setting it."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return umask
+
+
 @dataclass(frozen=True)
 class Server:
     """A program that answers requests, each in a process forked for it: see forked.py."""
@@ -120,7 +127,7 @@ class Server:
         """Let it do something, and wait for its answer."""
         assert self.process.stdin
         assert self.process.stdout
-        self.process.stdin.write(json.dumps(request, default=str) + "\n")
+        self.process.stdin.write(json.dumps({**request, "umask": own_umask()}, default=str) + "\n")
         self.process.stdin.flush()
         return Ended(**json.loads(self.process.stdout.readline()))
 

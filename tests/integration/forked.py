@@ -20,7 +20,7 @@ def apart(do: Callable[[dict], int], request: dict) -> dict:
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         child = os.fork()
         if not child:
-            become(request["env"], os.open(os.devnull, os.O_RDONLY), out.fileno(), err.fileno())
+            become(request["env"], request["umask"], os.open(os.devnull, os.O_RDONLY), out.fileno(), err.fileno())
             os._exit(do(request))
         _, status = os.waitpid(child, 0)
         texts = []
@@ -30,8 +30,10 @@ def apart(do: Callable[[dict], int], request: dict) -> dict:
     return {"stdout": texts[0], "stderr": texts[1], "status": os.waitstatus_to_exitcode(status)}
 
 
-def become(environment: dict[str, str], *files: int) -> None:
-    """Take an environment, and files in the place of standard input, output and error."""
+def become(environment: dict[str, str], umask: int, *files: int) -> None:
+    """Take an environment, a umask, and files in the place of standard input, output and error."""
+    os.umask(umask)
+    tempfile.tempdir = None  # where temporary files go, TMPDIR says
     for number, file in enumerate(files):
         os.dup2(file, number)
     os.environ.clear()

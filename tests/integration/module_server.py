@@ -7,7 +7,7 @@ A program, module_server.py SOCKET. It has two kinds of clients:
 - a test reads and writes one line each: {"module", "args", "env"} for a module of this collection, whose file is imported where no
   request before has named it; {"stdout", "stderr", "status"} is the answer;
 - Ansible takes the program SOCKET.python for its interpreter of a host, and pipes it a module packed as for any host. That program
-  sends its files, arguments and environment through the socket. All code of the kit is that of the package.
+  sends its files, folder, umask and environment through the socket. All code of the kit is that of the package.
 """
 
 import gc
@@ -58,7 +58,7 @@ if len(sys.argv) > 1:
 import _socket
 server = _socket.socket(_socket.AF_UNIX)
 server.connect({address!r})
-request = b"\\0".join([posix.getcwdb(), *map(b"=".join, posix.environ.items())])
+request = b"\\0".join([posix.getcwdb(), b"%d" % posix.umask(0), *map(b"=".join, posix.environ.items())])
 files = b"".join(number.to_bytes(4, sys.byteorder) for number in range(3))
 server.sendmsg([len(request).to_bytes(4, "big")], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, files)])
 server.sendall(request)
@@ -136,8 +136,8 @@ def serve(connection: socket.socket, folder: str) -> None:
         if named := re.search(rb"ansible_module='([^']+)'", package):
             load(named[1].decode().rpartition(".")[2])
         if not os.fork():
-            folder_of_client, *environment = os.fsdecode(request).split("\0")
-            become(dict(each.split("=", 1) for each in environment), *files)
+            folder_of_client, umask, *environment = os.fsdecode(request).split("\0")
+            become(dict(each.split("=", 1) for each in environment), int(umask), *files)
             os.chdir(folder_of_client)
             sys.path.remove(folder)
             connection.send(bytes([unpacked(package)]))

@@ -25,7 +25,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def issued(run_playbook: Any, folder: Path) -> Any:
     """What the role said: certificates for two nodes, one of them near its end, renewed; another generation; and then it refused."""
-    (folder / "nodes.yml").write_text(NODES)
+    controller = {"ungrouped": {"hosts": {"localhost": {"ansible_connection": "local", "ansible_python_interpreter": run_playbook.python}}}}
+    (folder / "nodes.yml").write_text(NODES + yaml.safe_dump(controller))
     steps: list[dict[str, Any]] = [{}, {"dask_tls_generation": 2}, {"dask_tls_valid_days": 30}]
     plays: list[dict[str, Any]] = [{"hosts": "nodes", "gather_facts": False, "roles": ["dask_tls"], "vars": step} for step in steps]
     copied = {"src": f"{folder}/tls/1/", "dest": str(folder / "before"), "mode": "0600"}

@@ -93,10 +93,10 @@ def two(run_playbook: Any, tmp_path: Path, temporary: Path) -> Any:
     """A function that runs the role for two hosts, both this machine: one builds, the other gets what it has built."""
     uv, lock = tmp_path / "uv", tmp_path / "my.lock"
     lock.write_text(f"# {tmp_path}\n")
-    env = {"TMPDIR": str(temporary), "ANSIBLE_FORKS": "1"}  # one host after the other, since they write to the same place
-    local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    one_after_the_other = "--forks=1"  # since they write to the same place
+    local = {"ansible_connection": "local", "ansible_python_interpreter": run_playbook.python}
     inventory = tmp_path / "hosts.json"
-    inventory.write_text(json.dumps({"zarr_hosts": {"hosts": {"one": local, "two": local}}}))
+    inventory.write_text(json.dumps({"zarr_hosts": {"hosts": {"one": local, "two": local}}, "ungrouped": {"hosts": {"localhost": local}}}))
     variables = {"zarr_stack_path": tmp_path / "stack", "zarr_stack_python": sys.executable, "zarr_stack_lock": lock, "zarr_stack_uv": uv}
 
     def run(*arguments: str, umask: int, play: str = PLAY, **more: str) -> Any:
@@ -105,7 +105,8 @@ def two(run_playbook: Any, tmp_path: Path, temporary: Path) -> Any:
         uv.chmod(0o755)
         before = os.umask(umask)
         try:
-            return run_playbook(play, *arguments, inventory=inventory, extra_vars=variables, env=env | more, check=False)
+            env = {"TMPDIR": str(temporary), **more}
+            return run_playbook(play, one_after_the_other, *arguments, inventory=inventory, extra_vars=variables, env=env, check=False)
         finally:
             os.umask(before)
 
