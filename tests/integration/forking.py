@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clusters import Daemons
+from clusters import CALM_ENVIRONMENT, Daemons
 from zarrstream.write.request import WriteRequest
 
 CORE = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
@@ -34,6 +34,8 @@ def _context() -> Any:
     with pytest.MonkeyPatch.context() as patch:  # the server gets it as it starts
         patch.setenv("PYTHONPATH", os.pathsep.join(OURS))
         patch.setenv("DASK_DISTRIBUTED__WORKER__MULTIPROCESSING_METHOD", "forkserver")  # of a daemon that has a nanny
+        for name, value in CALM_ENVIRONMENT.items():  # which a forked daemon would read too late
+            patch.setenv(name, value)
         context.set_forkserver_preload(["integration.preloaded"])
         first = context.Process(target=int)
         first.start()
