@@ -40,6 +40,7 @@ def main() -> None:
         for name in names:
             kind.get(name, class_only=True)
     Templar(DataLoader()).template(trust_as_template("{{ 'a' | default('b') is match('a') }}"))  # loads filters and tests
+    constants.DEFAULT_INTERNAL_POLL_INTERVAL = 0.01  # seconds; the thousandth that it is keeps a processor busy while a task works
     gc.freeze()  # so that a collection in a forked process copies no page
     for line in sys.stdin:
         answer(line, play)
