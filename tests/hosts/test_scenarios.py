@@ -26,9 +26,21 @@ CLOUDLESS = ("dask_client", "dask_scheduler", "dask_service", "dask_tls", "dask_
 # The last part of the first host's address, by whether the scenario shares the cloud.
 FIRST_HOST = {True: "11", False: "111"}
 # The scenarios that `make test` runs; the others are in `make test-all`: other situations of a role, and the roles of which neither systemd
-# nor another user is a part, or which the site applies to three hosts. docs/testing.md tells what stands for each.
+# nor another user is a part, or which the site, the bad situations or tests/integration apply as well. docs/testing.md tells what stands
+# for each.
 USUAL = ("default", "site")
-ELSEWHERE = ("bucket", "dask_client", "dask_scheduler", "dask_tls", "dask_worker", "ec2_credentials", "notebook", "zarr_dataset")
+ELSEWHERE = (
+    "bucket",
+    "dask_client",
+    "dask_scheduler",
+    "dask_tls",
+    "dask_worker",
+    "ec2_credentials",
+    "embedded_cloud",
+    "notebook",
+    "zarr_dataset",
+    "zarr_stack",
+)
 # What a scenario holds besides playbooks that a side effect names.
 ORDINARY = ("converge.yml", "inventory.yml", "molecule.yml", "prepare.yml", "verify.yml")
 

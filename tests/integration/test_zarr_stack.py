@@ -136,6 +136,8 @@ def test_any_umask_gives_an_environment_for_all_users_that_its_owner_alone_write
     precious.write_bytes(b"precious")
     planted.symlink_to(precious)
     path, others = tmp_path / "stack", handed_over(temporary)
+    foreseen = two("--check", umask=umask)
+    assert (foreseen.rc, min(foreseen.stats[host]["changed"] for host in ("one", "two")) > 0, path.exists()) == (0, True, False)
     try:
         first = two(umask=umask)
     finally:
@@ -147,13 +149,22 @@ def test_any_umask_gives_an_environment_for_all_users_that_its_owner_alone_write
     assert handed_over(temporary) == others
     assert_settled(path)
 
+    complete = path / "envs" / digest / f".complete-{digest}"
+    made = complete.stat().st_mtime_ns
+    foresee = PLAY.replace("{", "{check_mode: true, ")
     (path / "envs").chmod(0o777)
     (path / "current" / "bin" / "python").chmod(0o640)
-    foresee = PLAY.replace("{", "{check_mode: true, ")
     mended = two(umask=umask, play=foresee + PLAY + PLAY)
     assert mended.rc == 0, mended.output
     # In check mode each of the two foresees what then the first does.
     assert (mended.stats["one"]["changed"], mended.stats["two"]["changed"]) == (2, 1), mended.output
+    assert_settled(path)
+
+    (path / "current").unlink()
+    linked = two(umask=umask)
+    assert linked.rc == 0, linked.output
+    assert (path / "current").readlink() == Path("envs", digest)
+    assert complete.stat().st_mtime_ns == made, "nothing was installed anew"
     assert_settled(path)
 
 
