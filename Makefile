@@ -16,6 +16,8 @@ PLAYBOOK := $(VENV)/bin/ansible-playbook -i inventory/embedded $(ARGS)
 export LC_ALL := C.UTF-8
 # Tests have a HOME of their own; the cache of packages is one for all.
 export UV_CACHE_DIR ?= $(HOME)/.cache/uv
+# A clean clone has the same libraries as the last one: what mypy knows of them is by their content.
+export MYPY_CACHE_DIR ?= $(HOME)/.cache/zarrstream/mypy
 unexport PYTHONDONTWRITEBYTECODE
 # These would win over the profile that the kit writes.
 unexport AWS_CA_BUNDLE AWS_PROFILE AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_ENDPOINT_URL
