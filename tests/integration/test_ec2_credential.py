@@ -407,9 +407,9 @@ def killed(modules, tmp_path):
         ("embedded", "before", signal.SIGKILL, 0, "nothing"),
         ("embedded", "after", signal.SIGKILL, 1, "ours"),
         ("embedded", "after", signal.SIGTERM, 1, "ours"),
-        ("embedded-app", "before", signal.SIGKILL, 0, "nothing"),
-        ("embedded-app", "after", signal.SIGTERM, 1, "ours"),
         ("embedded-app", "after", signal.SIGKILL, 1, "uncertain"),
+        pytest.param("embedded-app", "before", signal.SIGKILL, 0, "nothing", marks=pytest.mark.thorough),
+        pytest.param("embedded-app", "after", signal.SIGTERM, 1, "ours", marks=pytest.mark.thorough),
     ],
 )
 def test_pair_of_a_run_that_was_killed_is_found_by_the_next(ask, new_cloud, killed, config, login, moment, number, made, leaves):

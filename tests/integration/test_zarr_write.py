@@ -32,9 +32,9 @@ from zarrstream.write.remove import remove_store
 from zarrstream.write.request import WriteRequest
 from zarrstream.write.verify import same_bits
 
-BOTH = pytest.mark.parametrize("zarr_format", [2, 3])
 # The way to the end is the same, and that a kill at any point is made up for the unit tests have of both.
 MOSTLY_3 = pytest.mark.parametrize("zarr_format", [pytest.param(2, marks=pytest.mark.thorough), 3])
+MOSTLY_2 = pytest.mark.parametrize("zarr_format", [2, pytest.param(3, marks=pytest.mark.thorough)])
 Format = Literal[2, 3]
 pytestmark = pytest.mark.filterwarnings("ignore:Consolidated metadata is currently not part")
 
@@ -282,7 +282,7 @@ def watched(look: Callable[[], None]) -> Iterator[None]:
         yield
 
 
-@BOTH
+@MOSTLY_3
 def test_a_killed_writer_leaves_no_store_and_the_next_run_makes_it(bucket: Bucket, source: Path, zarr_format: Format) -> None:
     wanted = bucket.request(source, zarr_format=zarr_format, chunks={"time": 5})
     forking.killed_writer(wanted, air=11)
@@ -370,7 +370,7 @@ def other(source: Path, tmp_path: Path) -> Path:
     return tmp_path / "other.nc"
 
 
-@BOTH
+@MOSTLY_2
 def test_a_replacement_shows_old_or_nothing_or_new(bucket: Bucket, source: Path, other: Path, zarr_format: Format) -> None:
     write_dataset(bucket.request(source, zarr_format=zarr_format, chunks={"time": 100}))
     old, new, seen = decoded(source), decoded(other), []
