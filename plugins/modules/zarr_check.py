@@ -96,8 +96,9 @@ options:
       - V(manifest), size and MD5 of every object are those that were recorded at the write. It takes the MD5 from the
         ETags of the listing and reads no object. A folder has no ETags, so there it compares sizes only.
       - V(codecs), every codec is installed here.
-      - V(opens), plain xarray opens every group, decoded and not, with the consolidated metadata and without, and reads the first and
-        the last element of each variable. Where times alone do not decode, it is a warning; with O(source), where that is so too, none.
+      - V(opens), plain xarray opens every group, decoded and not, with the consolidated metadata, and without where these say anything
+        else, and reads the first and the last element of each variable. Where times alone do not decode, it is a warning; with O(source),
+        where that is so too, none.
       - V(decode), chunks decode.
       - V(fill_value), no value that is data reads as missing.
       - V(order), coordinates of time and place rise or fall at each step, and none is there twice or missing.

@@ -182,3 +182,25 @@ def test_an_attribute_that_is_in_the_way_is_removed(tmp_path: Path) -> None:
     write_dataset(request(tmp_path / "in.nc", tmp_path / "a.zarr", prepare=[{"attrs": {"a": {"add_offset": None}}}]))
     with xr.open_zarr(tmp_path / "a.zarr", chunks=None) as found:
         assert found.a.values.tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize(("changed", "status"), [(None, "passed"), ("days since the flood", "warning")])
+def test_without_its_consolidated_metadata_a_store_is_opened_where_they_say_something_else(
+    tmp_path: Path, changed: str | None, status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else xarray would make the same of both."""
+    attributes = {"units": "days since 2020-01-01"}
+    xr.Dataset({"a": ("time", [1.0])}, {"time": ("time", [0], attributes)}).to_zarr(tmp_path / "a.zarr", zarr_format=2)
+    if changed:
+        document = tmp_path / "a.zarr/time/.zattrs"
+        document.write_text(document.read_text().replace(attributes["units"], changed))
+    opened, open_dataset = [], xr.open_dataset
+
+    def noted(*arguments: Any, **options: Any) -> xr.Dataset:
+        opened.append((options["consolidated"], options.get("decode_cf", True)))
+        return open_dataset(*arguments, **options)
+
+    monkeypatch.setattr(xr, "open_dataset", noted)
+    result = checked(tmp_path / "a.zarr")["opens"]
+    assert (result.status, {(True, True), (True, False)} <= set(opened)) == (status, True)
+    assert ((False, True) in opened) is bool(changed)

@@ -160,7 +160,7 @@ def check_codecs(reader: ChunkReader) -> CheckResult:
 
 @CHECKS.check("opens", "store", "root", place=85)
 def check_opens(shot: Snapshot, reader: ChunkReader) -> CheckResult:
-    """Plain xarray opens every group, decoded and not, by the consolidated metadata and without, and reads both ends of each variable."""
+    """Plain xarray opens every group, decoded and not, also without consolidated metadata that say anything else, and reads both ends."""
     tree = reader.tree
     if why := _not_for_xarray(reader):
         return skipped(why)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the Zarrstream authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Whether plain xarray opens a store: every group, decoded and not, by its consolidated metadata and without, and of every variable
-the first and the last element. Documents come from memory, so that this can be asked before they are published.
+"""Whether plain xarray opens a store: every group, decoded and not, by its consolidated metadata and without where these say anything
+else, and of every variable the first and the last element. Documents come from memory, so that this can be asked before they are published.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..compat import as_buffer, default_prototype, without_dask
 from ..errors import Unreachable
-from ..metadata.hierarchy import Hierarchy, folder_of, is_document, join
+from ..metadata.hierarchy import CONSOLIDATED, Hierarchy, folder_of, is_document, join
 from ..storage.zarr_store import part_of, reading_store
 from ..text import one_line
 
@@ -49,7 +49,7 @@ def open_plainly(tree: Hierarchy, get: Get | None, *, once: bool = False) -> Ope
     """
     found = Opened()
     documents = {key: tree.raw[key] if key in tree.raw else json.dumps(document).encode() for key, document in tree.documents.items()}
-    flags = [True, False] if "" in tree.consolidated else [False]
+    flags = [True] if _says_all(tree) else [True, False] if "" in tree.consolidated else [False]
     ways: list[dict[str, Any]] = [{"consolidated": flag} for flag in flags] + [{"consolidated": flags[0], "decode_cf": False}]
     ways = [{**ways[0], **_TIMES}] if once else ways
     for path in sorted(tree.groups):
@@ -57,9 +57,16 @@ def open_plainly(tree: Hierarchy, get: Get | None, *, once: bool = False) -> Ope
         indexed = sum(max(tree.arrays[name].shape, default=0) for name in names.values()) <= _INDEXED
         options = {"engine": "zarr", "chunks": None, "cache": False, "group": path or None, "zarr_format": tree.zarr_format}
         for way in ways:
-            # Values that the first way has read and decoded are the same in all.
-            _Way(documents, get, {**options, "create_default_indexes": indexed, **way}, path, names, found).go(touch=way is ways[0])
+            # Values that the first way has read and decoded, and what an index is made of, are the same in all.
+            first = way is ways[0]
+            _Way(documents, get, {**options, "create_default_indexes": indexed and first, **way}, path, names, found).go(touch=first)
     return found
+
+
+def _says_all(tree: Hierarchy) -> bool:
+    """Whether the consolidated metadata are the documents themselves, so that xarray makes the same of both."""
+    others = {key: document for key, document in tree.documents.items() if key != CONSOLIDATED[tree.zarr_format]}
+    return tree.consolidated.get("") == others
 
 
 def open_lazily(tree: Hierarchy, get: Get) -> dict[str, xr.Variable]:
