@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from copy import deepcopy
 from functools import cache
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ import xarray as xr
 from hypothesis import settings
 from running import THOROUGH
 from writing import made_once
+from zarrstream.metadata.hierarchy import Hierarchy
 from zarrstream.sidecar import lock
 
 # How long an example takes says how busy the machine is: the tests run side by side. A failure says how to repeat it.
@@ -33,6 +37,25 @@ def _each_secret_is_hashed_once() -> Iterator[None]:
     """The hash is slow on purpose, and hundreds of tests have the same few pairs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hashlib, "scrypt", cache(hashlib.scrypt))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _the_same_documents_are_opened_once() -> Iterator[None]:
+    """Whether they open before there are chunks depends on nothing else, and hundreds of tests write the same few stores."""
+    opening = import_module("zarrstream.write.opening")
+    opened, whole = {}, opening.open_plainly
+
+    def open_plainly(tree: Hierarchy, get: Any, *, once: bool = False) -> Any:
+        if get is not None:
+            return whole(tree, get, once=once)
+        key = once, *sorted(tree.raw.items())
+        if key not in opened:
+            opened[key] = whole(tree, None, once=once)
+        return deepcopy(opened[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(opening, "open_plainly", open_plainly)
         yield
 
 

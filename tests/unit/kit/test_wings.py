@@ -7,6 +7,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -49,12 +50,15 @@ def imports(path: Path) -> Iterator[str]:
                 yield found.relative_to(CORE).as_posix()
 
 
-ARROWS = {
-    (path.relative_to(CORE).with_suffix("").as_posix(), target)
-    for path in CORE.rglob("*.py")
-    for target in imports(path)
-    if path.stem not in ("__init__", DOOR)
-}
+@cache
+def arrows() -> set[tuple[str, str]]:
+    """Files and what they import."""
+    return {
+        (path.relative_to(CORE).with_suffix("").as_posix(), target)
+        for path in CORE.rglob("*.py")
+        for target in imports(path)
+        if path.stem not in ("__init__", DOOR)
+    }
 
 
 def wing(file: str) -> str:
@@ -63,14 +67,14 @@ def wing(file: str) -> str:
 
 
 def test_each_wing_imports_only_what_lies_below_it():
-    assert {wing(file) for arrow in ARROWS for file in arrow} == {"", *WINGS}
+    assert {wing(file) for arrow in arrows() for file in arrow} == {"", *WINGS}
     allowed = {name: {"", name, *below} for name, below in WINGS.items()} | {"": {""}}
-    assert not {(file, target) for file, target in ARROWS if wing(target) not in allowed[wing(file)]}
+    assert not {(file, target) for file, target in arrows() if wing(target) not in allowed[wing(file)]}
 
 
 def test_no_file_imports_itself_around_others():
     around: dict[str, set[str]] = {}
-    for file, target in ARROWS:
+    for file, target in arrows():
         around.setdefault(file, set()).add(target)
     TopologicalSorter(around).prepare()  # raises CycleError, which names the files
 
@@ -96,7 +100,7 @@ def shipped(module: str) -> set[str]:
         file = waiting.pop()
         if file not in found:
             found.add(file)
-            waiting.extend(target for source, target in ARROWS if source == file)
+            waiting.extend(target for source, target in arrows() if source == file)
     return found
 
 
