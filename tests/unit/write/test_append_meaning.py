@@ -57,12 +57,13 @@ SAME_MEANING: list[tuple[Any, Any]] = [
     ({"a": {"_FillValue": np.float32(np.nan)}}, {}),
     ({"a": {"valid_range": np.array([0, 9], "f8")}}, {"a": {"valid_range": np.array([0, 9], "f4")}}),
 ]
+LIKE_ANOTHER = (0, 1, 6)  # two more names of calendars, and an attribute in another type: compared where the others are
 
 
 @pytest.mark.parametrize(
     ("zarr_format", "one", "other"),
     [
-        pytest.param(zarr_format, *each, marks=[] if zarr_format == 2 + number % 2 else pytest.mark.thorough)
+        pytest.param(zarr_format, *each, marks=[] if zarr_format == 2 + number % 2 and number not in LIKE_ANOTHER else pytest.mark.thorough)
         for number, each in enumerate(SAME_MEANING)
         for zarr_format in (2, 3)
     ],
@@ -87,7 +88,10 @@ def test_other_words_of_the_same_meaning_are_appended(tmp_path: Path, zarr_forma
             "'a' has cell_methods 'time: maximum'",
             "cell_methods",
         ),
-        ({"a": {"_FillValue": np.float32(1e20)}}, {"a": {"_FillValue": np.float32(9e36)}}, "'a' has _FillValue", "a:_FillValue"),
+        pytest.param(
+            *({"a": {"_FillValue": np.float32(1e20)}}, {"a": {"_FillValue": np.float32(9e36)}}, "'a' has _FillValue", "a:_FillValue"),
+            marks=pytest.mark.thorough,
+        ),
         ({"crs": {"lon0": -89.5}}, {"crs": {"lon0": -75.0}}, r"'crs' has lon0 '-75\.0'", "crs:lon0"),
         pytest.param(
             {"x": {"positive": "down"}}, {"x": {"positive": "up"}}, "'x' has positive 'up'", "positive", marks=pytest.mark.thorough

@@ -72,6 +72,7 @@ def test_without_a_coordinate_the_order_is_that_of_the_names(tmp_path: Path) -> 
     assert "Time" not in zarr.open_group(store, mode="r")
 
 
+@pytest.mark.thorough
 def test_roms_needs_no_word(tmp_path: Path) -> None:
     paths, store = shapes.roms(tmp_path), tmp_path / "roms.zarr"
     write(paths, store)
@@ -84,7 +85,7 @@ def test_roms_needs_no_word(tmp_path: Path) -> None:
     [
         pytest.param({"scalar": "t"}, ["2020-06-10T11:00:00", "2020-06-10T11:10:00"], marks=pytest.mark.thorough),
         ({"attribute": "time_coverage_start"}, ["2020-06-10T10:00:20.6", "2020-06-10T10:10:20.6"]),
-        ({"filename": "*_s{%Y%j%H%M%S}?_*.nc"}, ["2020-06-10T10:00:20", "2020-06-10T10:10:20"]),
+        pytest.param({"filename": "*_s{%Y%j%H%M%S}?_*.nc"}, ["2020-06-10T10:00:20", "2020-06-10T10:10:20"], marks=pytest.mark.thorough),
     ],
 )
 def test_scenes_of_goes_become_steps_of_time(tmp_path: Path, value_from: dict[str, str], times: list[str]) -> None:
@@ -112,7 +113,7 @@ def test_one_more_scene_is_appended(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("combine", "members"),
     [
-        ({"dim": "realization"}, [1, 2]),
+        pytest.param({"dim": "realization"}, [1, 2], marks=pytest.mark.thorough),
         pytest.param({"dim": "member", "value_from": {"scalar": "realization"}}, [1, 2], marks=pytest.mark.thorough),
         ({"dim": "member", "value_from": {"attribute": "variant_label"}}, ["r1i1p1f1", "r2i1p1f1"]),
         pytest.param({"dim": "member", "value_from": {"filename": "tas_r{}i1p1f1.nc"}}, [1, 2], marks=pytest.mark.thorough),
@@ -137,6 +138,7 @@ def test_members_and_times(tmp_path: Path) -> None:
     assert "not the tiles of one area" in refused(paths[:3], tmp_path / "odd.zarr", combine=nested)
 
 
+@pytest.mark.thorough
 def test_members_that_are_a_dimension_already(tmp_path: Path) -> None:
     paths, store = [], tmp_path / "members.zarr"
     for member in (0, 1):
@@ -163,7 +165,9 @@ def corrected(tmp_path: Path) -> Paths:
     return pair(tmp_path, lambda path: day(path, [0, 1, 2], values=steps[:3]), lambda path: day(path, [2, 3, 4], values=later))
 
 
-@pytest.mark.parametrize(("overlap", "rows"), [("first", [0, 1, 2, 4, 5]), ("last", [0, 1, 3, 4, 5])])
+@pytest.mark.parametrize(
+    ("overlap", "rows"), [pytest.param("first", [0, 1, 2, 4, 5], marks=pytest.mark.thorough), ("last", [0, 1, 3, 4, 5])]
+)
 def test_of_steps_that_two_files_have_one_is_said_to_count(tmp_path: Path, corrected: Paths, overlap: str, rows: list[int]) -> None:
     store = tmp_path / "a.zarr"
     text = refused(corrected, store)
@@ -236,7 +240,11 @@ def with_bounds(edge: float) -> Callable[[Path], None]:
 
 
 @pytest.mark.parametrize(
-    ("one", "two", "name"), [(lambda path: day(path, [0, 1], seed=1), noisy, "lat"), (with_bounds(0), with_bounds(1e-13), "lat_bnds")]
+    ("one", "two", "name"),
+    [
+        pytest.param(lambda path: day(path, [0, 1], seed=1), noisy, "lat", marks=pytest.mark.thorough),
+        (with_bounds(0), with_bounds(1e-13), "lat_bnds"),
+    ],
 )
 def test_rounding_of_coordinates(tmp_path: Path, one: Any, two: Any, name: str) -> None:
     paths, store = pair(tmp_path, one, two), tmp_path / "a.zarr"
@@ -250,7 +258,7 @@ def test_rounding_of_coordinates(tmp_path: Path, one: Any, two: Any, name: str) 
     assert "combine.tolerance" in refused(paths, store, combine={"tolerance": 1e-14})
 
 
-@pytest.mark.parametrize("combine", [{"static": "first"}, {"differing": ["orog"]}])
+@pytest.mark.parametrize("combine", [{"static": "first"}, pytest.param({"differing": ["orog"]}, marks=pytest.mark.thorough)])
 def test_a_static_field_that_differs(tmp_path: Path, combine: dict[str, Any]) -> None:
     def orography(height: float) -> dict[str, Any]:
         return {"orog": ("f4", ("lat", "lon"), np.full((Y, X), height), {"units": "m"})}
@@ -265,6 +273,7 @@ def test_a_static_field_that_differs(tmp_path: Path, combine: dict[str, Any]) ->
     assert set(stored(store, "orog").ravel()) == {100}
 
 
+@pytest.mark.thorough
 def test_variables_in_files_of_their_own(tmp_path: Path) -> None:
     paths, store = [], tmp_path / "a.zarr"
     for name in ("t2m", "rh"):

@@ -177,7 +177,7 @@ def test_a_portable_store_is_read_by_all(source: Path, tmp_path: Path, kind: str
     passed(Path(wanted.store), source)
 
 
-@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("zarr_format", [2, pytest.param(3, marks=pytest.mark.thorough)])
 def test_portable_refuses_what_a_reader_does_not_take(tmp_path: Path, zarr_format: int) -> None:
     # Of its own, since each request opens all that a source has.
     source, names = tmp_path / "few.zarr", (VALUES.keys() - TYPES) | {"bool", "float64"}

@@ -12,6 +12,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from running import THOROUGH
 from writing import raw, request
 from zarrstream.commands.write import write_dataset
 from zarrstream.write.verify import same_bits
@@ -25,7 +26,7 @@ ARRAYS = TYPES.flatmap(lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims
 COMPRESSORS = ["none", {"id": "zstd", "level": 3}, {"id": "gzip", "level": 1}, {"id": "blosc", "cname": "lz4", "shuffle": "bitshuffle"}]
 
 
-@settings(max_examples=20)
+@settings(max_examples=200 if THOROUGH else 12)
 @given(
     values=ARRAYS,
     lengths=st.tuples(*[st.integers(1, 6)] * 3),
