@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from botocore import session
 from hypothesis import settings
 from running import THOROUGH
 from writing import made_once
@@ -37,6 +38,14 @@ def _each_secret_is_hashed_once() -> Iterator[None]:
     """The hash is slow on purpose, and hundreds of tests have the same few pairs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hashlib, "scrypt", cache(hashlib.scrypt))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _what_botocore_knows_of_services_is_read_once() -> Iterator[None]:
+    """Each session would read two megabytes of JSON, as a process of its own does once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "create_loader", cache(session.create_loader))
         yield
 
 

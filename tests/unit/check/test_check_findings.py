@@ -107,7 +107,7 @@ def test_a_single_array_is_a_store_too(tmp_path: Path) -> None:
     found = check(tmp_path / "a.zarr")
     assert found["open"].status == found["complete"].status == found["decode"].status == found["strays"].status == "passed"
     (tmp_path / "a.zarr/c/1").unlink()
-    assert "c/1" in check(tmp_path / "a.zarr")["complete"].message
+    assert "c/1" in check(tmp_path / "a.zarr", "complete")["complete"].message
 
 
 # open
@@ -122,7 +122,7 @@ def test_open_fails_where_nothing_is(tmp_path: Path) -> None:
 
 def test_open_tells_of_objects_without_a_root(tmp_path: Path) -> None:
     (make_store(tmp_path / "a.zarr") / "zarr.json").unlink()
-    assert "objects are there (crs/c, " in check(tmp_path / "a.zarr")["open"].message
+    assert "objects are there (crs/c, " in check(tmp_path / "a.zarr", "open")["open"].message
 
 
 @pytest.mark.parametrize("root", [False, True])
@@ -131,7 +131,7 @@ def test_open_tells_of_a_write_under_way(tmp_path: Path, root: bool) -> None:
     if not root:
         (path / "zarr.json").unlink()
     (tmp_path / "a.zarr.zarrstream/writing.json").write_text('{"started": "2026-03-04T05:06:07Z"}')
-    result = check(path)["open"]
+    result = check(path, "open")["open"]
     assert result.status == ("warning" if root else "failed")
     assert "under way or was interrupted since 2026-03-04T05:06:07" in result.message
 
@@ -139,7 +139,7 @@ def test_open_tells_of_a_write_under_way(tmp_path: Path, root: bool) -> None:
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", '{"zarr_format": 3}', '{"zarr_format": 4, "node_type": "group"}', "[" * 100_000])
 def test_open_fails_on_a_damaged_root(tmp_path: Path, text: str) -> None:
     (make_store(tmp_path / "a.zarr") / "zarr.json").write_text(text)
-    result = check(tmp_path / "a.zarr")["open"]
+    result = check(tmp_path / "a.zarr", "open")["open"]
     assert result.status == "failed"
     assert "zarr.json" in result.message
 
@@ -161,7 +161,7 @@ def test_open_fails_on_a_damaged_root(tmp_path: Path, text: str) -> None:
 def test_metadata_fails_on_an_edited_document(tmp_path: Path, change: Callable[[dict[str, Any]], object], problem: str) -> None:
     path = make_store(tmp_path / "a.zarr")
     edit(path / "temp/zarr.json", change)
-    result = check(path)["metadata"]
+    result = check(path, "metadata")["metadata"]
     assert result.status == "failed"
     assert problem in items(result)
     assert "temp" in items(result)
@@ -178,19 +178,19 @@ def test_metadata_fails_on_text_that_is_no_json(tmp_path: Path) -> None:
 def test_metadata_fails_on_a_node_without_a_parent(tmp_path: Path) -> None:
     path = make_store(tmp_path / "a.zarr", consolidated=False)
     (path / "north/zarr.json").unlink()
-    assert "no group document above it, in 'north'" in check(path)["metadata"].message
+    assert "no group document above it, in 'north'" in check(path, "metadata")["metadata"].message
 
 
 def test_metadata_fails_on_an_array_inside_an_array(tmp_path: Path) -> None:
     path = make_store(tmp_path / "a.zarr", consolidated=False)
     (path / "temp/c/zarr.json").write_bytes((path / "time/zarr.json").read_bytes())
-    assert "lies inside the array 'temp'" in items(check(path)["metadata"])
+    assert "lies inside the array 'temp'" in items(check(path, "metadata")["metadata"])
 
 
 def test_metadata_fails_on_two_formats_side_by_side(tmp_path: Path) -> None:
     path = make_store(tmp_path / "a.zarr")
     (path / ".zgroup").write_text('{"zarr_format": 2}')
-    assert "v2 and v3 side by side" in items(check(path)["metadata"])
+    assert "v2 and v3 side by side" in items(check(path, "metadata")["metadata"])
 
 
 @pytest.mark.parametrize("kind", ["v2", "v3"])
@@ -199,7 +199,7 @@ def test_consolidated_fails_where_it_differs(tmp_path: Path, kind: str) -> None:
     name = ".zattrs" if kind == "v2" else "zarr.json"
     target = (lambda document: document) if kind == "v2" else (lambda document: document["attributes"])
     edit(path / "time" / name, lambda document: target(document).update(units="days since 1970-01-01"))
-    result = check(path)["consolidated"]
+    result = check(path, "consolidated")["consolidated"]
     assert result.status == "failed"
     assert f"time/{name}: differs from the consolidated metadata in" in result.message
 
@@ -208,7 +208,7 @@ def test_consolidated_fails_where_it_differs(tmp_path: Path, kind: str) -> None:
 def test_consolidated_fails_where_a_node_is_not_in_it(tmp_path: Path, kind: str) -> None:
     path = make_store(tmp_path / "a.zarr", kind)
     zarr.open_group(path, use_consolidated=False).create_array("late", shape=(1,), dtype="i4")[...] = 1
-    result = check(path)["consolidated"]
+    result = check(path, "consolidated")["consolidated"]
     assert "late/" in result.message
     assert "do not see this node" in result.message
 
@@ -228,7 +228,7 @@ def test_consolidated_and_complete_fail_where_a_document_is_gone(tmp_path: Path,
 def test_consolidated_fails_on_nonsense(tmp_path: Path, part: Any) -> None:
     path = make_store(tmp_path / "a.zarr")
     edit(path / "zarr.json", lambda document: document.update(consolidated_metadata=part))
-    assert check(path)["consolidated"].status == "failed"
+    assert check(path, "consolidated")["consolidated"].status == "failed"
 
 
 # listing
@@ -270,13 +270,13 @@ def test_missing_fill_allows_it_and_missing_manifest_only_what_was_never_written
     found = check(path, missing="manifest", sample=None)
     assert found["complete"].status == found["decode"].status == "passed"
     (tmp_path / "a.zarr.zarrstream/manifest.json").unlink()
-    assert check(path, missing="manifest")["complete"].status == "failed"
+    assert check(path, "complete", missing="manifest")["complete"].status == "failed"
 
 
 def test_missing_fill_excuses_no_metadata(tmp_path: Path) -> None:
     path = make_store(tmp_path / "a.zarr")
     (path / "temp/zarr.json").unlink()
-    assert check(path, missing="fill")["complete"].status == "failed"
+    assert check(path, "complete", missing="fill")["complete"].status == "failed"
 
 
 def test_evidence_is_bounded_and_counted_for_any_announced_number(tmp_path: Path) -> None:
@@ -302,7 +302,7 @@ def test_strays_are_told_with_their_reason(tmp_path: Path, key: str, reason: str
     path = make_store(tmp_path / "a.zarr")
     (path / key).parent.mkdir(parents=True, exist_ok=True)
     (path / key).write_text("x")
-    result = check(path)["strays"]
+    result = check(path, "strays")["strays"]
     assert (result.status, result.severity) == ("warning", "warning")
     assert f"first {key}: {reason}" in result.message or f": {key}: {reason}" in result.message
 
@@ -310,7 +310,7 @@ def test_strays_are_told_with_their_reason(tmp_path: Path, key: str, reason: str
 @pytest.mark.parametrize(("kind", "key"), [("v3", "temp/c/0/0/0"), ("v2", "temp/0.0.0"), ("sharded", "temp/c/0/0/0"), ("v3", "crs/c")])
 def test_sizes_fails_on_an_empty_object(tmp_path: Path, kind: str, key: str) -> None:
     (make_store(tmp_path / "a.zarr", kind) / key).write_bytes(b"")
-    assert f"{key}: empty" in check(tmp_path / "a.zarr")["sizes"].message
+    assert f"{key}: empty" in check(tmp_path / "a.zarr", "sizes")["sizes"].message
 
 
 @pytest.mark.parametrize(
@@ -335,7 +335,7 @@ def test_manifest_fails_on_sizes_and_on_objects_that_came_later(tmp_path: Path) 
     path = make_store(tmp_path / "a.zarr")
     (path / "later").write_text("x")
     (path / "time/c/0").write_bytes(b"x" * 33)
-    result = check(path)["manifest"]
+    result = check(path, "manifest")["manifest"]
     assert result.status == "failed"
     assert "time/c/0" in items(result)
     assert "33 bytes, 32 were written" in items(result)
@@ -346,13 +346,13 @@ def test_manifest_fails_on_sizes_and_on_objects_that_came_later(tmp_path: Path) 
 def test_manifest_fails_where_it_cannot_be_read(tmp_path: Path, text: str) -> None:
     path = make_store(tmp_path / "a.zarr")
     (tmp_path / "a.zarr.zarrstream/manifest.json").write_text(text)
-    assert check(path)["manifest"].status == "failed"
+    assert check(path, "manifest")["manifest"].status == "failed"
 
 
 def test_manifest_is_skipped_where_there_is_none(tmp_path: Path) -> None:
     path = make_store(tmp_path / "a.zarr")
     (tmp_path / "a.zarr.zarrstream/manifest.json").unlink()
-    result = check(path)["manifest"]
+    result = check(path, "manifest")["manifest"]
     assert (result.status, result.message) == ("skipped", "there is no manifest beside the store: it was not written by Zarrstream")
 
 
@@ -376,14 +376,14 @@ def test_codecs_fails_on_one_that_is_not_here(tmp_path: Path, kind: str, change:
     assert found["codecs"].status == "failed"
     assert "temp" in found["codecs"].message
     assert found["complete"].status == found["metadata"].status == "passed"
-    assert "3 objects" in check(path, sample=1)["decode"].message, "the other arrays are decoded all the same"
+    assert "3 objects" in check(path, "decode", sample=1)["decode"].message, "the other arrays are decoded all the same"
 
 
 @pytest.mark.parametrize("dtype", ["i2", "f4"])
 def test_fill_value_warns_of_zeros_that_read_as_missing(tmp_path: Path, dtype: str) -> None:
     group = zarr.create_group(tmp_path / "a.zarr", zarr_format=2)
     group.create_array("rain", shape=(4,), dtype=dtype, fill_value=0, attributes={"_ARRAY_DIMENSIONS": ["x"]})[...] = 1
-    result = check(tmp_path / "a.zarr")["fill_value"]
+    result = check(tmp_path / "a.zarr", "fill_value")["fill_value"]
     assert (result.status, result.severity) == ("warning", "warning")
     assert "rain: fill_value is 0" in result.message
     assert "reads every 0 as missing" in result.message
@@ -395,7 +395,7 @@ def test_fill_value_warns_of_zeros_that_read_as_missing(tmp_path: Path, dtype: s
 def test_fill_value_fails_on_an_attribute_that_xarray_cannot_read(tmp_path: Path, dtype: str, value: Any, good: bool) -> None:
     group = zarr.create_group(tmp_path / "a.zarr")
     group.create_array("rain", shape=(4,), dtype=dtype, attributes={"_FillValue": value})[...] = 1
-    assert check(tmp_path / "a.zarr")["fill_value"].status == ("passed" if good else "failed")
+    assert check(tmp_path / "a.zarr", "fill_value")["fill_value"].status == ("passed" if good else "failed")
 
 
 def test_decode_fails_on_a_flipped_bit_under_a_checksum(tmp_path: Path) -> None:
@@ -405,7 +405,7 @@ def test_decode_fails_on_a_flipped_bit_under_a_checksum(tmp_path: Path) -> None:
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1
     file.write_bytes(data)
-    result = check(tmp_path / "a.zarr")["decode"]
+    result = check(tmp_path / "a.zarr", "decode")["decode"]
     assert result.status == "failed"
     assert "temp/c/2: does not decode" in result.message
     assert result.evidence["decoded"] == 3
@@ -413,20 +413,20 @@ def test_decode_fails_on_a_flipped_bit_under_a_checksum(tmp_path: Path) -> None:
 
 def test_decode_reads_what_sample_says(tmp_path: Path) -> None:
     path = make_store(tmp_path / "a.zarr")
-    assert [check(path, sample=number)["decode"].evidence.get("decoded") for number in (0, 1, 2, 4, None)] == [None, 4, 6, 9, 13]
-    assert check(path, sample=0)["decode"].status == "skipped"
+    assert [check(path, "decode", sample=number)["decode"].evidence.get("decoded") for number in (0, 1, 2, 4, None)] == [None, 4, 6, 9, 13]
+    assert check(path, "decode", sample=0)["decode"].status == "skipped"
 
 
 def test_decode_refuses_what_no_memory_holds(tmp_path: Path) -> None:
     path = make_store(tmp_path / "a.zarr", consolidated=False)
     huge = {"name": "regular", "configuration": {"chunk_shape": [2**40, 3, 3]}}
     edit(path / "temp/zarr.json", lambda document: document.update(chunk_grid=huge))
-    assert "a check decodes no more than 4.0 GiB" in check(path)["decode"].message
+    assert "a check decodes no more than 4.0 GiB" in check(path, "decode")["decode"].message
 
 
 def test_chunk_size_advises_against_many_small_objects(tmp_path: Path) -> None:
     zarr.create_array(tmp_path / "a.zarr", shape=(120,), chunks=(1,), dtype="i4")[...] = 5
-    result = check(tmp_path / "a.zarr")["chunk_size"]
+    result = check(tmp_path / "a.zarr", "chunk_size")["chunk_size"]
     assert (result.status, result.severity) == ("warning", "info")
     assert "120 objects below 100.0 KiB" in result.message
 

@@ -83,7 +83,7 @@ def test_an_attribute_that_xarray_hides_in_zarr_alone_is_no_difference(tmp_path:
     assert "attribute 'title' of the source is missing" in check(store, source)["roundtrip"].message
 
 
-@pytest.mark.parametrize("names", [("a", "b", "c"), ("c", "a", "b")])
+@pytest.mark.parametrize("names", [pytest.param(("a", "b", "c"), marks=pytest.mark.thorough), ("c", "a", "b")])
 def test_a_store_that_was_appended_to_is_checked_against_all_its_files(tmp_path: Path, names: tuple[str, ...]) -> None:
     """The last step of each file is the first of the next; the store, not their names, has their order."""
     values, store = np.arange(7.0) + 10, tmp_path / "all.zarr"

@@ -197,11 +197,11 @@ def test_an_interruption_is_exit_code_130(run: Any, monkeypatch: pytest.MonkeyPa
     assert run("write", source, tmp_path / "a.zarr") == (130, "", "zarrstream write: interrupted.\n")
 
 
-def test_a_reader_that_goes_away_is_no_error(source: Path, tmp_path: Path) -> None:
+def test_a_reader_that_goes_away_is_no_error() -> None:
     # No output at all is read; the pipe's other end is closed before the command begins.
     reading, writing = os.pipe()
     os.close(reading)
-    command = [sys.executable, "-m", "zarrstream", "plan", str(source), str(tmp_path / "a.zarr")]
+    command = [sys.executable, "-m", "zarrstream", "completion", "bash"]
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT / "plugins/module_utils")}
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, env=environment, text=True, check=False, timeout=120)
     os.close(writing)

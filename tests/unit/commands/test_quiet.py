@@ -10,6 +10,7 @@ from pathlib import Path
 import netCDF4
 import pytest
 import zarrstream
+from running import THOROUGH
 from zarrstream.commands import cli
 
 CORE = Path(zarrstream.__file__).parents[1]
@@ -37,7 +38,8 @@ def test_warnings_of_libraries_do_not_reach_standard_error(warned_of: Path) -> N
     with pytest.warns(UserWarning, match="Duplicate dimension names"):  # else this file shows nothing
         assert cli.main(["write", str(warned_of / "a.nc"), str(warned_of / "a.zarr")]) == 0
     assert run(warned_of, "write", "a.nc", "b.zarr", "--quiet") == (0, "")
-    assert run(warned_of, "check", "b.zarr", "--source", "a.nc", "--quiet") == (0, "")
+    if THOROUGH:  # in `make test` one command: what keeps warnings back is before any of them
+        assert run(warned_of, "check", "b.zarr", "--source", "a.nc", "--quiet") == (0, "")
 
 
 def test_errors_do(warned_of: Path) -> None:

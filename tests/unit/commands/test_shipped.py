@@ -14,6 +14,7 @@ from zarrstream.commands import install as shipped
 from zarrstream.errors import BadRequest, ZarrstreamError
 
 PACKAGE = Path(zarrstream.__file__).parent
+TOGETHER = pytest.mark.xdist_group("installed")  # in one process, which installs it once
 
 
 @pytest.fixture
@@ -35,6 +36,7 @@ def library(environment: Path) -> Path:
     return next(environment.glob("lib/python3.*/site-packages"))
 
 
+@TOGETHER
 def test_it_installs_what_it_runs_from_and_then_nothing(installed: Path) -> None:
     environment = installed
     again = shipped.install(str(environment))
@@ -46,6 +48,7 @@ def test_it_installs_what_it_runs_from_and_then_nothing(installed: Path) -> None
     assert done.stdout == f"zarrstream {zarrstream.__version__}\n"
 
 
+@TOGETHER
 def test_an_edited_a_stray_and_a_lost_file_are_put_right(installed: Path) -> None:
     environment = installed
     folder = library(environment) / "zarrstream"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("artifact")  # which is packed once, in one process
 ROOT = Path(__file__).resolve().parents[3]
 WANTED = (
     "README.md",

@@ -344,7 +344,7 @@ def without(read: dict, section: str | None, name: str) -> dict:
     return {"sections": {key: value for key, value in read["sections"].items() if key != section}, "profiles": profiles}
 
 
-@settings(max_examples=2000 if THOROUGH else 50)
+@settings(max_examples=2000 if THOROUGH else 25)
 @given(FILES, CREDENTIALS, st.sampled_from(["lab", "lab", "default"]))
 @example(b"[profile lab]\ns3 =\n  endpoint_url = https://x\n", None, "lab")
 @example(b"[profile lab]\n[profile a]\ncredential_process =\n  /bin/x\n", None, "lab")

@@ -188,6 +188,7 @@ CODECS = [
 
 @pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.codec_id)
 @given(data=st.data())
+@settings(max_examples=200 if THOROUGH else 8)
 def test_what_an_honest_codec_wrote_passes_and_one_element_more_than_the_slack_does_not(codec: Any, data: st.DataObject) -> None:
     most = 1 if THOROUGH else 3  # to compress costs most of it
     count = data.draw(st.integers(1, 40_000 // most))
@@ -409,7 +410,7 @@ def test_any_damage_of_hdf5_gives_a_store_or_one_error(tmp_path: Path, hdf5: byt
     chance = random.Random(0)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3] / "plugins/module_utils")}
     paths = []
-    for number in range(400 if THOROUGH else 14):
+    for number in range(400 if THOROUGH else 8):
         data = bytearray(hdf5)
         for _ in range(chance.randint(1, 4)):
             data[chance.randrange(8, len(data))] = chance.randrange(256)

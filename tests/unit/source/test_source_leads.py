@@ -18,6 +18,7 @@ import zarr
 from asking import check_store, write_request
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from running import THOROUGH
 from zarrstream.check.request import request_from
 from zarrstream.commands.write import preview, write_dataset
 from zarrstream.errors import BadRequest, SourceError
@@ -415,7 +416,7 @@ PLACES = st.lists(st.sampled_from(["a", "b", "c"]), min_size=0, max_size=3).map(
 KINDS = [kind for kind in LEADS if kind not in ("in a group", "a linked folder", "by ..", "relative", "virtual, relative")]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200 if THOROUGH else 12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     leads=st.lists(st.tuples(st.sampled_from(KINDS), PLACES), max_size=2),
     plain=st.lists(PLACES, max_size=4),

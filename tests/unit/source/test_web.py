@@ -73,7 +73,7 @@ def write(source: str, store: Path, **options: Any) -> WriteResult:
     return write_dataset(write_request(source=(source,), store=str(store), **{"verify": "full", **options}))
 
 
-@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("zarr_format", [2, pytest.param(3, marks=pytest.mark.thorough)])
 def test_a_store_on_a_web_server_is_written_and_known_again(
     server: ThreadingHTTPServer, tmp_path: Path, zarr_format: Literal[2, 3]
 ) -> None:

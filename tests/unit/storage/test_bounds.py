@@ -359,7 +359,7 @@ def source(tmp_path: Path) -> Path:
         ("check", empty_pages, 30),
         pytest.param("check", slowly, 1, marks=pytest.mark.thorough),
         pytest.param("check", hangs, 1, marks=pytest.mark.thorough),
-        ("check", busy, 3),
+        pytest.param("check", busy, 3, marks=pytest.mark.thorough),
         pytest.param("write", hangs, 1, marks=pytest.mark.thorough),
         pytest.param("write", hangs_on("PUT"), 3, marks=pytest.mark.thorough),
         pytest.param("write", hangs_on("HEAD"), 3, marks=pytest.mark.thorough),
