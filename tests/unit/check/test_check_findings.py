@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -82,10 +83,14 @@ def edit(file: Path, change: Callable[[dict[str, Any]], object]) -> None:
     file.write_text(json.dumps(document))
 
 
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
-    ("consolidated", "sample"),
-    [(True, None), (False, 4), *[pytest.param(*each, marks=pytest.mark.thorough) for each in ((True, 4), (False, None))]],
+    ("kind", "consolidated", "sample"),
+    [
+        # In `make test` each kind once, in turn consolidated in full and not consolidated by sample.
+        pytest.param(kind, *each, marks=[] if each == ((True, None), (False, 4))[number % 2] else pytest.mark.thorough)
+        for number, kind in enumerate(KINDS)
+        for each in itertools.product((True, False), (None, 4))
+    ],
 )
 def test_a_sound_store_passes(tmp_path: Path, kind: str, consolidated: bool, sample: int | None) -> None:
     found = check(make_store(tmp_path / "a.zarr", kind, consolidated), sample=sample)

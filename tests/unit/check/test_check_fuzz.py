@@ -97,7 +97,7 @@ def documents(objects: dict[str, bytes]) -> list[str]:
     return sorted(key for key in objects if key.endswith((".json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")))
 
 
-@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("zarr_format", [pytest.param(2, marks=pytest.mark.thorough), 3])
 @SETTINGS
 @given(data=st.data())
 def test_a_document_with_a_value_changed(stores: dict[int, dict[str, bytes]], zarr_format: int, data: st.DataObject) -> None:
@@ -113,7 +113,7 @@ def test_a_document_with_a_value_changed(stores: dict[int, dict[str, bytes]], za
     check(objects)
 
 
-@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("zarr_format", [2, pytest.param(3, marks=pytest.mark.thorough)])
 @SETTINGS
 @given(data=st.data())
 def test_an_object_with_bytes_changed(stores: dict[int, dict[str, bytes]], zarr_format: int, data: st.DataObject) -> None:

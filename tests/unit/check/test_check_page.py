@@ -150,7 +150,7 @@ def test_a_map_shows_the_values_with_the_north_above(tmp_path: Path) -> None:
     assert {"60", "-60", "2000-01-01", "2000-01-04"} <= set(text)
 
 
-@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("zarr_format", [pytest.param(2, marks=pytest.mark.thorough), 3])
 def test_hostile_names_and_attributes_stay_text(tmp_path: Path, zarr_format: int) -> None:
     path = make_store(tmp_path / "a.zarr", zarr_format, {"units": HOSTILE, "scale_factor": HOSTILE, "_FillValue": [HOSTILE]})
     root = zarr.open_group(path, mode="r+", use_consolidated=False)

@@ -80,6 +80,7 @@ def test_everybody_may_run_it_whatever_the_umask(environment: Path) -> None:
     assert (environment / "bin/zarrstream").stat().st_mode & 0o777 == 0o755
 
 
+@pytest.mark.thorough
 def test_it_works_out_of_an_archive_as_ansible_sends_it(environment: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "sent.zip", "w") as archive:
         for path in PACKAGE.rglob("*.py"):

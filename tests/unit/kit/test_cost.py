@@ -56,7 +56,7 @@ def measured(told: Path, *command: str) -> tuple[int, dict[str, float]]:
     return done.returncode, json.loads((told / "it.json").read_text())
 
 
-@pytest.mark.parametrize("what", ["ends", "stays"])
+@pytest.mark.parametrize("what", [pytest.param("ends", marks=pytest.mark.thorough), "stays"])
 def test_a_daemon_is_counted_whether_it_ends_or_not(told: Path, what: str) -> None:
     code, result = measured(told, sys.executable, "-c", DAEMON, str(BURNED), what, "3")
     assert code == result["exit"] == 3
@@ -113,6 +113,7 @@ def test_what_cannot_run_is_named_and_the_others_run(
     assert 0 < result["cpu"] == result["stages"]["good"]["cpu"]
 
 
+@pytest.mark.thorough
 def test_a_stage_that_fails_lets_the_others_run(
     checkout: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:

@@ -50,7 +50,7 @@ def test_hdf5_behind_a_user_block_is_found(dataset: xr.Dataset, tmp_path: Path) 
     assert find(behind)[0].kind == "netcdf"
 
 
-@pytest.mark.parametrize("unlimited", [[], ["t"]])
+@pytest.mark.parametrize("unlimited", [pytest.param([], marks=pytest.mark.thorough), ["t"]])
 @pytest.mark.parametrize("kind", CLASSIC)
 def test_the_header_of_a_classic_file_tells_its_length(dataset: xr.Dataset, tmp_path: Path, kind: str, unlimited: list[str]) -> None:
     whole = write(dataset, tmp_path / "a.nc", format=kind, unlimited_dims=unlimited)

@@ -52,6 +52,7 @@ def laid(paths: Paths, name: str, order: Any = None) -> np.ndarray:
     return together if order is None else together[order]
 
 
+@pytest.mark.thorough
 def test_wrf_has_no_coordinate_of_time(tmp_path: Path) -> None:
     paths, store = shapes.wrf(tmp_path), tmp_path / "wrf.zarr"
     text = refused(paths, store)
@@ -65,6 +66,7 @@ def test_wrf_has_no_coordinate_of_time(tmp_path: Path) -> None:
         assert opened.Times.values[-1] == b"2020-01-02_12:00:00"
 
 
+@pytest.mark.thorough
 def test_without_a_coordinate_the_order_is_that_of_the_names(tmp_path: Path) -> None:
     paths, store = shapes.wrf(tmp_path)[::-1], tmp_path / "wrf.zarr"
     write(paths, store, combine={"dim": "Time"})
@@ -178,6 +180,7 @@ def test_of_steps_that_two_files_have_one_is_said_to_count(tmp_path: Path, corre
     assert stored(store, "t2m").tobytes() == laid(corrected, "t2m", rows).tobytes()
 
 
+@pytest.mark.thorough
 def test_a_correction_that_append_refuses(tmp_path: Path, corrected: Paths) -> None:
     store = tmp_path / "a.zarr"
     write(corrected[:1], store)
@@ -187,6 +190,7 @@ def test_a_correction_that_append_refuses(tmp_path: Path, corrected: Paths) -> N
     assert stored(store, "t2m").tobytes() == laid(corrected, "t2m", [0, 1, 3, 4, 5]).tobytes()
 
 
+@pytest.mark.thorough
 def test_a_step_twice_in_one_file(tmp_path: Path) -> None:
     store = tmp_path / "a.zarr"
     paths = pair(tmp_path, lambda path: day(path, [0, 1, 1, 2]), lambda path: day(path, [3, 4]))

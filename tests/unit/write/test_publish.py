@@ -244,7 +244,7 @@ def test_a_foreign_file_in_the_folder_is_noticed(few_source: Path, tmp_path: Pat
 
 
 @FORKS
-@BOTH
+@pytest.mark.parametrize("zarr_format", [pytest.param(2, marks=pytest.mark.thorough), 3])
 def test_a_writer_killed_at_any_put_leaves_nothing_or_all(little: Path, tmp_path: Path, zarr_format: Format) -> None:
     wanted = request(little, tmp_path / "x.zarr", zarr_format=zarr_format, chunks={"x": 2})
     killed = killed_writes(tmp_path / f"create-{zarr_format}", source=wanted.source, zarr_format=zarr_format, chunks=wanted.chunks)
