@@ -184,9 +184,10 @@ def test_what_does_not_pass_is_an_error_in_time(server: Server):
     assert time.monotonic() - began < 5
 
 
-@pytest.mark.parametrize("pause", ["1", formatdate(time.time() + 3600, usegmt=True)])
+@pytest.mark.parametrize("pause", ["1", "a date"])
 def test_server_is_left_alone_as_long_as_it_asks(server: Server, pause: str):
-    if len(pause) > 1:
+    if pause == "a date":
+        pause = formatdate(time.time() + 3600, usegmt=True)
         with pytest.raises(SourceError, match=r"503 .* asks for a pause of 3[56]\d\d s \(Retry-After\), timeout is 30 s"):
             opened(server, says(503, retry_after=pause)).read(START, STOP)
         return
