@@ -79,25 +79,19 @@ class Bench:
             "region": self.region,
             "config_file": str(self.config_file),
         } | options
-        out, cost = self._measure([sys.executable, str(ROOT / "tests" / "bench" / "ways.py"), name, json.dumps(given)])
+        out, cost = self.measure([sys.executable, str(ROOT / "tests" / "bench" / "ways.py"), name, json.dumps(given)])
         return Cost(float(out.splitlines()[-1]), cost.whole, cost.cpu, cost.peak)
 
     def rclone(self, *arguments: str) -> Cost:
         """Measure a run of rclone, for which the server is ``remote:``."""
-        return self._measure([str(TOOLS / "rclone"), "--transfers=16", "--checkers=16", *arguments])[1]
+        return self.measure([str(TOOLS / "rclone"), "--transfers=16", "--checkers=16", *arguments])[1]
 
     def s5cmd(self, *arguments: str) -> Cost:
         """Measure a run of s5cmd."""
-        return self._measure([str(TOOLS / "s5cmd"), "--endpoint-url", self.endpoint, *arguments])[1]
+        return self.measure([str(TOOLS / "s5cmd"), "--endpoint-url", self.endpoint, *arguments])[1]
 
-    def drop(self, key: str) -> None:
-        """Remove a store, and what lies beside it, where the server keeps it."""
-        if self._served is None:
-            return  # all is removed with the server
-        for path in self.served.glob(f"{key}*"):
-            shutil.rmtree(path)
-
-    def _measure(self, command: Sequence[str]) -> tuple[str, Cost]:
+    def measure(self, command: Sequence[str]) -> tuple[str, Cost]:
+        """Run a program in the folder with the keys in its environment: what it printed, and what it cost."""
         remote = {"TYPE": "s3", "PROVIDER": "Rclone", "ENDPOINT": self.endpoint, "REGION": self.region, "ENV_AUTH": "true"}
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RCLONE_"))}
         environment |= {f"RCLONE_CONFIG_REMOTE_{name}": value for name, value in remote.items()}
@@ -115,6 +109,13 @@ class Bench:
         if process.returncode:
             raise SystemExit(f"{' '.join(command)} failed with {process.returncode}:\n{text}{complaint}")
         return text, Cost(whole, whole, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+    def drop(self, key: str) -> None:
+        """Remove a store, and what lies beside it, where the server keeps it."""
+        if self._served is None:
+            return  # all is removed with the server
+        for path in self.served.glob(f"{key}*"):
+            shutil.rmtree(path)
 
 
 @contextmanager

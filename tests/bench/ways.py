@@ -3,7 +3,8 @@
 """One thing that is measured, in a process of its own: ``ways.py NAME JSON`` prints the seconds that it took without its imports.
 
 The options are ``source`` (a NetCDF file), ``chunks``, ``size`` (MiB), ``place`` (bucket/key), ``folder``, ``endpoint``,
-``region``, ``config_file``, ``sample``, ``memory`` and ``bare``. Clients other than Zarrstream find their keys in the environment.
+``region``, ``config_file``, ``sample``, ``memory``, ``bare``, ``names`` (variables), ``request`` (more options of zarr_write) and
+``figures`` (a file for the result's). Clients other than Zarrstream find their keys in the environment.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ def make_data(options: Options) -> float:
 
     start = time.perf_counter()
     chunks = options["chunks"]
-    steps = max(chunks[0], int(options["size"] * 2**20) // (4 * chunks[1] * chunks[2]) // chunks[0] * chunks[0])
+    names = options.get("names", [NAME])
+    steps = max(chunks[0], int(options["size"] * 2**20) // (4 * chunks[1] * chunks[2] * len(names)) // chunks[0] * chunks[0])
     together = chunks[0] * max(1, 2**20 // (chunks[0] * chunks[1] * chunks[2]))  # steps made at a time
     random = np.random.default_rng(1)
     lat = np.linspace(0, np.pi, chunks[1], dtype="f4")[:, None]
@@ -46,14 +48,16 @@ def make_data(options: Options) -> float:
     with netCDF4.Dataset(options["source"], "w") as file:
         for dim, length in zip(DIMS, (steps, *chunks[1:]), strict=True):
             file.createDimension(dim, length)
-        variable = file.createVariable(NAME, "f4", DIMS, zlib=True, complevel=4, shuffle=True, chunksizes=chunks)
+        how: dict[str, Any] = {"zlib": True, "complevel": 4, "shuffle": True, "chunksizes": chunks}
+        variables = [file.createVariable(name, "f4", DIMS, **how) for name in names]
         for first in range(0, steps, together):
             numbers = range(first, min(steps, first + together))
             moments = np.array(numbers, dtype="f4")[:, None, None]
             moved = np.stack([np.roll(weather, 7 * number, 1) for number in numbers])
-            noise = random.standard_normal(moved.shape, dtype="f4") * np.float32(0.05)
-            values = 280 + 20 * np.sin(lat) + 5 * np.cos(3 * lon + moments / 10) * np.sin(2 * lat) + moved + noise
-            variable[numbers.start : numbers.stop] = np.rint(values * 128) / 128  # so that the last bits are zeros
+            for variable in variables:
+                noise = random.standard_normal(moved.shape, dtype="f4") * np.float32(0.05)
+                values = 280 + 20 * np.sin(lat) + 5 * np.cos(3 * lon + moments / 10) * np.sin(2 * lat) + moved + noise
+                variable[numbers.start : numbers.stop] = np.rint(values * 128) / 128  # so that the last bits are zeros
     return time.perf_counter() - start
 
 
@@ -82,11 +86,15 @@ def ours(options: Options) -> float:
             "config_file": options["config_file"],
             "chunks": dict(zip(DIMS, options["chunks"], strict=True)),
             "memory": options.get("memory"),
+            **options.get("request", {}),
         }
     )
     start = time.perf_counter()
-    write_dataset(request)
-    return time.perf_counter() - start
+    done = write_dataset(request)
+    seconds = time.perf_counter() - start
+    if "figures" in options:
+        Path(options["figures"]).write_text(json.dumps(done.to_dict(), default=str))
+    return seconds
 
 
 def imports(options: Options) -> float:
@@ -136,13 +144,42 @@ def _import_ours() -> None:
         import_module(f"zarrstream.{name}")
 
 
-def _to_zarr(options: Options, store: Any) -> None:
+def from_the_web(options: Options) -> float:
+    """Read by fsspec and h5netcdf, and write to a folder."""
+    import fsspec
+
+    _import_all()
+    import_module("h5netcdf")
+    start = time.perf_counter()
+    with fsspec.open(options["source"]) as file:
+        _to_zarr(options | {"source": file}, options["folder"], engine="h5netcdf")
+    return time.perf_counter() - start
+
+
+def many(options: Options) -> float:
+    """Join files of a folder, and write to a folder."""
+    _import_all()
     import xarray as xr
+
+    start = time.perf_counter()
+    with xr.open_mfdataset(sorted(Path(options["source"]).glob("*.nc"))) as dataset:
+        _write(options, dataset, options["folder"])
+    return time.perf_counter() - start
+
+
+def _to_zarr(options: Options, store: Any, **how: Any) -> None:
+    import xarray as xr
+
+    with xr.open_dataset(options["source"], chunks={}, **how) as dataset:
+        _write(options, dataset, store)
+
+
+def _write(options: Options, dataset: Any, store: Any) -> None:
     import zarr
 
-    with xr.open_dataset(options["source"], chunks={}) as dataset:
-        codec = zarr.codecs.ZstdCodec(level=LEVEL, checksum=True)
-        dataset.to_zarr(store, mode="w", zarr_format=3, encoding={NAME: {"compressors": (codec,), "chunks": tuple(options["chunks"])}})
+    codec = zarr.codecs.ZstdCodec(level=LEVEL, checksum=True)
+    encoding = {name: {"compressors": (codec,), "chunks": tuple(options["chunks"])} for name in options.get("names", [NAME])}
+    dataset.to_zarr(store, mode="w", zarr_format=3, encoding=encoding)
 
 
 def recode(options: Options) -> float:
@@ -278,7 +315,8 @@ def _obstore(options: Options) -> tuple[Any, str]:
 
 
 WAYS: dict[str, Callable[[Options], float]] = {
-    way.__name__: way for way in (make_data, ours, imports, tutorial, local, recode, put, list_all, get_all, check, remove, read)
+    way.__name__: way
+    for way in (make_data, ours, imports, tutorial, local, from_the_web, many, recode, put, list_all, get_all, check, remove, read)
 }
 
 if __name__ == "__main__":
