@@ -35,6 +35,7 @@ GOALS = {"0 ms": 1.2, "20 ms": 1.4}
 GOAL_BYTES, GOAL_BYTES_OF_ONE = 1.05, 0.15
 GOAL_SMALL = 0.5
 EVEN = 1.1
+BEGINNING = 2**16  # bytes that say which file it is: who writes, and each worker, asks for them, and once more in the end
 WORKERS = (1, 2, 4)
 Given = dict[str, Any]
 
@@ -51,7 +52,7 @@ class Taken:
     def to_dict(self) -> Given:
         """Medians, for build/bench-costs.json."""
         counts = {"sent": self.sent[-1], "requests": self.requests[-1]} if self.sent else {}
-        return asdict(median(self.costs)) | counts | {"fetched": self.figures.get("fetched")}
+        return asdict(median(self.costs)) | counts | {name: self.figures.get(name) for name in ("fetched", "waited")}
 
 
 class Measures:
@@ -125,7 +126,7 @@ def large(place: Bench, web: Web, ports: Mapping[str, int], arguments: argparse.
     shutil.copy(file, place.served / "large.nc")
     measures = Measures(place, web, arguments.only)
     other = {"chunks": CHUNKS, "names": NAMES}
-    for _round in range(arguments.rounds):
+    for turn in range(arguments.rounds):
         measures.take("local file", _ours(place, str(file), CHUNKS))
         for distance, port in ports.items():
             url = web.url(file.name, port)
@@ -147,9 +148,10 @@ def large(place: Bench, web: Web, ports: Mapping[str, int], arguments: argparse.
             measures.take(f"one variable of ten at {distance}", _ours(place, url, CHUNKS, variables=NAMES[:1]))
         access = {"source_profile": PROFILE, "source_endpoint_url": place.endpoint}
         measures.take("bucket at 0 ms", _ours(place, f"s3://{BUCKET}/{file.name}", CHUNKS, **access))
-        for name, source in {"local file": str(file), "web at 0 ms": web.url(file.name)}.items():
-            measures.take(f"{name}, to a bucket", _ours(place, source, CHUNKS, store=f"s3://{BUCKET}/out.zarr"))
-            place.drop("out.zarr")
+        for number, (name, source) in enumerate({"local file": str(file), "web at 0 ms": web.url(file.name)}.items()):
+            key = f"{turn}-{number}.zarr"  # of its own: the server remembers what is removed behind its back
+            measures.take(f"{name}, to a bucket", _ours(place, source, CHUNKS, store=f"s3://{BUCKET}/{key}"))
+            place.drop(key)
     results = []
     for distance, goal in GOALS.items():
         ours = f"web at {distance}"
@@ -222,8 +224,9 @@ def _make_files(folder: Path, number: int) -> None:
 
 
 def cluster(place: Bench, web: Web, ports: Mapping[str, int], arguments: argparse.Namespace) -> list[Result]:
-    """The large file by workers of Dask, at 20 ms: who reads how much, and what is read twice."""
+    """The large file by workers of Dask, at 20 ms and to a bucket: who reads how much, what is read twice, and what lands on a disk."""
     import h5py
+    import psutil
     from clusters import local_cluster, make_certificates
 
     file = web.served / "large.nc"
@@ -232,13 +235,17 @@ def cluster(place: Bench, web: Web, ports: Mapping[str, int], arguments: argpars
     spans: list[tuple[int, int]] = []
     with h5py.File(file) as opened:
         for name in NAMES:
-            opened[name].id.chunk_iter(lambda chunk: spans.append((chunk.byte_offset, chunk.byte_offset + chunk.size)))
+            opened[name].id.chunk_iter(lambda chunk: spans.append((max(chunk.byte_offset, BEGINNING), chunk.byte_offset + chunk.size)))
     certificates, results, kept = make_certificates(place.folder / "tls"), list[Result](), {}
     for number in WORKERS:
         measures, name = Measures(place, web, arguments.only), f"cluster of {number}"
         with local_cluster(certificates, n_workers=number, memory_limit="1GiB") as running:
-            asked = {"scheduler": running.scheduler_address, "scheduler_tls": certificates.files}
+            asked = {"scheduler": running.scheduler_address, "scheduler_tls": certificates.files, "store": f"s3://{BUCKET}/{number}.zarr"}
+            workers = [psutil.Process(worker.pid) for worker in running.workers.values()]
+            before = [worker.io_counters().write_bytes for worker in workers]
             measures.take(name, _ours(place, web.url(file.name, ports["20 ms"]), CHUNKS, **asked))
+            on_disks = [worker.io_counters().write_bytes - was for worker, was in zip(workers, before, strict=True)]
+        place.drop(f"{number}.zarr")
         if name not in measures.taken:
             continue
         taken = measures.taken[name]
@@ -249,7 +256,9 @@ def cluster(place: Bench, web: Web, ports: Mapping[str, int], arguments: argpars
         results += measures.fetched(f"source of {arguments.size} MiB", name, file.stat().st_size, GOAL_BYTES)
         results.append(Result(f"source of {arguments.size} MiB, {name}, bytes of chunks sent twice, against the size (MiB)",
                               again / 2**20, file.stat().st_size / 2**20, 0.0))  # fmt: skip
-        kept[name] = taken.to_dict() | {"workers": sizes, "twice": again}
+        results.append(Result(f"source of {arguments.size} MiB, {name}, bytes that workers put on disks, against the size (MiB)",
+                              sum(on_disks) / 2**20, file.stat().st_size / 2**20))  # fmt: skip
+        kept[name] = taken.to_dict() | {"workers": sizes, "twice": again, "on_disks": on_disks}
     keep_costs("sources-cluster", {"size": arguments.size, "ways": kept})
     return results
 
