@@ -23,6 +23,7 @@ import zarr  # noqa: F401
 from zarrstream.commands.write import write_dataset
 from zarrstream.errors import ZarrstreamError
 from zarrstream.sidecar import lock
+from zarrstream.source import fetching
 from zarrstream.write import append, replace, session  # noqa: F401
 from zarrstream.write.request import WriteRequest
 
@@ -53,7 +54,7 @@ class Writer:
 
 
 def start(wanted: WriteRequest, at: float = 0.0, **settings: Any) -> Writer:
-    """Begin to write, at a time of the wall clock (0: now); ``settings`` are values of the module ``lock``."""
+    """Begin to write, at a time of the wall clock (0: now); ``settings`` are values of the modules ``lock`` and ``fetching``."""
     receiver, sender = _CONTEXT.Pipe(duplex=False)
     process = _CONTEXT.Process(target=_write, args=(wanted, at, settings, sender))
     process.start()
@@ -63,7 +64,7 @@ def start(wanted: WriteRequest, at: float = 0.0, **settings: Any) -> Writer:
 
 def _write(wanted: WriteRequest, at: float, settings: dict[str, Any], answer: Connection) -> None:
     for name, value in settings.items():
-        setattr(lock, name, value)
+        setattr(fetching if hasattr(fetching, name) else lock, name, value)
     time.sleep(max(0.0, at - time.time()))
     try:
         answer.send(write_dataset(wanted).action)
