@@ -22,6 +22,7 @@ import pytest
 import xarray as xr
 from asking import check_store, write_request
 from clusters import Certificates, local_cluster, make_certificates
+from faults.origin import web_server
 from integration import forking
 from kept import ARCHIVES, FIRST, asked_for, unpack
 from zarrstream.check.request import request_from as check_request
@@ -601,6 +602,38 @@ def test_a_bucket_is_written_by_the_workers_with_their_own_profile(
     assert checked.ok, checked.summary["line"]
     assert len(sent) > 60
     assert not any(secret.encode() in data for data in sent)
+
+
+def test_a_file_on_the_web_goes_to_a_bucket_past_every_disk(
+    dask: Any, certificates: Certificates, request_of: Any, bucket: Any, tmp_path: Path
+) -> None:
+    """Workers share nothing but the network: each reads its part by ranges, and the kernel counts next to nothing as written to disks."""
+    import psutil
+
+    name, config, _secret = bucket
+    (tmp_path / "served").mkdir()
+    source, values = tmp_path / "served" / "air.nc", np.random.default_rng(5).integers(-(2**31), 2**31, (40, 200, 250)).astype("i4")
+    how: dict[str, Any] = {"zlib": True, "complevel": 1, "chunksizes": (1, 200, 250)}
+    xr.Dataset({"air": (("time", "lat", "lon"), values)}).to_netcdf(source, engine="netcdf4", encoding={"air": how})
+    size, workers = source.stat().st_size, [psutil.Process(worker.pid) for worker in dask.workers.values()]
+    with web_server(source.parent) as address:
+        wanted: dict[str, Any] = {
+            "store": f"s3://{name}/web.zarr",
+            "profile": "zarr",
+            "config_file": str(config),
+            "source": (f"{address}/air.nc",),
+        }
+        before = [worker.io_counters().write_bytes for worker in workers]
+        done = write_dataset(request_of("web.zarr", **wanted, chunks={"time": 1}))
+        put_on_disks = [worker.io_counters().write_bytes - was for worker, was in zip(workers, before, strict=True)]
+        parts = [worker["fetched"]["bytes"] for worker in done.workers]
+        where = {"scheduler": dask.scheduler_address, "scheduler_tls": certificates.files, "sample": "all"}
+        checked = check_store(check_request({**wanted, **where, "source": list(wanted["source"])}))
+    assert checked.ok, checked.summary["line"]
+    assert len(parts) == 2
+    assert min(parts) > size / 4
+    assert done.fetched["bytes"] < 1.05 * size
+    assert max(put_on_disks) < size / 20, put_on_disks
 
 
 def test_the_module_runs_it_under_ansible(
