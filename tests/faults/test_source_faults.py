@@ -190,7 +190,7 @@ def test_row_s4_an_answer_does_not_come_on(
         (other_range, ("was asked for bytes ", "and sent others")),
         thoroughly(no_word_of_ranges, ("without saying which bytes",)),
         thoroughly(no_ranges, ("sent ranges before, and now all of it",)),
-        thoroughly(answered(206, b"x" * 10), ("without saying which bytes",)),
+        thoroughly(answered(206, b"x" * 10), ("no longer says which version it sends",)),
     ],
 )
 def test_row_s5_other_bytes_than_were_asked_for(
