@@ -607,7 +607,7 @@ def test_a_bucket_is_written_by_the_workers_with_their_own_profile(
 def test_a_file_on_the_web_goes_to_a_bucket_past_every_disk(
     dask: Any, certificates: Certificates, request_of: Any, bucket: Any, tmp_path: Path
 ) -> None:
-    """Workers share nothing but the network: each reads its part by ranges, and the kernel counts next to nothing as written to disks."""
+    """Workers share nothing but the network: each reads its part by ranges, and puts nothing on a disk but the package that it is sent."""
     import psutil
 
     name, config, _secret = bucket
@@ -633,7 +633,7 @@ def test_a_file_on_the_web_goes_to_a_bucket_past_every_disk(
     assert len(parts) == 2
     assert min(parts) > size / 4
     assert done.fetched["bytes"] < 1.05 * size
-    assert max(put_on_disks) < size / 20, put_on_disks
+    assert max(put_on_disks) < size / 8, put_on_disks
 
 
 def test_the_module_runs_it_under_ansible(
