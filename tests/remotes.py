@@ -34,9 +34,10 @@ class LocalObject:
     size: int | None = None  # what the server says; None is for the truth
     fails: Callable[[int, int], bool] = lambda _start, _stop: False
     asked: list[tuple[int, int]] = field(default_factory=list)
+    meet: int = 0  # requests that wait for each other until so many have been there at once
     most: int = 0  # requests at once
     _now: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _lock: threading.Condition = field(default_factory=threading.Condition)
 
     @property
     def version(self) -> Version:
@@ -59,6 +60,8 @@ class LocalObject:
             self.asked.append((start, stop))
             self._now += 1
             self.most = max(self.most, self._now)
+            self._lock.notify_all()
+            self._lock.wait_for(lambda: self.most >= self.meet, 60)
         try:
             time.sleep(self.delay)
             if self.fails(start, stop):

@@ -317,6 +317,7 @@ def test_what_is_fetched_is_little_more_than_what_is_wanted(tmp_path: Path) -> N
     assert isinstance(there.remote, LocalObject)
     with closing(open_items([there])) as far:
         assert len(there.remote.asked) < 5
+        there.remote.meet = 2
         far.block("d", ((0, 40), (0, 2**14)))
         assert there.remote.fetched < 0.15 * size
         assert there.remote.most > 1

@@ -115,8 +115,8 @@ def test_a_refusal_is_no_missing_chunk(server: ThreadingHTTPServer, tmp_path: Pa
 @pytest.mark.parametrize(
     ("path", "error", "words"),
     [
-        ("nothing.zarr", SourceError, "is not a Zarr store at http://127.*download it"),
-        ("", BadRequest, "write https://host/folder/name.zarr"),
+        ("nothing.zarr", SourceError, "is not a Zarr store, .*nor a file: .*404 Not Found"),
+        ("", BadRequest, "write https://host/folder/name.nc"),
     ],
 )
 def test_what_is_no_store_there_is_named(
