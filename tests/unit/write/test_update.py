@@ -92,6 +92,7 @@ def test_new_files_come_to_the_end_and_revised_ones_in_their_place(tmp_path: Pat
     day(folder, 2, version=1)  # steps 6 to 8: chunks 1 and 2
     done = updated(folder, store, max_revised=0.2)
     assert (done.action, changes(done)) == ("update", {"02": "revised", "06": "new"})
+    assert "file day-02.nc: revised\nfile day-06.nc: new\n" in done.diff()["after"]
     after = files(store)
     touched = {key for key in after if before.get(key) != after[key] and "c/" in key}
     arrays = (("air", "/0"), ("mark", ""))
@@ -278,6 +279,20 @@ def test_a_killed_update_is_finished_by_the_next_run(tmp_path: Path, zarr_format
 
 
 @FORKS
+@pytest.mark.thorough  # the lines of a replacement, of which test_replace.py kills each
+def test_a_killed_update_that_is_a_replacement_is_finished_by_the_next_run(tmp_path: Path) -> None:
+    folder, store = tmp_path / "in", tmp_path / "air.zarr"
+    for number in (0, 1, 3):
+        day(folder, number)
+    write_dataset(request(folder / "*.nc", store, **UPDATE))
+    day(folder, 2)
+    for killed in killed_writes(tmp_path / "killed", store, **UPDATE, source=[str(folder / "*.nc")]):
+        write_dataset(request(folder / "*.nc", killed.store, **UPDATE))
+        same_as_at_once(folder, killed.store)
+        assert files(sidecar(killed.store)).keys() == {MANIFEST}, killed.told
+
+
+@FORKS
 def test_a_killed_update_whose_file_becomes_what_it_was(tmp_path: Path) -> None:
     """Chunks may have been written with the revision; the record does not say so, but the lock does."""
     folder, store = begun(tmp_path)
@@ -314,11 +329,11 @@ def test_an_interrupted_update_is_not_appended_to(tmp_path: Path, monkeypatch: p
         write_dataset(request(folder / "*.nc", store, **UPDATE))
 
 
-@pytest.mark.parametrize("seed", range(20 if THOROUGH else 2))
+@pytest.mark.parametrize("seed", range(6 if THOROUGH else 2))
 def test_whatever_comes_in_whatever_order_is_a_write_at_once(tmp_path: Path, seed: int) -> None:
-    """Thirty days in turns; some late, some revised, some gone and back."""
+    """Days in turns; some late, some revised, some gone and back."""
     chooser = random.Random(seed)
-    folder, store, coming = tmp_path / "in", tmp_path / "air.zarr", list(range(30 if THOROUGH else 12))
+    folder, store, coming = tmp_path / "in", tmp_path / "air.zarr", list(range(20 if THOROUGH else 12))
     late = chooser.sample(coming, 3)
     version = 0
     turns = [number for number in coming if number not in late] + late

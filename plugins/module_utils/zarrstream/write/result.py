@@ -65,11 +65,12 @@ class WriteResult:
         return {key: value for key, value in asdict(self).items() if key != "before"}
 
     def diff(self) -> dict[str, str]:
-        """The store before and after, a line for each array."""
+        """The store before and after, a line for each array; and what becomes of files that are not kept."""
         after = self._described(self.plan, self.fingerprint)
         before = self._described(self.before["plan"], self.before["fingerprint"]) if self.before else ""
         noted = "".join(f"note: {shown(note)}\n" for note in self.notes)
-        return {"before": before if self.changed else after, "after": f"{after}{noted}"}
+        files = "".join(f"file {shown(file['name'])}: {file['change']}\n" for file in self.files if file["change"] != "kept")
+        return {"before": before if self.changed else after, "after": f"{after}{files}{noted}"}
 
     def _described(self, plan: dict[str, Any], fingerprint: str) -> str:
         lines = [
