@@ -14,9 +14,11 @@ import xarray as xr
 from running import THOROUGH
 from writing import FORKS, files, killed_writes, made_once, opens, passed, raw, request, sidecar
 from zarrstream.commands.write import preview, write_dataset
-from zarrstream.errors import BadRequest, Conflict, SourceError
+from zarrstream.errors import BadRequest, Conflict, SourceError, ZarrstreamError
 from zarrstream.metadata.hierarchy import is_document
 from zarrstream.sidecar.manifest import MANIFEST, parse_manifest
+from zarrstream.storage.folder import FolderObjects
+from zarrstream.write.request import WriteRequest
 from zarrstream.write.result import WriteResult
 from zarrstream.write.rows import rows_of
 
@@ -312,6 +314,37 @@ def test_a_killed_update_whose_file_becomes_what_it_was(tmp_path: Path) -> None:
             for suffix in ("", ".zarrstream"):
                 shutil.rmtree(f"{copy}{suffix}")
             shutil.rmtree(now)
+
+
+def test_two_interrupted_updates_leave_nothing_of_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second finds the file of the first as it is recorded, and writes its steps again; so does the third, though both files are."""
+    folder, store = begun(tmp_path)
+    first, other = ((folder / f"day-0{number}.nc").read_bytes() for number in (1, 4))
+    wanted = request(folder / "*.nc", store, **UPDATE, max_revised=1)
+    day(folder, 1, version=1)
+    interrupted(wanted, monkeypatch, "mark/c/1")  # after the chunk before it
+    (folder / "day-01.nc").write_bytes(first)
+    day(folder, 4, version=1)
+    interrupted(wanted, monkeypatch, "air/c/0")  # before anything of the first is as it was
+    (folder / "day-04.nc").write_bytes(other)
+    write_dataset(wanted)
+    same_as_at_once(folder, store)
+    assert files(sidecar(store)).keys() == {MANIFEST}
+
+
+def interrupted(wanted: WriteRequest, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    """Let an update fail at a chunk."""
+    put = FolderObjects.put
+
+    def failing(self: FolderObjects, name: str, data: bytes, **options: Any) -> None:
+        if f"/{key}" in name:
+            raise ZarrstreamError("refused")
+        put(self, name, data, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderObjects, "put", failing)
+        with pytest.raises(ZarrstreamError, match="refused"):
+            write_dataset(wanted)
 
 
 def test_an_interrupted_update_is_not_appended_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,7 +146,7 @@ def _appending(request: WriteRequest, situation: Situation) -> Situation:
 def _updating(request: WriteRequest, situation: Situation) -> Situation:
     """The situation with the files that are new or revised."""
     recorded = _manifest(situation).source
-    changes = find_changes(recorded, situation.items, situation.stats, unfinished=_unfinished(situation.state, recorded))
+    changes = find_changes(recorded, situation.items, situation.stats, unfinished=_unfinished(situation.state))
     places = [change.item for change in changes.to_read if change.item is not None]
     changed = replace(
         situation,
@@ -172,11 +172,15 @@ def _manifest(situation: Situation) -> Manifest:
     return situation.state.manifest
 
 
-def _unfinished(state: State, recorded: Sequence[Mapping[str, Any]]) -> frozenset[str]:
-    """The names of revised files with which an update was interrupted: some of their chunks may have been written."""
-    known = {entry["digest"] for entry in recorded}
-    lock = state.lock if state.interrupted and (state.lock or {}).get("mode") == "update" else None
-    return frozenset(str(entry["name"]) for entry in (lock or {}).get("source") or () if entry["digest"] not in known)
+def _half_changed(state: State) -> bool:
+    """Whether chunks of the store that readers see may have been written over by an update that was interrupted, whatever came after it."""
+    lock = state.lock or {}
+    return state.found.root and state.interrupted and lock.get("mode") in ("update", "replace") and bool(lock.get("rewritten"))
+
+
+def _unfinished(state: State) -> frozenset[str]:
+    """The names of the files of which such chunks may hold another revision, also where the file is by now what the record has."""
+    return frozenset(str(entry["name"]) for entry in (state.lock or {}).get("source") or ()) if _half_changed(state) else frozenset()
 
 
 def _dimensions(plan: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -192,7 +196,7 @@ def _choose(
     if request.mode not in ("replace", "update") and state.replacing:
         text = f"a replacement of '{url}' was interrupted when the old store was gone and the new one not yet there. Run it again first."
         return "refuse", Conflict(text, store=url)
-    unfinished = state.found.root and state.interrupted and (state.lock or {}).get("mode") == "update"
+    unfinished = _half_changed(state)
     if unfinished and request.mode not in ("replace", "update"):
         text = f"an update of '{url}' was interrupted, and some of its steps may be changed already. Run it again first, with mode update."
         return "refuse", Conflict(text, store=url)
